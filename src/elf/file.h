@@ -1,0 +1,35 @@
+// The bytes of an ELF file from any source, readable as one view.
+
+#ifndef ELF_FILE_H
+#define ELF_FILE_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "../elf64load.h"
+#include "view.h"
+
+struct elf_file {
+    char *name;       // path, or what the source is called
+    struct view view; // all bytes of the ELF file
+    int fd;           // to map from, or -1: then segments are copied
+    bool own_fd;
+    uint64_t offset;  // of the ELF file in fd
+    void *mapping;    // what to unmap, or NULL for the caller's bytes
+    size_t mapped;
+    bool identified;  // device and inode say which file it is
+    dev_t device;
+    ino_t inode;
+};
+
+// Opens a source. What is not a regular file fails as E64_SYSTEM, without
+// blocking on a FIFO. An empty file fails as E64_BADFORMAT.
+e64_status elf_file_open(const e64_source *source, struct elf_file *file);
+
+// The same for a path.
+e64_status elf_file_open_path(const char *path, struct elf_file *file);
+
+// Frees all that it holds. A zeroed struct may be closed.
+void elf_file_close(struct elf_file *file);
+
+#endif

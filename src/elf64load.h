@@ -1,0 +1,309 @@
+// elf64load: a dynamic linker that a program carries inside itself.
+//
+// It opens ELF64 shared objects ("plugins") on x86-64 Linux, in a process that
+// glibc's own loader started (the "host"). Whatever glibc has mapped already is
+// used as it is and never mapped a second time.
+//
+//     e64_runtime *runtime;
+//     e64_plugin *plugin;
+//     if (e64_runtime_new(NULL, &runtime, NULL) != E64_OK
+//         || e64_open(runtime, "libz.so.1", NULL, &plugin, NULL) != E64_OK)
+//         puts(e64_last_error()->message);
+//
+// Conventions that hold for every function here:
+//
+// - A function that can fail returns an e64_status. It fills the caller's
+//   e64_error when one is given, and the calling thread's last error when not.
+// - Option structs begin with `struct_size`, which the caller sets to the size
+//   that it was compiled with. They grow at the tail; zero means default.
+// - Nothing prints and nothing exits. Messages go to the log callback.
+// - Strings that are passed in are copied; strings that are handed out belong
+//   to the object that they were asked of and live as long as it does.
+// - Functions may be called from any thread unless they say otherwise.
+
+#ifndef ELF64LOAD_H
+#define ELF64LOAD_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define E64_VERSION_MAJOR 0
+#define E64_VERSION_MINOR 1
+#define E64_VERSION_PATCH 0
+
+#define E64_API __attribute__((visibility("default")))
+
+// ---------------------------------------------------------------- errors ---
+
+// What went wrong, as a kind that a program can act upon. The texts of
+// messages may change; these do not.
+typedef enum e64_status {
+    E64_OK = 0,
+    E64_NOTFOUND,    // no file of that name where it was looked for
+    E64_BADFORMAT,   // not ELF64, or a table in the file is malformed
+    E64_BADARCH,     // ELF, but not for AMD64
+    E64_UNSUPPORTED, // well formed, but not to be loaded: COPY, PIE, ...
+    E64_UNDEFINED,   // a symbol that nothing defines
+    E64_VERSION,     // the file is there, the symbol version is not
+    E64_DENIED,      // the policy says no
+    E64_NOMEMORY,    // memory, or space for thread-local storage, ran out
+    E64_SYSTEM,      // a system call failed; see e64_error.system_errno
+    E64_HOOK,        // a hook failed
+    E64_START,       // a constructor could not be run
+    E64_INUSE,       // something still needs it
+    E64_DUPLICATE,   // defined twice
+    E64_CHANGED,     // the world is not any more as it was planned
+    E64_CLOSED,      // the plugin has been stopped
+    E64_INVALID,     // the caller's mistake: a NULL where none may be, ...
+} e64_status;
+
+// The name of a kind as Lua gives it: "notfound", "badformat", ... Never NULL.
+E64_API const char *e64_status_name(e64_status status);
+
+// One failure. The strings lie in `storage`, so there is nothing to free, and
+// the struct must not be copied. Fields that do not apply are NULL or zero.
+typedef struct e64_error {
+    e64_status status;
+    int system_errno;           // errno of the system call that failed
+    const char *message;        // who wanted what, where it was looked for
+    const char *wanter;         // the plugin on whose behalf
+    const char *path;           // the file that it is about
+    const char *symbol;         // the symbol that it is about
+    const char *version;        // its version
+    const char *const *scopes;  // NULL-terminated: where it was looked for
+    const char *const *near;    // NULL-terminated: names much like it
+    const char *const *missing; // NULL-terminated: all that is missing
+    size_t used;                // bytes of storage in use
+    char storage[8192];
+} e64_error;
+
+// The calling thread's last error that no e64_error was given for. Never NULL;
+// status is E64_OK when nothing failed yet. Valid until the thread's next
+// failure.
+E64_API const e64_error *e64_last_error(void);
+
+// "0.1.0": the version of the library that is linked in.
+E64_API const char *e64_version(void);
+
+// ---------------------------------------------------------------- memory ---
+
+// Where the loader's own memory comes from. `resize` follows realloc: block
+// NULL allocates, size 0 frees and returns NULL. It is called from any thread
+// and must not call back into the loader.
+typedef struct e64_allocator {
+    size_t struct_size;
+    void *(*resize)(void *data, void *block, size_t size);
+    void *data;
+} e64_allocator;
+
+// Sets the allocator of the whole process. Must come before the first runtime,
+// else E64_INUSE.
+E64_API e64_status e64_set_allocator(const e64_allocator *allocator,
+                                     e64_error *error);
+
+// --------------------------------------------------------------- runtime ---
+
+// One loader: its plugins and its policy. Several live in one process and do
+// not see each other's names.
+typedef struct e64_runtime e64_runtime;
+
+// One file that a runtime has mapped. Each e64_open that gives it out counts
+// one more handle, which e64_close ends.
+typedef struct e64_plugin e64_plugin;
+
+// Bytes of an ELF file, wherever they are.
+typedef enum e64_source_kind {
+    E64_SOURCE_PATH = 0, // a file by its path
+    E64_SOURCE_BYTES,    // memory; not needed any more once the call returns
+    E64_SOURCE_FD,       // an open descriptor, which stays the caller's
+    E64_SOURCE_READER,   // a callback
+} e64_source_kind;
+
+typedef struct e64_source {
+    size_t struct_size;
+    e64_source_kind kind;
+    const char *name;  // what debuggers and messages show; optional for a path
+    const char *path;  // E64_SOURCE_PATH
+    const void *bytes; // E64_SOURCE_BYTES, `size` bytes of them
+    int fd;            // E64_SOURCE_FD
+    // E64_SOURCE_READER: fills `buffer` with `size` bytes from `offset` (of the
+    // ELF file, `offset` below not included) and returns how many it could
+    // give, or -1 with errno set.
+    int64_t (*read)(void *data, void *buffer, size_t size, uint64_t offset);
+    void *data;
+    uint64_t offset; // where in the file, bytes or reader the ELF file begins
+    uint64_t size;   // its size; 0 for all that follows (path and fd only)
+} e64_source;
+
+typedef enum e64_log_level {
+    E64_LOG_DEBUG = 0,
+    E64_LOG_INFO,
+    E64_LOG_WARNING,
+} e64_log_level;
+
+// Finds the file for `name`, which `wanter` (NULL: the caller of e64_open)
+// needs. Answers E64_OK with *source filled, E64_NOTFOUND to leave it to the
+// loader's own search, or another status to fail the open; `error` may be
+// filled with the reason. What *source points to must stay until the hook's
+// next call or the end of the open.
+typedef e64_status (*e64_search_hook)(void *data, e64_runtime *runtime,
+                                      const char *name, e64_plugin *wanter,
+                                      e64_source *source, e64_error *error);
+
+typedef void (*e64_log_hook)(void *data, e64_log_level level,
+                             const char *message);
+
+typedef struct e64_runtime_options {
+    size_t struct_size;
+    // Templates separated by ';', each '?' replaced by the name that is looked
+    // for ("./plugins/?.so;/opt/game/?"), tried before ld.so's own places.
+    // NULL: none.
+    const char *path;
+    e64_search_hook search;
+    void *search_data;
+    e64_log_hook log;
+    void *log_data;
+} e64_runtime_options;
+
+// Makes a runtime. `options` may be NULL.
+E64_API e64_status e64_runtime_new(const e64_runtime_options *options,
+                                   e64_runtime **runtime, e64_error *error);
+
+// Closes what is still open in it, in the order in which ld.so would, and frees
+// it. Its plugins' handles are void from then on. E64_INUSE when called from a
+// constructor or destructor of one of its plugins.
+E64_API e64_status e64_runtime_free(e64_runtime *runtime, e64_error *error);
+
+// --------------------------------------------------------------- opening ---
+
+typedef struct e64_open_options {
+    size_t struct_size;
+    unsigned char global;    // later opens of the runtime see its symbols
+    unsigned char lazy;      // binding may wait for the first call; it is eager
+    unsigned char deepbind;  // its own scope before the host's
+    unsigned char nodelete;  // never unloaded
+    unsigned char noload;    // only what is open already: else E64_NOTFOUND
+    unsigned char private_;  // a copy of its own, under no name that others see
+    unsigned char hold;      // map and bind, start later by e64_start
+} e64_open_options;
+
+// Opens a plugin with all that it needs and starts it: RTLD_NOW semantics.
+// A name with a slash is a path; another is looked for as ld.so does, after
+// the runtime's own `path`. The same file gives the same plugin. On failure
+// nothing stays mapped or open. May be called from constructors.
+E64_API e64_status e64_open(e64_runtime *runtime, const char *name,
+                            const e64_open_options *options,
+                            e64_plugin **plugin, e64_error *error);
+
+// The same from a source. A source without a file identity (bytes, reader, a
+// part of a file) is a new plugin each time.
+E64_API e64_status e64_load(e64_runtime *runtime, const e64_source *source,
+                            const e64_open_options *options,
+                            e64_plugin **plugin, e64_error *error);
+
+// Runs what `hold` left out: IFUNC resolvers and constructors, dependencies
+// first. Does nothing for a plugin that has been started.
+E64_API e64_status e64_start(e64_plugin *plugin, e64_error *error);
+
+// One handle more for the same plugin. Never fails.
+E64_API e64_plugin *e64_retain(e64_plugin *plugin);
+
+// Ends one handle. The plugin stops (its destructors run, on this thread) and
+// is unmapped when its last handle and its last dependent are gone.
+E64_API e64_status e64_close(e64_plugin *plugin, e64_error *error);
+
+// The process as a plugin: lookups go through the host's global scope. Counted
+// like any other.
+E64_API e64_status e64_host(e64_runtime *runtime, e64_plugin **plugin,
+                            e64_error *error);
+
+typedef enum e64_state {
+    E64_STATE_MAPPED = 0, // bound, not started
+    E64_STATE_STARTING,   // its constructors are running
+    E64_STATE_STARTED,
+    E64_STATE_STOPPING, // its destructors are running
+    E64_STATE_STOPPED,  // unmapped; only the record is left
+    E64_STATE_HOST,     // glibc's; this loader neither starts nor stops it
+} e64_state;
+
+// What a plugin is. The strings live as long as the plugin.
+typedef struct e64_plugin_info {
+    const char *name;      // as it was asked for
+    const char *path;      // of its file, or the source's name
+    const char *soname;    // DT_SONAME, or NULL
+    uintptr_t base;        // load bias: address minus st_value
+    uintptr_t start;       // its lowest address
+    uintptr_t end;         // the first address after it
+    uint64_t generation;   // grows with every plugin of the process
+    uint64_t tls_module;   // what its DTPMOD64 slots hold; 0 without PT_TLS
+    e64_state state;
+} e64_plugin_info;
+
+E64_API void e64_plugin_describe(e64_plugin *plugin, e64_plugin_info *info);
+
+// --------------------------------------------------------------- symbols ---
+
+typedef enum e64_kind {
+    E64_KIND_NOTYPE = 0,
+    E64_KIND_OBJECT,
+    E64_KIND_FUNCTION,
+    E64_KIND_TLS,   // address: the calling thread's copy
+    E64_KIND_IFUNC, // address: what the resolver chose
+} e64_kind;
+
+typedef struct e64_symbol {
+    const char *name;
+    const char *version; // of the definition; NULL without
+    void *address;
+    uint64_t size; // bytes; 0 when the file does not say
+    e64_kind kind;
+    e64_plugin *plugin; // the definer; NULL when it is the host's
+    const char *file;   // the definer's path
+} e64_symbol;
+
+// Looks a symbol up as dlsym does: in the plugin, then in what it needs,
+// breadth first. `version` NULL gives the default one. The strings of *symbol
+// live as long as the definer.
+E64_API e64_status e64_lookup(e64_plugin *plugin, const char *name,
+                              const char *version, e64_symbol *symbol,
+                              e64_error *error);
+
+// The address of a symbol, or NULL (e64_last_error says why).
+E64_API void *e64_address(e64_plugin *plugin, const char *name);
+
+// The same for a function, as a pointer that may be called.
+typedef void (*e64_function)(void);
+E64_API e64_function e64_entry(e64_plugin *plugin, const char *name);
+
+// Calls `visit` for each symbol that the plugin itself defines and exports, in
+// the order of its symbol table, until it answers non-zero, which is returned.
+// The address of a TLS or IFUNC symbol is left NULL.
+E64_API int e64_symbols(e64_plugin *plugin,
+                        int (*visit)(void *data, const e64_symbol *symbol),
+                        void *data);
+
+// What lies at an address: file, nearest symbol at or before it, and distance.
+typedef struct e64_place {
+    e64_plugin *plugin; // NULL when it is the host's
+    const char *file;
+    uintptr_t base;
+    const char *symbol; // NULL when none covers it
+    const char *version;
+    void *address; // of the symbol
+    uint64_t size;
+} e64_place;
+
+// E64_NOTFOUND when neither a plugin of any runtime nor the host has anything
+// there. The strings live as long as the owner of the address.
+E64_API e64_status e64_whence(const void *address, e64_place *place,
+                              e64_error *error);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

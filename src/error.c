@@ -1,0 +1,270 @@
+// The thread's failures: one pending, one handed out last.
+
+#include "error.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct failures {
+    e64_error pending;
+    e64_error last;
+};
+
+static pthread_key_t key;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static bool have_key;
+
+// What threads share that cannot get memory for a struct of their own. A
+// garbled message is then better than none.
+static struct failures emergency;
+
+static void make_key(void)
+{
+    have_key = pthread_key_create(&key, free) == 0;
+}
+
+static struct failures *mine(void)
+{
+    pthread_once(&once, make_key);
+    if (!have_key)
+        return &emergency;
+    struct failures *failures = pthread_getspecific(key);
+    if (failures)
+        return failures;
+    // Not through the caller's allocator: this memory outlives runtimes, and
+    // a failing allocator is just what it may have to report.
+    failures = calloc(1, sizeof *failures);
+    if (failures && pthread_setspecific(key, failures) == 0)
+        return failures;
+    free(failures);
+    return &emergency;
+}
+
+static void clear(e64_error *error)
+{
+    memset(error, 0, offsetof(e64_error, storage));
+    error->message = "";
+}
+
+// Copies a text into the storage; what does not fit is cut and ends in "...".
+static const char *keep(e64_error *error, const char *text)
+{
+    if (!text)
+        return NULL;
+    size_t room = sizeof error->storage - error->used;
+    size_t length = strlen(text);
+    if (room < 8)
+        return "...";
+    char *copy = error->storage + error->used;
+    if (length >= room) {
+        length = room - 1;
+        memcpy(copy, text, length - 3);
+        memcpy(copy + length - 3, "...", 3);
+    } else {
+        memcpy(copy, text, length);
+    }
+    copy[length] = '\0';
+    error->used += length + 1;
+    return copy;
+}
+
+static const char *const *keep_list(e64_error *error,
+                                    const char *const *names, size_t count)
+{
+    size_t start = (error->used + 7) & ~(size_t)7;
+    size_t most = (sizeof error->storage - start) / (2 * sizeof(char *));
+    if (start >= sizeof error->storage || most < 2)
+        return NULL;
+    if (count > most - 1)
+        count = most - 1;
+    const char **list = (const char **)(void *)(error->storage + start);
+    error->used = start + (count + 1) * sizeof *list;
+    for (size_t i = 0; i < count; i++)
+        list[i] = keep(error, names[i]);
+    list[count] = NULL;
+    return list;
+}
+
+static void format_message(e64_error *error, const char *format, va_list args)
+{
+    // A third of the storage stays for the details.
+    size_t room = sizeof error->storage * 2 / 3;
+    int length = vsnprintf(error->storage, room, format, args);
+    if (length < 0)
+        length = 0;
+    if ((size_t)length >= room) {
+        length = (int)room - 1;
+        memcpy(error->storage + length - 3, "...", 3);
+    }
+    error->message = error->storage;
+    error->used = (size_t)length + 1;
+}
+
+e64_status fail(e64_status status, const char *format, ...)
+{
+    e64_error *error = &mine()->pending;
+    clear(error);
+    error->status = status;
+    va_list args;
+    va_start(args, format);
+    format_message(error, format, args);
+    va_end(args);
+    return status;
+}
+
+e64_status fail_system(const char *format, ...)
+{
+    int number = errno;
+    e64_error *error = &mine()->pending;
+    clear(error);
+    error->status = E64_SYSTEM;
+    error->system_errno = number;
+    va_list args;
+    va_start(args, format);
+    format_message(error, format, args);
+    va_end(args);
+    size_t end = error->used - 1;
+    int added = snprintf(error->storage + end, sizeof error->storage - end,
+                         ": %s", strerror(number));
+    error->used += added > 0 ? (size_t)added : 0;
+    return E64_SYSTEM;
+}
+
+e64_status fail_memory(size_t size)
+{
+    return fail(E64_NOMEMORY, "out of memory: %zu bytes could not be allocated",
+                size);
+}
+
+void error_wanter(const char *wanter)
+{
+    e64_error *error = &mine()->pending;
+    error->wanter = keep(error, wanter);
+}
+
+void error_path(const char *path)
+{
+    e64_error *error = &mine()->pending;
+    error->path = keep(error, path);
+}
+
+void error_symbol(const char *symbol, const char *version)
+{
+    e64_error *error = &mine()->pending;
+    error->symbol = keep(error, symbol);
+    error->version = keep(error, version);
+}
+
+void error_scopes(const char *const *names, size_t count)
+{
+    e64_error *error = &mine()->pending;
+    error->scopes = keep_list(error, names, count);
+}
+
+void error_near(const char *const *names, size_t count)
+{
+    e64_error *error = &mine()->pending;
+    error->near = keep_list(error, names, count);
+}
+
+void error_missing(const char *const *names, size_t count)
+{
+    e64_error *error = &mine()->pending;
+    error->missing = keep_list(error, names, count);
+}
+
+const e64_error *error_pending(void)
+{
+    return &mine()->pending;
+}
+
+// The strings of a failure point into its own storage or are literals.
+static const char *moved(const e64_error *from, e64_error *to, const char *text)
+{
+    if (text < from->storage || text >= from->storage + sizeof from->storage)
+        return text;
+    return to->storage + (text - from->storage);
+}
+
+static const char *const *moved_list(const e64_error *from, e64_error *to,
+                                     const char *const *list)
+{
+    if (!list)
+        return NULL;
+    size_t start = (size_t)((const char *)list - from->storage);
+    const char **copies = (const char **)(void *)(to->storage + start);
+    for (size_t i = 0; list[i]; i++)
+        copies[i] = moved(from, to, list[i]);
+    return (const char *const *)copies;
+}
+
+static void copy(const e64_error *from, e64_error *to)
+{
+    memcpy(to, from, offsetof(e64_error, storage) + from->used);
+    to->message = from->message ? moved(from, to, from->message) : "";
+    to->wanter = moved(from, to, from->wanter);
+    to->path = moved(from, to, from->path);
+    to->symbol = moved(from, to, from->symbol);
+    to->version = moved(from, to, from->version);
+    to->scopes = moved_list(from, to, from->scopes);
+    to->near = moved_list(from, to, from->near);
+    to->missing = moved_list(from, to, from->missing);
+}
+
+void error_save(e64_error *into)
+{
+    copy(&mine()->pending, into);
+}
+
+void error_restore(const e64_error *from)
+{
+    copy(from, &mine()->pending);
+}
+
+e64_status error_give(e64_status status, e64_error *into)
+{
+    if (status == E64_OK)
+        return status;
+    struct failures *failures = mine();
+    copy(&failures->pending, into ? into : &failures->last);
+    return status;
+}
+
+const e64_error *e64_last_error(void)
+{
+    e64_error *last = &mine()->last;
+    if (!last->message)
+        last->message = "";
+    return last;
+}
+
+const char *e64_status_name(e64_status status)
+{
+    static const char *const names[] = {
+        [E64_OK] = "ok",
+        [E64_NOTFOUND] = "notfound",
+        [E64_BADFORMAT] = "badformat",
+        [E64_BADARCH] = "badarch",
+        [E64_UNSUPPORTED] = "unsupported",
+        [E64_UNDEFINED] = "undefined",
+        [E64_VERSION] = "version",
+        [E64_DENIED] = "denied",
+        [E64_NOMEMORY] = "nomemory",
+        [E64_SYSTEM] = "system",
+        [E64_HOOK] = "hook",
+        [E64_START] = "start",
+        [E64_INUSE] = "inuse",
+        [E64_DUPLICATE] = "duplicate",
+        [E64_CHANGED] = "changed",
+        [E64_CLOSED] = "closed",
+        [E64_INVALID] = "invalid",
+    };
+    if ((size_t)status >= sizeof names / sizeof *names)
+        return "unknown";
+    return names[status];
+}

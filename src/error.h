@@ -1,0 +1,45 @@
+// Failures: made where the fault is, passed up untouched, handed out at the
+// public boundary.
+//
+//     return fail(E64_BADFORMAT, "%s: no dynamic section", path);
+//
+// `fail` starts the thread's pending failure afresh; the setters below add to
+// it what a program may want to know besides the message.
+
+#ifndef E64_ERROR_H
+#define E64_ERROR_H
+
+#include "elf64load.h"
+
+// Starts a failure of that kind and returns the kind.
+e64_status fail(e64_status status, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+// The same as E64_SYSTEM for a system call that has just set errno; the text of
+// the errno is appended.
+e64_status fail_system(const char *format, ...)
+    __attribute__((format(printf, 1, 2)));
+
+// The same for memory that could not be had.
+e64_status fail_memory(size_t size);
+
+void error_wanter(const char *wanter);
+void error_path(const char *path);
+void error_symbol(const char *symbol, const char *version);
+void error_scopes(const char *const *names, size_t count);
+void error_near(const char *const *names, size_t count);
+void error_missing(const char *const *names, size_t count);
+
+// The pending failure, to look at.
+const e64_error *error_pending(void);
+
+// Saves the pending failure before work that may fail itself, and puts it back.
+void error_save(e64_error *into);
+void error_restore(const e64_error *from);
+
+// The public boundary: hands the pending failure to the caller's struct, or
+// keeps it as the thread's last error. Returns `status`; does nothing else when
+// that is E64_OK.
+e64_status error_give(e64_status status, e64_error *into);
+
+#endif

@@ -1,0 +1,24 @@
+// The loader's own memory, by the allocator that the embedder chose.
+
+#ifndef E64_MEMORY_H
+#define E64_MEMORY_H
+
+#include <stddef.h>
+
+// Zeroed memory, or NULL.
+void *memory_new(size_t size);
+
+// Like calloc: an array of zeroed elements; NULL when it is too large as well.
+void *memory_array(size_t count, size_t size);
+
+// Like realloc, but new bytes are not zeroed and size is never 0.
+void *memory_resize(void *block, size_t size);
+
+char *memory_copy(const char *text);
+
+void memory_free(void *block);
+
+// Called when the first runtime is made: from then on the allocator is fixed.
+void memory_settle(void);
+
+#endif
