@@ -1,0 +1,253 @@
+-- The build, for premake 5 and for Debian's premake4 (4.3) alike:
+--
+--    premake4 --file=premake5.lua gmake     (or: premake5 gmake)
+--    make -C build config=release           (or: debug, asan, tsan)
+--    PREFIX=/usr/local DESTDIR= premake4 --file=premake5.lua install
+--
+-- What comes out is build/CONFIG/bin/elf64load, build/CONFIG/lib/*.a and
+-- build/CONFIG/lua/elf64load/core.so.
+
+-- C and assembly of rooms of src; which archive a room goes into is said here.
+local function rooms (...)
+   local patterns = {}
+   for _, room in ipairs { ... } do
+      patterns[#patterns + 1] = "src/" .. room .. "/*.c"
+      patterns[#patterns + 1] = "src/" .. room .. "/*.S"
+   end
+   return patterns
+end
+
+local loader = rooms("elf", "host", "tls", "link", "run")
+local bridge = rooms("call", "lua")
+table.insert(loader, "src/*.c")
+
+newoption {
+   trigger     = "lua-include",
+   value       = "DIR",
+   description = "Where lua.h of Lua 5.4 is (default /usr/include/lua5.4)",
+}
+newoption {
+   trigger     = "module-only",
+   description = "Build lua/elf64load/core.so and what it needs, no command",
+}
+newoption {
+   trigger     = "prefix",
+   value       = "DIR",
+   description = "install: where to (default $PREFIX, else /usr/local)",
+}
+newoption {
+   trigger     = "destdir",
+   value       = "DIR",
+   description = "install: put before every path (default $DESTDIR)",
+}
+newoption {
+   trigger     = "luadir",
+   value       = "DIR",
+   description = "install: Lua scripts only, into DIR",
+}
+newoption {
+   trigger     = "libdir",
+   value       = "DIR",
+   description = "install: core.so only, into DIR (goes with --luadir)",
+}
+
+-- os.execute answers a number in premake 4 and a boolean in premake 5.
+local function run (command)
+   local answer = os.execute(command)
+   if answer ~= 0 and answer ~= true then
+      error("this command failed: " .. command, 0)
+   end
+end
+
+local function quoted (text)
+   return "'" .. text:gsub("'", "'\\''") .. "'"
+end
+
+local function contents (path)
+   local file = io.open(path, "rb")
+   if not file then return nil end
+   local text = file:read("*a")
+   file:close()
+   return text
+end
+
+-- A file that is the same already is left alone, so that make sees no change.
+local function write (path, text)
+   if contents(path) == text then return end
+   local file = assert(io.open(path, "wb"))
+   file:write(text)
+   file:close()
+end
+
+-- ---------------------------------------------------------- the scripts ---
+
+local function scripts ()
+   local names = os.matchfiles("lua/elf64load/*.lua")
+   table.sort(names)
+   return names
+end
+
+-- lua/elf64load/*.lua as C, for programs that carry the scripts inside
+-- themselves. Which file is which module is decided here, once.
+local function bundle (target)
+   local out, rows = {}, {}
+   local function add (...) out[#out + 1] = string.format(...) end
+   add("// Written by premake5.lua from lua/elf64load; changes here are lost.\n")
+   add('#include "lua/bundle.h"\n')
+   for number, path in ipairs(scripts()) do
+      local base = path:match("([^/]*)%.lua$")
+      local name = base == "init" and "elf64load" or "elf64load." .. base
+      local text = contents(path)
+      add("static const unsigned char script_%d[] = {", number)
+      for at = 1, #text, 16 do
+         add("    %s", (text:sub(at, at + 15):gsub(".", function (byte)
+            return byte:byte() .. ","
+         end)))
+      end
+      -- An empty array is not C; the zero does not count.
+      add("    0\n};\n")
+      rows[#rows + 1] = string.format('    {"%s", "@elf64load/%s.lua",\n'
+         .. "     script_%d, sizeof script_%d - 1},", name, base, number, number)
+   end
+   add("const struct bundle_script bundle_scripts[] = {")
+   add("%s", table.concat(rows, "\n"))
+   add("    {0, 0, 0, 0},\n};")
+   write(target, table.concat(out, "\n") .. "\n")
+end
+
+-- The makefiles know when a source is younger than its object, but not that a
+-- source is gone (its object would stay in the archive) nor that this script
+-- asks for other options. So the archives go when the list of sources has
+-- changed, and the objects too when this script or the generator has.
+local function forget ()
+   local function differs (path, text)
+      local before = contents(path)
+      write(path, text)
+      return before and before ~= text
+   end
+   local names = {}
+   for _, patterns in ipairs { loader, bridge } do
+      for _, pattern in ipairs(patterns) do
+         for _, name in ipairs(os.matchfiles(pattern)) do
+            names[#names + 1] = name
+         end
+      end
+   end
+   table.sort(names)
+   if differs("build/sources.txt", table.concat(names, "\n") .. "\n") then
+      run("rm -f build/*/lib/*.a")
+   end
+   local recipe = _PREMAKE_VERSION .. "\n" .. contents("premake5.lua")
+   if differs("build/recipe.txt", recipe) then
+      run("rm -rf build/obj build/*/lib/*.a")
+   end
+end
+
+if _ACTION and _ACTION:match("^gmake") then
+   os.mkdir("build")
+   bundle("build/scripts.c")
+   forget()
+end
+
+-- --------------------------------------------------------- the projects ---
+
+local workspace = workspace or solution
+local filter = filter or function (terms)
+   configuration(terms.configurations and { terms.configurations } or {})
+end
+
+local configs = { "release", "debug", "asan", "tsan" }
+local lua_include = _OPTIONS["lua-include"] or "/usr/include/lua5.4"
+
+local function outputs (folder)
+   for _, name in ipairs(configs) do
+      filter { configurations = name }
+      targetdir("build/" .. name .. "/" .. folder)
+   end
+   filter {}
+end
+
+local function archive (name)
+   project(name)
+   kind "StaticLib"
+   language "C"
+   targetname(name)
+   outputs "lib"
+end
+
+workspace "elf64load"
+   configurations(configs)
+   location "build"
+
+   -- Everything goes into shared objects too, so all code is -fPIC, and hidden
+   -- but for what elf64load.h marks E64_API. Symbols stay in: debuggers and
+   -- backtraces are part of the job.
+   buildoptions {
+      "-std=gnu11", "-D_GNU_SOURCE=", "-fPIC", "-fvisibility=hidden", "-g",
+      "-Wall", "-Wextra", "-Wshadow",
+   }
+   -- premake 4 links with -s unless it is told to keep the symbols.
+   if symbols then symbols "On" else flags { "Symbols" } end
+
+   filter { configurations = "release" }
+      buildoptions { "-O2" }
+   filter { configurations = "debug" }
+      buildoptions { "-Og" }
+   filter { configurations = "asan" }
+      buildoptions {
+         "-O1", "-fno-omit-frame-pointer", "-fsanitize=address,undefined",
+         "-fno-sanitize-recover=undefined",
+      }
+      linkoptions { "-fsanitize=address,undefined" }
+   filter { configurations = "tsan" }
+      buildoptions { "-O1", "-fno-omit-frame-pointer", "-fsanitize=thread" }
+      linkoptions { "-fsanitize=thread" }
+   filter {}
+
+-- The loader: C only, needs libc only.
+archive "elf64load"
+   files(loader)
+   includedirs { "src" }
+
+-- The Lua half, over whatever Lua 5.4 the program has.
+archive "elf64load-lua"
+   files(bridge)
+   files { "build/scripts.c" }
+   includedirs { "src", lua_include }
+
+-- The same for a plain lua5.4: require "elf64load.core". It must not bring a
+-- second Lua, and must stay mapped when lua_close drops it, because threads'
+-- keys and patched slots point into it. libffi comes from its archive, so that
+-- the process gets no library that a plugin could ask for by name.
+project "core"
+   kind "SharedLib"
+   language "C"
+   targetname "core"
+   targetprefix ""
+   outputs "lua/elf64load"
+   linkoptions {
+      "-Wl,-u,luaopen_elf64load_core", "-Wl,-z,nodelete",
+      "-Wl,--version-script=../src/lua/core.map",
+   }
+   -- Read once from left to right: each before what it needs.
+   links { "elf64load-lua", "elf64load", ":libffi_pic.a", "dl", "m" }
+
+if not _OPTIONS["module-only"] then
+   -- A Lua 5.4 host with everything linked in. C modules find the Lua API in
+   -- it, and plugins must find nothing else, hence no -rdynamic. Lua is taken
+   -- whole, also the parts that only C modules call.
+   project "command"
+      kind "ConsoleApp"
+      language "C"
+      targetname "elf64load"
+      outputs "bin"
+      files { "src/cli/*.c" }
+      includedirs { "src", lua_include }
+      linkoptions {
+         "-Wl,--export-dynamic-symbol='lua*'",
+         "-Wl,--whole-archive,-l:liblua5.4.a,--no-whole-archive",
+      }
+      links {
+         "elf64load-lua", "elf64load", ":liblua5.4-lpeg.a", ":libffi.a", "dl", "m",
+      }
+end

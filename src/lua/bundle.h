@@ -1,0 +1,35 @@
+// The Lua half of elf64load as bytes inside the program, for programs that
+// carry no files of ours beside them.
+
+#ifndef LUA_BUNDLE_H
+#define LUA_BUNDLE_H
+
+#include <stddef.h>
+
+#include <lua.h>
+
+struct bundle_script {
+    const char *name;  // as `require` gets it; NULL ends the list
+    const char *chunk; // what tracebacks show, with Lua's '@'
+    const unsigned char *bytes;
+    size_t size;
+};
+
+// Written by premake5.lua from lua/elf64load/*.lua.
+extern const struct bundle_script bundle_scripts[];
+
+// Lets `require` find elf64load.core and the scripts in the program. They go
+// before what package.path finds: an older installed copy would not fit this
+// program's core. Doing it twice is doing it once.
+void bundle_install(lua_State *L);
+
+// Installs the bundle and leaves the module elf64load, as a C module's opener
+// does, so that an engine can write
+//     luaL_requiref(L, "elf64load", luaopen_elf64load, 0);
+// or put it into package.preload. LPeg must be where `require` finds it.
+int luaopen_elf64load(lua_State *L);
+
+// The opener of elf64load.core.
+int luaopen_elf64load_core(lua_State *L);
+
+#endif
