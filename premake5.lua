@@ -218,7 +218,8 @@ archive "elf64load-lua"
 -- The same for a plain lua5.4: require "elf64load.core". It must not bring a
 -- second Lua, and must stay mapped when lua_close drops it, because threads'
 -- keys and patched slots point into it. libffi comes from its archive, so that
--- the process gets no library that a plugin could ask for by name.
+-- the process gets no library that a plugin could ask for by name; for the same
+-- reason its own name is not one (premake 5 alone would call it core.so).
 project "core"
    kind "SharedLib"
    language "C"
@@ -227,6 +228,7 @@ project "core"
    outputs "lua/elf64load"
    linkoptions {
       "-Wl,-u,luaopen_elf64load_core", "-Wl,-z,nodelete",
+      "-Wl,-soname,elf64load.core",
       "-Wl,--version-script=../src/lua/core.map",
    }
    -- Read once from left to right: each before what it needs.
