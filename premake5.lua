@@ -51,6 +51,8 @@ newoption {
    description = "install: core.so only, into DIR (goes with --luadir)",
 }
 
+local lua_include = _OPTIONS["lua-include"] or "/usr/include/lua5.4"
+
 -- os.execute answers a number in premake 4 and a boolean in premake 5.
 local function run (command)
    local answer = os.execute(command)
@@ -137,7 +139,8 @@ local function forget ()
    if differs("build/sources.txt", table.concat(names, "\n") .. "\n") then
       run("rm -f build/*/lib/*.a")
    end
-   local recipe = _PREMAKE_VERSION .. "\n" .. contents("premake5.lua")
+   local recipe = _PREMAKE_VERSION .. " " .. lua_include .. "\n"
+      .. contents("premake5.lua")
    if differs("build/recipe.txt", recipe) then
       run("rm -rf build/obj build/*/lib/*.a")
    end
@@ -157,7 +160,6 @@ local filter = filter or function (terms)
 end
 
 local configs = { "release", "debug", "asan", "tsan" }
-local lua_include = _OPTIONS["lua-include"] or "/usr/include/lua5.4"
 
 local function outputs (folder)
    for _, name in ipairs(configs) do
@@ -253,3 +255,96 @@ if not _OPTIONS["module-only"] then
          "elf64load-lua", "elf64load", ":liblua5.4-lpeg.a", ":libffi.a", "dl", "m",
       }
 end
+
+-- ----------------------------------------------------------- installing ---
+
+-- The version stands in the header, for everyone.
+local function version ()
+   local header, parts = contents("src/elf64load.h"), {}
+   for _, part in ipairs { "MAJOR", "MINOR", "PATCH" } do
+      parts[#parts + 1] = header:match("E64_VERSION_" .. part .. " (%d+)")
+   end
+   return table.concat(parts, ".")
+end
+
+local packages = {
+   ["elf64load"] = [[
+Description: a dynamic linker that a program carries inside itself
+Libs: -L${libdir} -lelf64load -lpthread -ldl
+Cflags: -I${includedir}
+]],
+   -- Which Lua 5.4, and whether LPeg is linked in or found by `require`, is
+   -- the program's own affair.
+   ["elf64load-lua"] = [[
+Description: elf64load for Lua 5.4: luaopen_elf64load, over the program's Lua
+Requires: elf64load = ${version} libffi
+Libs: -L${libdir} -lelf64load-lua
+Libs.private: -lm
+Cflags: -I${includedir}
+]],
+}
+
+local function package_text (name, prefix)
+   return "prefix=" .. prefix .. "\n"
+      .. "libdir=${prefix}/lib\n"
+      .. "includedir=${prefix}/include\n"
+      .. "version=" .. version() .. "\n\n"
+      .. "Name: " .. name .. "\n"
+      .. "Version: ${version}\n"
+      .. packages[name]
+end
+
+local function install ()
+   local destdir = _OPTIONS.destdir or os.getenv("DESTDIR") or ""
+   local built = "build/release/"
+
+   local function put (mode, source, target)
+      if not contents(source) then
+         error(source .. " is not there; build first: "
+            .. "make -C build config=release", 0)
+      end
+      print(target)
+      run("install -D -m " .. mode .. " " .. quoted(source) .. " "
+         .. quoted(destdir .. target))
+   end
+
+   local function put_module (luadir, libdir)
+      put("755", built .. "lua/elf64load/core.so", libdir .. "/elf64load/core.so")
+      for _, name in ipairs(scripts()) do
+         put("644", name, luadir .. "/" .. name:match("elf64load/[^/]*$"))
+      end
+   end
+
+   if _OPTIONS.luadir or _OPTIONS.libdir then
+      put_module(assert(_OPTIONS.luadir, "--libdir goes with --luadir"),
+         assert(_OPTIONS.libdir, "--luadir goes with --libdir"))
+      return
+   end
+
+   local prefix = _OPTIONS.prefix or os.getenv("PREFIX") or "/usr/local"
+   prefix = prefix:gsub("(.)/+$", "%1")
+   put_module(prefix .. "/share/lua/5.4", prefix .. "/lib/lua/5.4")
+   put("755", built .. "bin/elf64load", prefix .. "/bin/elf64load")
+   put("644", "src/elf64load.h", prefix .. "/include/elf64load.h")
+   put("644", "LICENSE", prefix .. "/share/doc/elf64load/LICENSE")
+   for _, name in ipairs { "elf64load", "elf64load-lua" } do
+      local archive_file = "lib" .. name .. ".a"
+      put("644", built .. "lib/" .. archive_file,
+         prefix .. "/lib/" .. archive_file)
+      write("build/" .. name .. ".pc", package_text(name, prefix))
+      put("644", "build/" .. name .. ".pc",
+         prefix .. "/lib/pkgconfig/" .. name .. ".pc")
+   end
+end
+
+newaction {
+   trigger     = "install",
+   description = "Install what was built: PREFIX=/usr/local DESTDIR= by default",
+   execute     = function ()
+      local done, why = pcall(install)
+      if not done then
+         io.stderr:write(tostring(why), "\n")
+         os.exit(1)
+      end
+   end,
+}
