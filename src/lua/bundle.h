@@ -8,6 +8,8 @@
 
 #include <lua.h>
 
+#include "elf64load.h"
+
 struct bundle_script {
     const char *name;  // as `require` gets it; NULL ends the list
     const char *chunk; // what tracebacks show, with Lua's '@'
@@ -29,7 +31,7 @@ void bundle_install(lua_State *L);
 // or put it into package.preload. LPeg must be where `require` finds it.
 int luaopen_elf64load(lua_State *L);
 
-// The opener of elf64load.core.
-int luaopen_elf64load_core(lua_State *L);
+// The opener of elf64load.core: the one name that the module core.so shows.
+E64_API int luaopen_elf64load_core(lua_State *L);
 
 #endif

@@ -1,0 +1,392 @@
+--- The house around the code: what may stand where, who may know whom, and what
+--- the things that are built show of themselves. #build
+
+local lfs = require "lfs"
+local child = require "spec.support.child"
+
+-- What a room may include: itself and all of a lower rank. Files that are
+-- directly in src are everyone's.
+local RANKS = {
+   [""] = 0, elf = 1, host = 2, tls = 3, link = 4, run = 5, call = 5, lua = 6,
+   cli = 7,
+}
+
+local function allowed (from, to)
+   return from == to or RANKS[to] < RANKS[from]
+end
+
+local function contents (path)
+   local file = assert(io.open(path, "rb"))
+   local text = file:read "a"
+   file:close()
+   return text
+end
+
+local function files (folder, pattern, found)
+   found = found or {}
+   for name in lfs.dir(folder) do
+      local path = folder .. "/" .. name
+      local mode = lfs.attributes(path, "mode")
+      if mode == "directory" and name:sub(1, 1) ~= "." then
+         files(path, pattern, found)
+      elseif mode == "file" and name:match(pattern) then
+         found[#found + 1] = path
+      end
+   end
+   table.sort(found)
+   return found
+end
+
+local sources = files("src", "%.[chS]$")
+
+local function room (path)
+   return path:match "^src/([^/]*)/" or ""
+end
+
+-- C without comments and literals, so that only what the compiler sees counts.
+-- Lines stay where they are.
+local function code (path)
+   local text = contents(path)
+   local out, at = {}, 1
+   local function blank (piece) return (piece:gsub("[^\n]", " ")) end
+   while at <= #text do
+      local from = text:find("[/\"']", at)
+      if not from then break end
+      out[#out + 1] = text:sub(at, from - 1)
+      local two, one = text:sub(from, from + 1), text:sub(from, from)
+      local to
+      if two == "//" then
+         to = (text:find("\n", from, true) or #text + 1) - 1
+      elseif two == "/*" then
+         to = select(2, text:find("*/", from + 2, true)) or #text
+      elseif one == "/" then
+         to = from
+      else
+         to = from + 1
+         while to <= #text and text:sub(to, to) ~= one do
+            if text:sub(to, to) == "\\" then to = to + 1 end
+            to = to + 1
+         end
+      end
+      local piece = text:sub(from, to)
+      -- What stands in quotes after #include is code here.
+      local include = one == '"'
+         and (out[#out]:match "#%s*include%s*$" ~= nil)
+      out[#out + 1] = (one == "/" and two ~= "//" and two ~= "/*" or include)
+         and piece or blank(piece)
+      at = to + 1
+   end
+   out[#out + 1] = text:sub(at)
+   return table.concat(out)
+end
+
+local codes = {}
+for _, path in ipairs(sources) do codes[path] = code(path) end
+
+local function exists (path)
+   return lfs.attributes(path, "mode") == "file"
+end
+
+-- A path without "..".
+local function plain (path)
+   local count
+   repeat
+      path, count = path:gsub("[^/]+/%.%./", "", 1)
+   until count == 0
+   return path
+end
+
+-- Where in the sources the pattern stands that only some files may have.
+local function strays (pattern, permitted)
+   local found = {}
+   for _, path in ipairs(sources) do
+      if not permitted(path) then
+         local number = 0
+         for line in (codes[path] .. "\n"):gmatch "(.-)\n" do
+            number = number + 1
+            if line:match(pattern) then
+               found[#found + 1] = ("%s:%d: %s"):format(path, number, line)
+            end
+         end
+      end
+   end
+   return table.concat(found, "\n")
+end
+
+local function output (...)
+   local result = child.run({ ... }, { bare = true })
+   assert(result.code == 0, table.concat({ ... }, " ") .. "\n" .. result.err)
+   return result.out
+end
+
+-- The path of the source that made a member of an archive.
+local members = {}
+for _, path in ipairs(sources) do
+   local base = path:match "([^/]*)%.[cS]$"
+   if base then members[base .. ".o"] = path end
+end
+
+local ARCHIVES = {
+   "build/release/lib/libelf64load.a", "build/release/lib/libelf64load-lua.a",
+}
+
+-- Calls visit(source, name, type) for each global name that a member of our
+-- archives defines or wants, with nm's letter for the type.
+local function names (visit)
+   for _, archive in ipairs(ARCHIVES) do
+      local member
+      for line in output("nm", "-g", archive):gmatch "[^\n]+" do
+         member = line:match "^(%S+%.o):$" or member
+         local kind, name = line:match "^%x*%s+(%a) (%S+)$"
+         if name then visit(members[member] or member, name, kind) end
+      end
+   end
+end
+
+describe("The house #build", function ()
+   it("lets a room include only itself and the rooms below", function ()
+      local faults = {}
+      for _, path in ipairs(sources) do
+         local folder = path:match "^(.*)/"
+         for name in codes[path]:gmatch '#%s*include%s*"([^"]*)"' do
+            local target = plain(folder .. "/" .. name)
+            if not exists(target) then target = "src/" .. name end
+            if not exists(target) then
+               faults[#faults + 1] = path .. " includes " .. name
+                  .. ", which is not a path from its folder or from src"
+            elseif not RANKS[room(target)]
+                  or not allowed(room(path), room(target)) then
+               faults[#faults + 1] = path .. " includes " .. target
+            end
+         end
+      end
+      assert.equal("", table.concat(faults, "\n"))
+   end)
+
+   it("has only rooms whose rank is known", function ()
+      for _, path in ipairs(sources) do
+         assert.is_not_nil(RANKS[room(path)], path)
+      end
+   end)
+
+   it("lets no room use a name of a room above, whoever declares it", function ()
+      local owners, faults = {}, {}
+      names(function (source, name, kind)
+         if kind ~= "U" and kind ~= "w" then owners[name] = source end
+      end)
+      names(function (source, name, kind)
+         local owner = owners[name]
+         if kind == "U" and owner and not allowed(room(source), room(owner)) then
+            faults[#faults + 1] = ("%s uses %s of %s"):format(source, name, owner)
+         end
+      end)
+      assert.is_not_nil(owners.e64_version)
+      assert.equal("", table.concat(faults, "\n"))
+   end)
+
+   it("declares nothing extern in a .c file", function ()
+      assert.equal("", strays("^%s*extern%f[^%w_]", function (path)
+         return path:match "%.h$"
+      end))
+   end)
+
+   it("includes Lua's headers in src/lua and src/cli only", function ()
+      assert.equal("", strays("#%s*include%s*<l[ua][^>]*%.h>", function (path)
+         return room(path) == "lua" or room(path) == "cli"
+      end))
+   end)
+
+   it("calls glibc's loader in src/host only", function ()
+      local loader = {
+         dlopen = true, dlmopen = true, dlclose = true, dlsym = true,
+         dlvsym = true, dlerror = true, dladdr = true, dladdr1 = true,
+         dlinfo = true, dl_iterate_phdr = true, _dl_find_object = true,
+      }
+      local faults, callers = {}, 0
+      names(function (source, name, kind)
+         if kind ~= "U" or not loader[name] then return end
+         callers = callers + 1
+         if room(source) ~= "host" then
+            faults[#faults + 1] = source .. " calls " .. name
+         end
+      end)
+      assert.equal("", table.concat(faults, "\n"))
+      assert.is_true(callers > 0)
+   end)
+
+   it("names relocation types in link/reloc_x86_64.c only", function ()
+      assert.equal("", strays("R_X86_64_", function (path)
+         return path == "src/link/reloc_x86_64.c"
+      end))
+   end)
+
+   it("knows the machine in files that end in _x86_64 only", function ()
+      local function machine (path) return path:match "_x86_64%.[chS]$" end
+      for _, pattern in ipairs {
+         "%f[%w_]_*asm_*%f[^%w_]", "__builtin_ia32", "__x86_64__",
+         "include%s*<cpuid%.h>", "include%s*<%a*intrin%.h>",
+      } do
+         assert.equal("", strays(pattern, machine))
+      end
+      for _, path in ipairs(sources) do
+         assert.is_true(not path:match "%.S$" or machine(path) ~= nil, path)
+      end
+   end)
+
+   it("has no file of more than 600 lines", function ()
+      local all = { "premake5.lua", "spec/run", "examples/run" }
+      for _, folder in ipairs { "src", "lua", "spec", "examples" } do
+         files(folder, "%.[%a]+$", all)
+      end
+      for _, path in ipairs(all) do
+         if path:match "%.[chS]$" or path:match "%.lua$" or path:match "run$" then
+            local _, lines = contents(path):gsub("\n", "")
+            assert.is_true(lines <= 600, path .. " has " .. lines .. " lines")
+         end
+      end
+   end)
+
+   it("keeps C within 80 columns, without tabs", function ()
+      local faults = {}
+      for _, path in ipairs(sources) do
+         local number = 0
+         for line in contents(path):gmatch "([^\n]*)\n" do
+            number = number + 1
+            if utf8.len(line) > 80 or path:match "%.[ch]$" and line:find "\t" then
+               faults[#faults + 1] = path .. ":" .. number
+            end
+         end
+      end
+      assert.equal("", table.concat(faults, "\n"))
+   end)
+
+   it("gives every C file a name of its own", function ()
+      -- premake 4 puts all objects of a project into one folder.
+      local seen = {}
+      for _, path in ipairs(sources) do
+         local base = path:match "([^/]*)%.[cS]$"
+         if base then
+            assert.is_nil(seen[base], path .. " and " .. tostring(seen[base]))
+            seen[base] = path
+         end
+      end
+   end)
+end)
+
+describe("What is built #build", function ()
+   local function shown (archive)
+      local found = {}
+      for line in output("readelf", "-sW", archive):gmatch "[^\n]+" do
+         local binding, visibility, index, name = line:match
+            "%d+: %x+ +%w+ +%u+ +(%u+) +(%u+) +(%w+) (%S+)"
+         if name and (binding == "GLOBAL" or binding == "WEAK")
+               and index ~= "UND"
+               and (visibility == "DEFAULT" or visibility == "PROTECTED") then
+            found[name] = true
+         end
+      end
+      return found
+   end
+
+   local function sorted (set)
+      local list = {}
+      for name in pairs(set) do list[#list + 1] = name end
+      table.sort(list)
+      return list
+   end
+
+   local function needed (path)
+      local list = {}
+      for name in output("readelf", "-dW", path):gmatch
+            "%(NEEDED%)[^\n]*%[([^%]\n]+)%]" do
+         list[name] = true
+      end
+      return list
+   end
+
+   -- Whether all of the names stand for parts of glibc.
+   local function check_needed (path)
+      local glibc = {
+         ["libc.so.6"] = true, ["libm.so.6"] = true,
+         ["ld-linux-x86-64.so.2"] = true,
+      }
+      local found = needed(path)
+      assert.is_true(found["libc.so.6"])
+      for name in pairs(found) do
+         assert.is_true(glibc[name], path .. " needs " .. name)
+      end
+   end
+
+   local function dynamic (path, which)
+      local list = {}
+      for line in output("nm", "-D", which, path):gmatch "[^\n]+" do
+         list[#list + 1] = line:match "(%S+)$"
+      end
+      table.sort(list)
+      return list
+   end
+
+   it("shows in libelf64load.a just what elf64load.h declares", function ()
+      local declared = {}
+      local header = codes["src/elf64load.h"]:gsub("#define[^\n]*", "")
+      for text in header:gmatch "E64_API%s+([^;{]-)%(" do
+         declared[text:match "(e64_[%w_]+)$" or text] = true
+      end
+      assert.is_true(declared.e64_open)
+      assert.same(sorted(declared), sorted(shown(ARCHIVES[1])))
+   end)
+
+   it("shows in libelf64load-lua.a the module's opener only", function ()
+      assert.same({ "luaopen_elf64load_core" }, sorted(shown(ARCHIVES[2])))
+   end)
+
+   it("has no writable and executable segment or stack", function ()
+      for _, path in ipairs {
+         "build/release/bin/elf64load", "build/release/lua/elf64load/core.so",
+      } do
+         local text = output("readelf", "-lW", path)
+         assert.is_not_nil(text:match "GNU_STACK[^\n]* RW ", path)
+         assert.is_nil(text:match "RWE", path)
+      end
+   end)
+
+   it("has a command that needs libc, libm and ld.so only", function ()
+      check_needed "build/release/bin/elf64load"
+   end)
+
+   it("has a command that exports the Lua API only", function ()
+      local exported = {}
+      for _, name in ipairs(dynamic("build/release/bin/elf64load",
+            "--defined-only")) do
+         exported[name] = true
+         assert.is_not_nil(name:match "^lua", name)
+      end
+      for _, name in ipairs { "lua_newuserdatauv", "luaL_traceback" } do
+         assert.is_true(exported[name], name)
+      end
+   end)
+
+   it("has a module that needs libc, libm and ld.so only", function ()
+      check_needed "build/release/lua/elf64load/core.so"
+   end)
+
+   it("has a module that exports its opener only", function ()
+      assert.same({ "luaopen_elf64load_core" }, dynamic(
+         "build/release/lua/elf64load/core.so", "--defined-only"))
+   end)
+
+   it("has a module that wants from others glibc's names and Lua's", function ()
+      for _, name in ipairs(dynamic("build/release/lua/elf64load/core.so",
+            "--undefined-only")) do
+         assert.is_true(name:match "@GLIBC_" ~= nil or name:match "^lua" ~= nil
+            -- Weak, for tools that are there or are not.
+            or name:match "^_ITM_" ~= nil or name == "__gmon_start__"
+            or name:match "^__lsan_" ~= nil, name)
+      end
+   end)
+
+   it("has a module that stays mapped when Lua drops it", function ()
+      local text = output("readelf", "-dW", "build/release/lua/elf64load/core.so")
+      assert.is_not_nil(text:match "NODELETE")
+   end)
+end)

@@ -1,0 +1,199 @@
+--- What is installed works where it was put: for C programs through pkg-config,
+--- for Lua through its paths and through luarocks. #build
+
+local lfs = require "lfs"
+local child = require "spec.support.child"
+
+local function contents (path)
+   local file = assert(io.open(path, "rb"))
+   local text = file:read "a"
+   file:close()
+   return text
+end
+
+local function run (limits, ...)
+   limits.bare, limits.merge, limits.seconds = true, true, 600
+   local result = child.run({ ... }, limits)
+   assert(result.code == 0, table.concat({ ... }, " ") .. "\n" .. result.out)
+   return result.out
+end
+
+local function line (...)
+   return (run({}, ...):gsub("\n$", ""))
+end
+
+-- The first fenced block of README in a language.
+local function snippet (language)
+   return contents "README.md":match("```" .. language .. "\n(.-)```")
+end
+
+local function names (folder)
+   local list = {}
+   for name in lfs.dir(folder) do
+      if name:sub(1, 1) ~= "." then list[#list + 1] = name end
+   end
+   table.sort(list)
+   return list
+end
+
+-- What zlib says of itself, asked by a program that ld.so started.
+local function zlib_version (top)
+   local source = top .. "/version.c"
+   local file = assert(io.open(source, "w"))
+   file:write [[
+      #include <dlfcn.h>
+      #include <stdio.h>
+      int main(void)
+      {
+          void *z = dlopen("libz.so.1", RTLD_NOW);
+          puts(((const char *(*)(void))dlsym(z, "zlibVersion"))());
+          return 0;
+      }]]
+   file:close()
+   run({}, "gcc", "-o", top .. "/version", source)
+   return line(top .. "/version")
+end
+
+describe("An installed copy #build", function ()
+   local top, destdir, root, premake, zlib
+
+   setup(function ()
+      premake = line("sh", "-c", "command -v premake4 || command -v premake5")
+      top = line("mktemp", "-d")
+      destdir = top .. "/a stage"
+      root = destdir .. "/opt/elf"
+      zlib = zlib_version(top)
+      run({ env = { PREFIX = "/opt/elf", DESTDIR = destdir } },
+         premake, "--file=premake5.lua", "install")
+   end)
+
+   teardown(function ()
+      run({}, "rm", "-rf", top)
+   end)
+
+   it("lies under DESTDIR and PREFIX, and nowhere else", function ()
+      assert.same({ "opt" }, names(destdir))
+      assert.same({ "bin", "include", "lib", "share" }, names(root))
+      assert.same({ "elf64load" }, names(root .. "/bin"))
+      assert.same({ "elf64load.h" }, names(root .. "/include"))
+      assert.same({ "libelf64load-lua.a", "libelf64load.a", "lua", "pkgconfig" },
+         names(root .. "/lib"))
+      assert.same({ "core.so" }, names(root .. "/lib/lua/5.4/elf64load"))
+      assert.same(names "lua/elf64load",
+         names(root .. "/share/lua/5.4/elf64load"))
+      assert.same({ "elf64load-lua.pc", "elf64load.pc" },
+         names(root .. "/lib/pkgconfig"))
+   end)
+
+   it("names its prefix without DESTDIR in the pkg-config files", function ()
+      for _, name in ipairs { "elf64load", "elf64load-lua" } do
+         local text = contents(root .. "/lib/pkgconfig/" .. name .. ".pc")
+         assert.is_not_nil(text:match "^prefix=/opt/elf\n")
+         assert.is_nil(text:find("stage", 1, true))
+      end
+   end)
+
+   it("takes --prefix and --destdir for the same", function ()
+      run({}, premake, "--file=premake5.lua", "--prefix=/usr/",
+         "--destdir=" .. top .. "/other", "install")
+      assert.same(names(root .. "/lib"), names(top .. "/other/usr/lib"))
+      local text = contents(top .. "/other/usr/lib/pkgconfig/elf64load.pc")
+      assert.is_not_nil(text:match "^prefix=/usr\n")
+   end)
+
+   -- Compiles C against the copy, with what pkg-config says of a package.
+   local function compile (package, source, more)
+      local path = top .. "/" .. package .. "-user"
+      local file = assert(io.open(path .. ".c", "w"))
+      file:write(source)
+      file:close()
+      -- A staged copy is not where its files say; pkg-config calls that a
+      -- sysroot. What it quotes is for a shell.
+      run({ env = {
+         PKG_CONFIG_PATH = top .. "/stage/opt/elf/lib/pkgconfig",
+         PKG_CONFIG_SYSROOT_DIR = top .. "/stage",
+      } }, "sh", "-ec", 'gcc -std=c11 -Wall -Wextra -Werror -o "$1" "$1.c" '
+         .. '$(pkg-config --cflags --libs "$2") $3', "sh", path, package,
+         more or "")
+      return path
+   end
+
+   setup(function ()
+      assert(lfs.link(destdir, top .. "/stage", true))
+   end)
+
+   it("lets README's C program open zlib, by pkg-config", function ()
+      local source = snippet "c"
+      assert.is_not_nil(source:find("#include <elf64load.h>", 1, true))
+      local _, lines = source:gsub("\n", "")
+      assert.is_true(lines <= 30, lines .. " lines")
+      assert.equal(zlib, line(compile("elf64load", source)))
+   end)
+
+   it("lets an engine with a Lua of its own open the module", function ()
+      local program = compile("elf64load-lua", [[
+         #include <stdio.h>
+         #include <lauxlib.h>
+         #include <lualib.h>
+         int luaopen_elf64load(lua_State *L);
+         int luaopen_lpeg(lua_State *L);
+         int main(int count, char **values)
+         {
+             lua_State *L = luaL_newstate();
+             luaL_openlibs(L);
+             luaL_requiref(L, "lpeg", luaopen_lpeg, 0);
+             luaL_requiref(L, "elf64load", luaopen_elf64load, 0);
+             lua_settop(L, 0);
+             if (count != 2 || luaL_dofile(L, values[1])) {
+                 puts(lua_tostring(L, -1));
+                 return 1;
+             }
+             lua_close(L);
+             return 0;
+         }]], "-I/usr/include/lua5.4 -l:liblua5.4-lpeg.a -l:liblua5.4.a -lm -ldl")
+      local script = top .. "/engine.lua"
+      local file = assert(io.open(script, "w"))
+      file:write(snippet "lua")
+      file:close()
+      assert.equal(zlib, line(program, script))
+   end)
+
+   it("has a command that needs nothing beside it", function ()
+      local moved = top .. "/moved"
+      run({}, "cp", root .. "/bin/elf64load", moved)
+      local script = top .. "/moved.lua"
+      local file = assert(io.open(script, "w"))
+      file:write(snippet "lua")
+      file:close()
+      assert.equal(zlib, line("env", "-i", moved, script))
+   end)
+
+   it("has a module that a plain lua5.4 finds on its paths", function ()
+      assert.equal(zlib, (run({
+         env = {
+            LUA_PATH = ("%s/?.lua;%s/?/init.lua"):format(
+               root .. "/share/lua/5.4", root .. "/share/lua/5.4"),
+            LUA_CPATH = root .. "/lib/lua/5.4/?.so;;",
+         },
+      }, "lua5.4", "-e", snippet "lua"):gsub("\n$", "")))
+   end)
+end)
+
+describe("luarocks make #build", function ()
+   it("installs a module that works", function ()
+      local top = line("mktemp", "-d")
+      finally(function () run({}, "rm", "-rf", top) end)
+      run({}, "cp", "-r", "premake5.lua", "LICENSE", "elf64load-scm-1.rockspec",
+         "src", "lua", top)
+      run({ folder = top, env = { HOME = top } }, "luarocks", "--lua-version",
+         "5.4", "make", "--deps-mode", "none", "--tree", top .. "/tree")
+      local text = run({
+         env = {
+            LUA_PATH = ("%s/?.lua;%s/?/init.lua"):format(
+               top .. "/tree/share/lua/5.4", top .. "/tree/share/lua/5.4"),
+            LUA_CPATH = top .. "/tree/lib/lua/5.4/?.so;;",
+         },
+      }, "lua5.4", "-e", snippet "lua")
+      assert.equal(zlib_version(top) .. "\n", text)
+   end)
+end)
