@@ -128,7 +128,8 @@ describe("elf64load FILE.lua", function ()
          file:close()
       end
       local path = script [[
-         print(type(require "elf64load".open), (select(2, require "elf64load")))
+         local elf, from = require "elf64load"
+         print(type(elf.open), from)
       ]]
       local result = child.run({ command, path }, { bare = true, env = {
          LUA_PATH = folder .. "/?.lua;" .. folder .. "/?/init.lua;;",

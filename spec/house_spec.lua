@@ -355,11 +355,16 @@ describe("What is built #build", function ()
    end)
 
    it("has a command that exports the Lua API only", function ()
-      local exported = {}
+      local exported, copied = {}, {}
+      local text = output("readelf", "-rW", "build/release/bin/elf64load")
+      -- liblua5.4.a is compiled so that the executable holds glibc's stderr.
+      for name in text:gmatch "R_X86_64_COPY +%x+ ([%w_]+@GLIBC_[%d.]+)" do
+         copied[name] = true
+      end
       for _, name in ipairs(dynamic("build/release/bin/elf64load",
             "--defined-only")) do
          exported[name] = true
-         assert.is_not_nil(name:match "^lua", name)
+         assert.is_true(name:match "^lua" ~= nil or copied[name] ~= nil, name)
       end
       for _, name in ipairs { "lua_newuserdatauv", "luaL_traceback" } do
          assert.is_true(exported[name], name)

@@ -27,7 +27,9 @@ end
 ---@param message any
 ---@return string
 local function explain (message)
-   if type(message) ~= "string" then
+   if type(message) == "number" then
+      message = tostring(message)
+   elseif type(message) ~= "string" then
       local meta = getmetatable(message)
       if type(meta) == "table" and meta.__tostring then
          return tostring(message)
