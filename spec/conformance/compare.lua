@@ -1,0 +1,301 @@
+--- Compares one library as dlopen leaves it with the same library as the loader
+--- leaves it: two processes, one line of each for every relocation.
+
+local campaign = require "spec.support.campaign"
+local compile = require "spec.support.compile"
+local design = require "spec.conformance.design"
+
+local quoted = campaign.quoted
+
+---@class compare
+local compare = {}
+
+---@class difference
+---@field file string
+---@field offset string
+---@field type string
+---@field symbol string
+---@field theirs string
+---@field ours string
+
+---@class counts
+---@field path string
+---@field total integer
+---@field equal integer
+---@field design integer ours by design
+---@field rewritten integer memory of no file, on both sides: a constructor's
+---@field different integer
+---@field excluded integer
+
+---@class comparison
+---@field mode "host"|"own"
+---@field path string
+---@field files counts[]
+---@field glibc string[] what dlopen brought in and glibc maps on our side too
+---@field differences difference[]
+---@field faults string[] why the comparison itself is not valid
+
+---@class sides
+---@field program string
+---@field reader string
+
+local FOLDER = "spec/conformance/"
+local SOURCES = { "side.c", "objects.c", "relocations.c", "ours.c", "objects.h",
+   "relocations.h", "ours.h" }
+
+--- Builds the two programs of the comparison.
+---@return sides
+function compare.build ()
+   local sources = {}
+   for _, name in ipairs(SOURCES) do sources[#sources + 1] = FOLDER .. name end
+   sources[#sources + 1] = campaign.loader() .. "/lib/libelf64load.a"
+   return {
+      program = campaign.program(sources),
+      reader = compile.shared(campaign.contents(FOLDER .. "reader.c")),
+   }
+end
+
+-- -------------------------------------------------------------- one side ---
+
+---@class side
+---@field objects table<string, string> path to mapper
+local side = {}
+side.__index = side
+
+local function spawn (words)
+   local command = { "exec timeout 600" }
+   for _, word in ipairs(words) do command[#command + 1] = quoted(word) end
+   local messages = os.tmpname()
+   command[#command + 1] = "2>" .. quoted(messages)
+   local self = setmetatable({
+      name = words[2], messages = messages, objects = {}, faults = {},
+      pipe = assert(io.popen(table.concat(command, " "))),
+   }, side)
+   self.line = self.pipe:lines()
+   return self
+end
+
+-- The next file that this side reports: its path and how many lines follow.
+function side:next ()
+   for line in self.line do
+      local word, first, second = line:match "^(%l+)\t?([^\t]*)\t?(.*)$"
+      if word == "object" then
+         self.objects[second] = first
+      elseif word == "wrong" then
+         self.faults[#self.faults + 1] = first
+      elseif word == "file" then
+         return first, math.tointeger(tonumber(second))
+      elseif word == "end" then
+         self.complete = true
+         return nil
+      else
+         self.faults[#self.faults + 1] = "not understood: " .. line
+         return nil
+      end
+   end
+end
+
+function side:skip (count)
+   for _ = 1, count do self.line() end
+end
+
+function side:finish (faults)
+   local ok, how, status = self.pipe:close()
+   local text = campaign.contents(self.messages) or ""
+   os.remove(self.messages)
+   for _, fault in ipairs(self.faults) do
+      faults[#faults + 1] = ("%s: %s"):format(self.name, fault)
+   end
+   if not ok or not self.complete then
+      local last = text:gsub("%s+$", "")
+      faults[#faults + 1] = ("%s: ended by %s %s: %s"):format(self.name,
+         how, status, last)
+   end
+end
+
+-- ------------------------------------------------------------ comparison ---
+
+local LINE = "^(.)\t(%x+)\t(%S+)\t([^\t]*)\t(.*)$"
+
+-- Whether two lists of meanings, separated by tabs, share one.
+local function meet (left, right)
+   local known = {}
+   for meaning in left:gmatch "[^\t]+" do known[meaning] = true end
+   for meaning in right:gmatch "[^\t]+" do
+      if known[meaning] then return true end
+   end
+   return false
+end
+
+-- Whether one of the meanings lies in the program, and so in the loader.
+local function within (program, meanings)
+   for meaning in meanings:gmatch "[^\t]+" do
+      if meaning:sub(1, #program + 1) == program .. "+" then return true end
+   end
+   return false
+end
+
+-- What the two lines of one relocation are to each other.
+local function judge (theirs, ours, program)
+   if theirs == ours then
+      local flag = theirs:byte()
+      if flag == 46 then return "equal" end
+      return flag == 126 and "rewritten" or "excluded"
+   end
+   local flag, offset, kind, symbol, meaning = theirs:match(LINE)
+   local flag2, offset2, kind2, symbol2, meaning2 = ours:match(LINE)
+   local other = { offset = offset, type = kind, symbol = symbol,
+      theirs = meaning, ours = meaning2 }
+   if not flag or not flag2 or offset ~= offset2 or kind ~= kind2
+      or symbol ~= symbol2 or flag == "!" or flag2 == "!" then
+      return "excluded", other
+   end
+   if meet(meaning, meaning2) then return "equal" end
+   if design[symbol] and within(program, meaning2)
+      and not within(program, meaning) then
+      return "design"
+   end
+   return "different", other
+end
+
+local function compare_file (result, program, path, total, theirs, ours)
+   local file = { path = path, total = total, equal = 0, design = 0,
+      rewritten = 0, different = 0, excluded = 0 }
+   for number = 1, total do
+      local left, right = theirs.line(), ours.line()
+      if not left or not right then
+         file.excluded = file.excluded + total - number + 1
+         break
+      end
+      local verdict, other = judge(left, right, program)
+      file[verdict] = file[verdict] + 1
+      if other then
+         other.file, other.verdict = path, verdict
+         result.differences[#result.differences + 1] = other
+      end
+   end
+   result.files[#result.files + 1] = file
+end
+
+---@class compare_options
+---@field alter? integer the relocation of the library whose slot our side damages
+---@field drop? integer the relocation that our side pretends not to know
+---@field ours? "ours"|"theirs" what the second side is: dlopen against itself
+
+--- Compares one library in one mode.
+---@param sides sides
+---@param path string canonical
+---@param mode "host"|"own"
+---@param options? compare_options
+---@return comparison
+function compare.run (sides, path, mode, options)
+   options = options or {}
+   local result = { mode = mode, path = path, files = {}, glibc = {},
+      differences = {}, faults = {} }
+   local dependencies = {}
+   if mode == "host" then
+      local listing = campaign.output(("exec timeout 600 %s list %s"):format(
+         quoted(sides.program), quoted(path)))
+      if not listing then
+         result.faults[1] = "dlopen could not open it"
+         return result
+      end
+      for name in listing:gmatch "[^\n]+" do
+         dependencies[#dependencies + 1] = name
+      end
+   end
+   local function start (name, alter, drop)
+      return spawn { sides.program, name, mode, sides.reader,
+         tostring(alter or -1), tostring(drop or -1), path,
+         table.unpack(dependencies) }
+   end
+   local theirs = start("theirs")
+   local ours = start(options.ours or "ours", options.alter, options.drop)
+   local program = campaign.canonical(sides.program)
+   local faults = result.faults
+
+   local left, left_count = theirs:next()
+   local right, right_count = ours:next()
+   local first = ours.objects
+   while left or right do
+      if left and left == right and left_count == right_count then
+         compare_file(result, program, left, left_count, theirs, ours)
+         left, left_count = theirs:next()
+         right, right_count = ours:next()
+      elseif left and (not right or left <= right) then
+         -- On our side glibc maps the host family only; everything else that
+         -- dlopen brought in is ours to bring in.
+         if mode == "own" and first[left] == "glibc" and left ~= path then
+            result.glibc[#result.glibc + 1] = left
+         else
+            result.files[#result.files + 1] = { path = left,
+               total = left_count, equal = 0, design = 0, rewritten = 0,
+               different = 0, excluded = left_count }
+            faults[#faults + 1] = left == right
+               and left .. " has two counts of relocations"
+               or left .. ": dlopen opened it, we did not"
+         end
+         theirs:skip(left_count)
+         left, left_count = theirs:next()
+      else
+         faults[#faults + 1] = right .. ": we opened it, dlopen did not"
+         ours:skip(right_count)
+         right, right_count = ours:next()
+      end
+   end
+   theirs:finish(faults)
+   ours:finish(faults)
+   if #result.files == 0 and #faults == 0 then
+      faults[1] = "nothing was compared"
+   end
+   return result
+end
+
+--- One relocation of each type that the library has, by its number, whose slot
+--- is compared by meaning.
+---@param sides sides
+---@param path string
+---@return { type: string, number: integer }[]
+function compare.samples (sides, path)
+   local theirs = spawn { sides.program, "theirs", "own", sides.reader, "-1",
+      "-1", path }
+   local samples, seen = {}, {}
+   local name, count = theirs:next()
+   while name do
+      for number = 0, count - 1 do
+         local flag, _, kind, _, meaning = theirs.line():match(LINE)
+         if name == path and flag == "." and meaning ~= "nothing"
+            and not seen[kind] then
+            seen[kind] = true
+            samples[#samples + 1] = { type = kind, number = number }
+         end
+      end
+      name, count = theirs:next()
+   end
+   local faults = {}
+   theirs:finish(faults)
+   assert(#faults == 0, faults[1])
+   return samples
+end
+
+--- The sums over a comparison's files.
+---@param result comparison
+function compare.sum (result)
+   local sum = { total = 0, equal = 0, design = 0, rewritten = 0,
+      different = 0, excluded = 0 }
+   for _, file in ipairs(result.files) do
+      for key, count in pairs(sum) do sum[key] = count + file[key] end
+   end
+   return sum
+end
+
+--- Whether every slot was compared and holds what it should.
+---@param result comparison
+---@return boolean
+function compare.good (result)
+   local sum = compare.sum(result)
+   return #result.faults == 0 and sum.different == 0 and sum.excluded == 0
+      and sum.total == sum.equal + sum.design + sum.rewritten
+end
+
+return compare

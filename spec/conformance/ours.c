@@ -1,0 +1,130 @@
+// The side of the loader under test, through its public C API; see ours.h.
+
+#include "ours.h"
+
+#include <elf64load.h>
+#include <err.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static e64_runtime *runtime;
+
+static e64_plugin *open_plugin(const char *path)
+{
+    e64_plugin *plugin;
+    if ((!runtime && e64_runtime_new(NULL, &runtime, NULL) != E64_OK)
+        || e64_open(runtime, path, NULL, &plugin, NULL) != E64_OK)
+        errx(4, "%s: %s", e64_status_name(e64_last_error()->status),
+             e64_last_error()->message);
+    return plugin;
+}
+
+void ours_open(const char *path)
+{
+    open_plugin(path);
+}
+
+static const struct region *region_at(const struct process *process,
+                                      uintptr_t address)
+{
+    for (size_t i = 0; i < process->region_count; i++)
+        if (address >= process->regions[i].start
+            && address < process->regions[i].end)
+            return &process->regions[i];
+    return NULL;
+}
+
+// The kernel must show at least one page of the file where the loader says that
+// the file is, and where it shows one, that must be the right one.
+static void check_place(const struct process *process,
+                        const struct object *object, FILE *out)
+{
+    uintptr_t page = sysconf(_SC_PAGESIZE);
+    struct elf elf;
+    int shown = 0;
+
+    elf_read(&elf, object->path);
+    for (size_t i = 0; i < elf.segment_count; i++) {
+        const Elf64_Phdr *segment = &elf.segments[i];
+        if (segment->p_type != PT_LOAD || segment->p_filesz == 0)
+            continue;
+        uintptr_t address = object->base + segment->p_vaddr;
+        const struct region *region = region_at(process, address);
+        if (!region || strcmp(region->path, object->path) != 0)
+            continue;
+        uint64_t offset = address - region->start + region->offset;
+        if ((offset & -page) != (segment->p_offset & -page))
+            fprintf(out, "wrong\t%s has offset 0x%lx of the file where segment "
+                    "%zu should be\n", object->path, offset, i);
+        shown++;
+    }
+    if (!shown)
+        fprintf(out, "wrong\t%s is not mapped at 0x%lx, where the loader says "
+                "it is\n", object->path, object->base);
+    elf_free(&elf);
+}
+
+static uint64_t tls_size(const char *path)
+{
+    struct elf elf;
+    uint64_t size = 0;
+    elf_read(&elf, path);
+    for (size_t i = 0; i < elf.segment_count; i++)
+        if (elf.segments[i].p_type == PT_TLS)
+            size = elf.segments[i].p_memsz;
+    elf_free(&elf);
+    return size;
+}
+
+void ours_find(struct process *process, FILE *out)
+{
+    size_t host = process->count;
+
+    for (size_t i = 0; i < process->region_count; i++) {
+        const struct region *region = &process->regions[i];
+        if (region->path[0] != '/' || process_find(process, region->start))
+            continue;
+        e64_place place;
+        e64_error *error = calloc(1, sizeof *error);
+        if (e64_whence((void *)region->start, &place, error) != E64_OK
+            || !place.plugin) {
+            if (region->executable)
+                fprintf(out, "wrong\t%s is mapped at 0x%lx, and the loader "
+                        "does not know it\n", region->path, region->start);
+            free(error);
+            continue;
+        }
+        free(error);
+        e64_plugin_info info;
+        e64_plugin_describe(place.plugin, &info);
+        struct object object = {
+            .path = canonical(info.path),
+            .base = info.base,
+            .start = info.start,
+            .end = info.end,
+            .tls_module = info.tls_module,
+            .tls_size = info.tls_module ? tls_size(info.path) : 0,
+            .mapper = MAPPER_US,
+        };
+        process_add(process, object);
+        if (!process_find(process, region->start)) {
+            fprintf(out, "wrong\t%s is said to hold 0x%lx, which is outside of "
+                    "it\n", object.path, region->start);
+            process->count--;
+        }
+    }
+    for (size_t i = host; i < process->count; i++)
+        check_place(process, &process->objects[i], out);
+}
+
+void *(*ours_tls_address(const char *path))(uint64_t, uint64_t)
+{
+    union {
+        void *address;
+        void *(*function)(uint64_t, uint64_t);
+    } reader = { e64_address(open_plugin(path), "tls_address") };
+    if (!reader.address)
+        errx(4, "%s", e64_last_error()->message);
+    return reader.function;
+}
