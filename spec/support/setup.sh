@@ -74,8 +74,9 @@ need() {
     done)
     missing=
     if debian12; then
+        # It also fails when there is one that it never heard of.
         have=" $(dpkg-query -W -f='${Package}:${db:Status-Status} ' $names \
-            2>/dev/null)"
+            2>/dev/null || :)"
         for name in $names; do
             case $have in
             *" $name:installed "*) ;;
