@@ -273,6 +273,15 @@ describe("The house #build", function ()
    end)
 end)
 
+describe("The Lua code #build #full", function ()
+   it("gives luacheck nothing to say", function ()
+      local result = child.run({ "luacheck", "--no-color", "-q", ".", ".busted",
+         ".luacheckrc", "elf64load-scm-1.rockspec" },
+         { bare = true, merge = true })
+      assert.equal(0, result.code, result.out)
+   end)
+end)
+
 describe("What is built #build", function ()
    local function shown (archive)
       local found = {}
