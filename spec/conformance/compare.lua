@@ -181,6 +181,7 @@ end
 ---@field alter? integer the relocation of the library whose slot our side damages
 ---@field drop? integer the relocation that our side pretends not to know
 ---@field ours? "ours"|"theirs" what the second side is: dlopen against itself
+---@field second? string what the second side opens instead
 
 --- Compares one library in one mode.
 ---@param sides sides
@@ -204,13 +205,14 @@ function compare.run (sides, path, mode, options)
          dependencies[#dependencies + 1] = name
       end
    end
-   local function start (name, alter, drop)
+   local function start (name, library, alter, drop)
       return spawn { sides.program, name, mode, sides.reader,
-         tostring(alter or -1), tostring(drop or -1), path,
+         tostring(alter or -1), tostring(drop or -1), library,
          table.unpack(dependencies) }
    end
-   local theirs = start("theirs")
-   local ours = start(options.ours or "ours", options.alter, options.drop)
+   local theirs = start("theirs", path)
+   local ours = start(options.ours or "ours", options.second or path,
+      options.alter, options.drop)
    local program = campaign.canonical(sides.program)
    local faults = result.faults
 

@@ -77,28 +77,14 @@ static uint64_t tls_size(const char *path)
     return size;
 }
 
-void ours_find(struct process *process, FILE *out)
+static int add_plugin(void *data, e64_plugin *plugin)
 {
-    size_t host = process->count;
+    struct process *process = data;
+    e64_plugin_info info;
 
-    for (size_t i = 0; i < process->region_count; i++) {
-        const struct region *region = &process->regions[i];
-        if (region->path[0] != '/' || process_find(process, region->start))
-            continue;
-        e64_place place;
-        e64_error *error = calloc(1, sizeof *error);
-        if (e64_whence((void *)region->start, &place, error) != E64_OK
-            || !place.plugin) {
-            if (region->executable)
-                fprintf(out, "wrong\t%s is mapped at 0x%lx, and the loader "
-                        "does not know it\n", region->path, region->start);
-            free(error);
-            continue;
-        }
-        free(error);
-        e64_plugin_info info;
-        e64_plugin_describe(place.plugin, &info);
-        struct object object = {
+    e64_plugin_describe(plugin, &info);
+    if (info.state != E64_STATE_HOST && info.state != E64_STATE_STOPPED)
+        process_add(process, (struct object){
             .path = canonical(info.path),
             .base = info.base,
             .start = info.start,
@@ -106,16 +92,42 @@ void ours_find(struct process *process, FILE *out)
             .tls_module = info.tls_module,
             .tls_size = info.tls_module ? tls_size(info.path) : 0,
             .mapper = MAPPER_US,
-        };
-        process_add(process, object);
-        if (!process_find(process, region->start)) {
-            fprintf(out, "wrong\t%s is said to hold 0x%lx, which is outside of "
-                    "it\n", object.path, region->start);
-            process->count--;
-        }
-    }
-    for (size_t i = host; i < process->count; i++)
+        });
+    return 0;
+}
+
+// What the loader answers when it is asked about an address must fit what it
+// says of the plugin.
+static void check_whence(const struct object *object, FILE *out)
+{
+    e64_error *error = calloc(1, sizeof *error);
+    e64_place place;
+
+    if (e64_whence((void *)object->start, &place, error) != E64_OK)
+        fprintf(out, "wrong\t%s: nothing is said to be at its start, 0x%lx\n",
+                object->path, object->start);
+    else if (!place.plugin || place.base != object->base)
+        fprintf(out, "wrong\t%s: its start, 0x%lx, is said to belong to %s at "
+                "0x%lx\n", object->path, object->start, place.file, place.base);
+    free(error);
+}
+
+void ours_find(struct process *process, FILE *out)
+{
+    size_t host = process->count;
+
+    e64_plugins(runtime, add_plugin, process);
+    for (size_t i = host; i < process->count; i++) {
         check_place(process, &process->objects[i], out);
+        check_whence(&process->objects[i], out);
+    }
+    for (size_t i = 0; i < process->region_count; i++) {
+        const struct region *region = &process->regions[i];
+        if (region->path[0] == '/' && region->executable
+            && !process_find(process, region->start))
+            fprintf(out, "wrong\t%s is mapped at 0x%lx, and nobody lists it\n",
+                    region->path, region->start);
+    }
 }
 
 void *(*ours_tls_address(const char *path))(uint64_t, uint64_t)

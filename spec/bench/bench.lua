@@ -1,0 +1,154 @@
+--- Measures how fast libraries open, beside dlopen in the same run.
+
+local campaign = require "spec.support.campaign"
+local statistics = require "spec.bench.statistics"
+
+local quoted = campaign.quoted
+
+local bench = {}
+
+--- The rows that can be measured, in the order in which they are shown.
+bench.rows = { "first", "closure" }
+
+---@class programs
+---@field theirs string
+---@field ours string
+---@field pairs string
+
+--- Builds the measuring programs.
+---@return programs
+function bench.build ()
+   local folder = "spec/bench/"
+   local archive = campaign.loader() .. "/lib/libelf64load.a"
+   local function program (...)
+      local sources = {}
+      for number, name in ipairs { ... } do
+         sources[number] = name:find("/", 1, true) and name or folder .. name
+      end
+      return campaign.program(sources, "-Wl,-z,now")
+   end
+   return {
+      theirs = program("measure.c", "constructors.c", "theirs.c",
+         "constructors.h", "opener.h"),
+      ours = program("measure.c", "constructors.c", "ours.c",
+         "constructors.h", "opener.h", "src/elf64load.h", archive),
+      pairs = program "pairs.c",
+   }
+end
+
+---@class measured
+---@field row string
+---@field library string
+---@field path string
+---@field pairs integer
+---@field ratio number how many times faster than dlopen, by medians
+---@field spread summary of the ratios of the pairs
+---@field theirs table<string, summary> by column, times in nanoseconds
+---@field ours table<string, summary>
+
+local SIDES = { "theirs", "ours" }
+
+--- Measures one library in one row.
+---@param programs programs
+---@param path string
+---@param row "first"|"closure"
+---@param count integer pairs
+---@return measured? result
+---@return string? why
+function bench.measure (programs, path, row, count)
+   local words = { "exec", quoted(programs.pairs), tostring(count),
+      quoted(programs.theirs), quoted(programs.ours), "open", quoted(path) }
+   if row == "first" then
+      local listing = campaign.output(("exec %s list %s 2>&1"):format(
+         quoted(programs.theirs), quoted(path)))
+      if not listing then return nil, "dlopen cannot open it" end
+      for name in listing:gmatch "[^\n]+" do words[#words + 1] = quoted(name) end
+   end
+   local messages = os.tmpname()
+   words[#words + 1] = "2>" .. quoted(messages)
+   local columns = { theirs = {}, ours = {} }
+   local pipe = assert(io.popen(table.concat(words, " ")))
+   for line in pipe:lines() do
+      local side = columns[SIDES[tonumber(line:sub(1, 1))]]
+      for name, value in line:gmatch "(%l+)=(%-?%d+)" do
+         side[name] = side[name] or {}
+         table.insert(side[name], math.tointeger(tonumber(value)))
+      end
+   end
+   local ok, _, status = pipe:close()
+   local why = (campaign.contents(messages) or ""):gsub("%s+$", "")
+   os.remove(messages)
+   if not ok then
+      return nil, ("status %s: %s"):format(status, why)
+   end
+
+   local result = { row = row, library = path:match "[^/]*$", path = path,
+      pairs = count, theirs = {}, ours = {} }
+   for _, name in ipairs(SIDES) do
+      for column, values in pairs(columns[name]) do
+         if #values ~= count then
+            return nil, ("%d of %d measurements came"):format(#values, count)
+         end
+         result[name][column] = statistics.summary(values)
+      end
+   end
+   local ratios = {}
+   for number, time in ipairs(columns.theirs.total) do
+      ratios[number] = time / columns.ours.total[number]
+   end
+   result.spread = statistics.summary(ratios)
+   result.ratio = result.theirs.total.median / result.ours.total.median
+   return result
+end
+
+--- What the figures were measured on.
+---@return table<string, string|integer>
+function bench.machine ()
+   local function line (path, pattern)
+      return (campaign.contents(path) or ""):match(pattern)
+   end
+   return {
+      processor = line("/proc/cpuinfo", "model name%s*:%s*([^\n]+)") or "?",
+      cores = math.tointeger(tonumber(campaign.output "nproc")),
+      kernel = line("/proc/sys/kernel/osrelease", "%S+") or "?",
+      memory = math.tointeger(tonumber(line("/proc/meminfo",
+         "MemTotal:%s*(%d+)")) // 1024) .. " MB",
+      glibc = (campaign.output "getconf GNU_LIBC_VERSION" or "?"),
+      compiler = campaign.output "gcc -dumpfullversion" or "?",
+      hugepages = line("/sys/kernel/mm/transparent_hugepage/enabled",
+         "%[(%w+)%]") or "none",
+   }
+end
+
+-- One line of the table for each side of a measurement.
+local HEAD = ("%-8s %-30s %-6s %9s %9s %9s %6s %8s %8s %8s %8s %7s"):format(
+   "row", "library", "side", "median", "low", "high", "ratio", "map",
+   "resolve", "apply", "init", "dirty")
+
+local function ms (nanoseconds)
+   return ("%.3f"):format(nanoseconds / 1e6)
+end
+
+--- The lines of the table for these measurements.
+---@param results measured[]
+---@return string[]
+function bench.table (results)
+   local lines = { HEAD }
+   for _, result in ipairs(results) do
+      for _, name in ipairs(SIDES) do
+         local side, first = result[name], name == "theirs"
+         lines[#lines + 1] = ("%-8s %-30s %-6s %9s %9s %9s %6s %8s %8s %8s %8s %7.0f")
+            :format(first and result.row or "",
+               first and result.library or "",
+               first and "dlopen" or "ours",
+               ms(side.total.median), ms(side.total.low), ms(side.total.high),
+               first and "" or ("%.2f"):format(result.ratio),
+               ms(side.map.median), ms(side.resolve.median),
+               first and "-" or ms(side.apply.median),
+               ms(side.init.median), side.dirty.median)
+      end
+   end
+   return lines
+end
+
+return bench

@@ -1,0 +1,28 @@
+// How one side opens libraries: theirs.c by dlopen, ours.c by the loader.
+
+#ifndef OPENER_H
+#define OPENER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct sample {
+    int64_t total; // all but constructors
+    int64_t setup; // of it: what comes once a process, before any library
+    int64_t map;
+    int64_t resolve; // theirs: resolve and apply are one
+    int64_t apply;
+    int64_t init; // constructors, not in total
+};
+
+// Opens a library that the measured one needs. Failures end the process.
+void opener_dependency(const char *path);
+
+// Whether it is open already on this side.
+bool opener_has(const char *path);
+
+// Opens the library and measures. Nothing was opened but by
+// opener_dependency. Failures end the process.
+void opener_measure(const char *path, struct sample *sample);
+
+#endif

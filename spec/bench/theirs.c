@@ -1,0 +1,35 @@
+// dlopen's side of the bench.
+
+#include <dlfcn.h>
+#include <err.h>
+#include <stddef.h>
+
+#include "constructors.h"
+#include "opener.h"
+
+void opener_dependency(const char *path)
+{
+    if (!dlopen(path, RTLD_NOW | RTLD_LOCAL))
+        errx(4, "dlopen: %s", dlerror());
+}
+
+bool opener_has(const char *path)
+{
+    return dlopen(path, RTLD_NOW | RTLD_NOLOAD) != NULL;
+}
+
+void opener_measure(const char *path, struct sample *sample)
+{
+    constructors_watch();
+    int64_t begin = now();
+    void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    int64_t end = now();
+    struct constructors counts = constructors_stop();
+
+    if (!handle)
+        errx(4, "dlopen: %s", dlerror());
+    sample->total = end - begin - counts.running - counts.watching;
+    sample->init = counts.running;
+    sample->map = counts.mapped - begin;
+    sample->resolve = sample->total - sample->map;
+}
