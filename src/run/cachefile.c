@@ -1,0 +1,97 @@
+// Keeps the bytes of ld.so.cache between searches. They are read, not mapped,
+// so that a file which shrinks does not end the process, and lie in a mapping
+// of their own, so that nothing is left on the embedder's heap.
+
+#include "cachefile.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { LARGEST = 1 << 28 };
+
+struct kept {
+    struct view view;
+    struct stat stat; // of the file when it was read
+};
+
+static struct kept kept;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+static bool read_whole(int fd, uint8_t *to, size_t size)
+{
+    for (size_t done = 0; done < size;) {
+        ssize_t got = pread(fd, to + done, size - done, (off_t)done);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return false;
+        done += (size_t)got;
+    }
+    return true;
+}
+
+static void load(const char *path, struct kept *into)
+{
+    *into = (struct kept){ 0 };
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        return;
+    if (fstat(fd, &into->stat) == 0 && S_ISREG(into->stat.st_mode)
+        && into->stat.st_size > 0 && into->stat.st_size < LARGEST) {
+        size_t size = (size_t)into->stat.st_size;
+        void *at = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (at != MAP_FAILED && read_whole(fd, at, size))
+            into->view = (struct view){ at, size };
+        else if (at != MAP_FAILED)
+            munmap(at, size);
+    }
+    close(fd);
+}
+
+static void drop(struct kept *old)
+{
+    if (old->view.data)
+        munmap((void *)old->view.data, old->view.size);
+    *old = (struct kept){ 0 };
+}
+
+static bool same_time(struct timespec left, struct timespec right)
+{
+    return left.tv_sec == right.tv_sec && left.tv_nsec == right.tv_nsec;
+}
+
+// Is it still the file that was read? ctime shows what utime would hide.
+static bool current(const char *path, const struct kept *old)
+{
+    struct stat now;
+    return old->view.data && stat(path, &now) == 0
+        && now.st_dev == old->stat.st_dev && now.st_ino == old->stat.st_ino
+        && now.st_size == old->stat.st_size
+        && same_time(now.st_mtim, old->stat.st_mtim)
+        && same_time(now.st_ctim, old->stat.st_ctim);
+}
+
+void cachefile_use(const struct ldso *ldso,
+                   void (*use)(void *data, struct view cache), void *data)
+{
+    // Who does not get the lock reads the file for himself: so nobody waits,
+    // and a child forked while another thread held the lock goes on.
+    if (pthread_mutex_trylock(&lock) != 0) {
+        struct kept own;
+        load(ldso->cache_path, &own);
+        use(data, own.view);
+        drop(&own);
+        return;
+    }
+    if (!current(ldso->cache_path, &kept)) {
+        drop(&kept);
+        load(ldso->cache_path, &kept);
+    }
+    use(data, kept.view);
+    pthread_mutex_unlock(&lock);
+}

@@ -1,0 +1,154 @@
+// ld.so on x86-64: Debian's folders, glibc's view of the processor.
+
+#include "ldso.h"
+
+#include <cpuid.h>
+#include <gnu/libc-version.h>
+#include <stdio.h>
+#include <sys/auxv.h>
+#include <sys/platform/x86.h>
+
+#include "../elf/notes.h"
+
+// Debian builds glibc so. Other systems have other folders; what they install
+// is mostly found by ld.so.cache, which stands before these.
+static const char *const defaults[] = {
+    "/lib/x86_64-linux-gnu/", "/usr/lib/x86_64-linux-gnu/", "/lib/",
+    "/usr/lib/", NULL,
+};
+static const char lib[] = "lib/x86_64-linux-gnu";
+
+// Below glibc-hwcaps, the best one first (psABI "Micro-Architecture Levels").
+static const char *const levels[] = { "x86-64-v4", "x86-64-v3", "x86-64-v2" };
+
+enum {
+    LEVELS = 3,
+    LEVEL_BITS = 0xf, // GNU_PROPERTY_X86_ISA_1_BASELINE to _V4
+    CACHE_FLAGS = 0x303, // an x86-64 library for glibc
+    HWCAP_X86_64 = 1 << 1,
+    HWCAP_AVX512_1 = 1 << 2,
+    FIRST_PLATFORM = 48, // the bit of the first platform in an entry's hwcap
+    PLATFORM_BITS = 0xf,
+    // The first version without the folders that were there before
+    // glibc-hwcaps: tls, haswell and so on.
+    NO_OLD_FOLDERS = 37,
+};
+
+// Not the processor's word but glibc's: it knows what the kernel saves on a
+// context switch, and what the user has switched off (glibc.cpu.hwcaps).
+// CPU_FEATURE_ACTIVE shifts into the sign bit.
+static bool active(unsigned bit)
+{
+    const struct cpuid_feature *leaf = __x86_get_cpuid_feature_leaf(bit / 128);
+    return leaf->active_array[bit % 128 / 32] >> bit % 32 & 1;
+}
+
+#define HAS(feature) active(x86_cpu_##feature)
+
+static uint32_t active_levels(void)
+{
+    if (!HAS(CMPXCHG16B) || !HAS(LAHF64_SAHF64) || !HAS(POPCNT) || !HAS(SSE3)
+        || !HAS(SSSE3) || !HAS(SSE4_1) || !HAS(SSE4_2))
+        return 0;
+    if (!HAS(AVX) || !HAS(AVX2) || !HAS(F16C) || !HAS(FMA) || !HAS(LZCNT)
+        || !HAS(MOVBE))
+        return 1;
+    if (!HAS(AVX512F) || !HAS(AVX512BW) || !HAS(AVX512CD) || !HAS(AVX512DQ)
+        || !HAS(AVX512VL))
+        return 2;
+    return 3;
+}
+
+static bool intel(void)
+{
+    unsigned most, b, c, d;
+    return __get_cpuid(0, &most, &b, &c, &d) && b == signature_INTEL_ebx
+        && c == signature_INTEL_ecx && d == signature_INTEL_edx;
+}
+
+// ld.so has names of its own for some of Intel's processors; $PLATFORM is the
+// kernel's name for all others.
+static void read_processor(struct ldso *ldso, uint64_t *hwcap)
+{
+    const char *kernels = (const char *)getauxval(AT_PLATFORM);
+    ldso->platform = kernels && *kernels ? kernels : NULL;
+    ldso->machine.platform = 0;
+    *hwcap = HWCAP_X86_64;
+    if (!intel())
+        return;
+    if (HAS(AVX512CD) && HAS(AVX512ER)) {
+        if (HAS(AVX512PF)) {
+            ldso->platform = "xeon_phi";
+            ldso->machine.platform = (uint64_t)1 << (FIRST_PLATFORM + 3);
+            return;
+        }
+    } else if (HAS(AVX512CD) && HAS(AVX512BW) && HAS(AVX512DQ)
+               && HAS(AVX512VL)) {
+        *hwcap |= HWCAP_AVX512_1;
+    }
+    if (HAS(AVX2) && HAS(FMA) && HAS(BMI1) && HAS(BMI2) && HAS(LZCNT)
+        && HAS(MOVBE) && HAS(POPCNT)) {
+        ldso->platform = "haswell";
+        ldso->machine.platform = (uint64_t)1 << (FIRST_PLATFORM + 2);
+    }
+}
+
+static bool old_folders(void)
+{
+    int major, minor;
+    return sscanf(gnu_get_libc_version(), "%d.%d", &major, &minor) == 2
+        && major == 2 && minor < NO_OLD_FOLDERS;
+}
+
+// Every combination of these names, as nested folders, the longest first.
+static void add_old_folders(struct ldso *ldso, uint64_t hwcap)
+{
+    const char *names[4];
+    unsigned count = 0;
+    if (hwcap & HWCAP_X86_64)
+        names[count++] = "x86_64";
+    if (hwcap & HWCAP_AVX512_1)
+        names[count++] = "avx512_1";
+    if (ldso->platform)
+        names[count++] = ldso->platform;
+    names[count++] = "tls";
+    for (unsigned set = (1u << count) - 1; set > 0; set--) {
+        char *below = ldso->below[ldso->below_count];
+        size_t size = 0;
+        for (unsigned i = count; i-- > 0;)
+            if (set >> i & 1)
+                size += (size_t)snprintf(below + size, LDSO_FOLDER_SIZE - size,
+                                         "%s/", names[i]);
+        // The kernel's name for the platform may be a hwcap's name as well.
+        uint32_t here = ldso->below_count;
+        if (here == 0 || strcmp(below, ldso->below[here - 1]) != 0)
+            ldso->below_count++;
+        else
+            *below = '\0';
+    }
+}
+
+void ldso_read(uint64_t mask, struct ldso *ldso)
+{
+    uint64_t hwcap;
+    *ldso = (struct ldso){ .defaults = defaults, .lib = lib,
+                           .cache_path = "/etc/ld.so.cache" };
+    read_processor(ldso, &hwcap);
+    hwcap &= mask;
+    uint32_t count = active_levels();
+    ldso->machine.flags = CACHE_FLAGS;
+    ldso->machine.levels = LEVEL_BITS & ~elf_isa_lacking_x86_64(LEVEL_BITS);
+    ldso->machine.names = levels + (LEVELS - count);
+    ldso->machine.name_count = count;
+    ldso->machine.platforms = (uint64_t)PLATFORM_BITS << FIRST_PLATFORM;
+    for (uint32_t i = 0; i < count; i++)
+        snprintf(ldso->below[ldso->below_count++], LDSO_FOLDER_SIZE,
+                 "glibc-hwcaps/%s/", ldso->machine.names[i]);
+    if (old_folders()) {
+        ldso->machine.hwcap = hwcap;
+        add_old_folders(ldso, hwcap);
+    } else {
+        ldso->machine.platform = 0;
+    }
+    ldso->below_count++; // the folder itself
+}
