@@ -43,6 +43,7 @@ child.sanitizer = sanitizer()
 ---@field folder? string where to run it
 ---@field input? string path of its standard input
 ---@field merge? boolean standard error goes to `out`
+---@field through? string[] a command that runs the program
 
 -- GNU timeout exits with this code when it had to end the program.
 local TIMED_OUT = 124
@@ -65,7 +66,14 @@ local function shell (words, limits, errors)
    return table.concat(lines, "; ")
 end
 
+local function quote (words)
+   local out = {}
+   for at, word in ipairs(words) do out[at] = quoted(word) end
+   return table.concat(out, " ")
+end
+
 local function run (words, limits)
+   if limits.through then words = quote(limits.through) .. " " .. words end
    local errors = os.tmpname()
    local pipe = assert(io.popen(shell(words, limits, errors), "r"))
    local result = { out = pipe:read "a" }
@@ -82,12 +90,6 @@ local function run (words, limits)
    file:close()
    os.remove(errors)
    return result
-end
-
-local function quote (words)
-   local out = {}
-   for at, word in ipairs(words) do out[at] = quoted(word) end
-   return table.concat(out, " ")
 end
 
 --- Runs a program and waits for it.

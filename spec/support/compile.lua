@@ -56,13 +56,12 @@ end
 
 -- A sanitizer that is preloaded into this process has no business in the
 -- compiler, whose leaks would fail it.
-local function execute (command, what)
+local function execute (command)
    local pipe = assert(io.popen(("unset LD_PRELOAD; { %s ; } 2>&1"):format(
       command)))
    local text = pipe:read "a"
    if not pipe:close() then
-      error(("this fixture does not compile: %s\n%s\n%s"):format(
-         command, text, what), 0)
+      error(("this fixture does not compile: %s\n%s"):format(command, text), 0)
    end
 end
 
@@ -88,7 +87,7 @@ local function make (kind, source, flags, input, suffix, command)
    if lfs.attributes(output, "mode") ~= "file" then
       write(stem .. input, source)
       local temporary = scratch(output)
-      execute(command:format(quoted(temporary), quoted(stem .. input)), source)
+      execute(command:format(quoted(temporary), quoted(stem .. input)))
       assert(os.rename(temporary, output))
    end
    return output
@@ -190,7 +189,7 @@ function compile.group (members)
    assert(os.execute("mkdir -p " .. quoted(temporary)))
    for _, name in ipairs(names) do
       execute(("ld -shared -soname %s -o %s %s"):format(quoted(paths[name]),
-         quoted(temporary .. "/" .. name .. ".stub"), quoted(empty)), name)
+         quoted(temporary .. "/" .. name .. ".stub"), quoted(empty)))
    end
    for _, name in ipairs(names) do
       local member = members[name]
@@ -202,7 +201,7 @@ function compile.group (members)
       execute(("gcc %s -shared -o %s %s -Wl,--no-as-needed %s %s"):format(BASE,
          quoted(temporary .. "/" .. name .. ".so"),
          quoted(temporary .. "/" .. name .. ".c"),
-         table.concat(needs, " "), member.flags or ""), member.source)
+         table.concat(needs, " "), member.flags or ""))
    end
    write(temporary .. "/made", "")
    -- When somebody else was faster, theirs is as good.

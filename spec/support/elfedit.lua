@@ -240,6 +240,7 @@ function image:dynamic (name, nth)
       end
       if entry.d_tag == elfedit.DT_NULL then break end
    end
+   return nil
 end
 
 --- Adds a dynamic entry in one of the spare places that ld leaves at the end.
