@@ -146,10 +146,10 @@ typedef enum e64_log_level {
 } e64_log_level;
 
 // Finds the file for `name`, which `wanter` (NULL: the caller of e64_open)
-// needs. Answers E64_OK with *source filled, E64_NOTFOUND to leave it to the
-// loader's own search, or another status to fail the open; `error` may be
-// filled with the reason. What *source points to must stay until the hook's
-// next call or the end of the open.
+// needs. Answers E64_OK with *source filled; E64_NOTFOUND without touching
+// `error` to leave it to the loader's own search; or another status, or
+// E64_NOTFOUND with `error` filled, to fail the open. What *source points to
+// must stay until the hook's next call or the end of the open.
 typedef e64_status (*e64_search_hook)(void *data, e64_runtime *runtime,
                                       const char *name, e64_plugin *wanter,
                                       e64_source *source, e64_error *error);
@@ -230,6 +230,18 @@ typedef enum e64_state {
     E64_STATE_HOST,     // glibc's; this loader neither starts nor stops it
 } e64_state;
 
+// How long the phases of the open that mapped a plugin took, in nanoseconds, for
+// it and all that was mapped along with it. Constructors are `start` without
+// `ifunc`.
+typedef struct e64_times {
+    uint64_t discover; // search and read
+    uint64_t map;
+    uint64_t resolve;
+    uint64_t apply;
+    uint64_t ifunc; // resolvers, and sealing
+    uint64_t start;
+} e64_times;
+
 // What a plugin is. The strings live as long as the plugin.
 typedef struct e64_plugin_info {
     const char *name;      // as it was asked for
@@ -241,9 +253,34 @@ typedef struct e64_plugin_info {
     uint64_t generation;   // grows with every plugin of the process
     uint64_t tls_module;   // what its DTPMOD64 slots hold; 0 without PT_TLS
     e64_state state;
+    uint32_t handles;  // opens that were not closed yet
+    uint32_t segments; // PT_LOAD segments
+    e64_times times;  // zero for what came along with another
 } e64_plugin_info;
 
 E64_API void e64_plugin_describe(e64_plugin *plugin, e64_plugin_info *info);
+
+// Calls `visit` for each plugin of the runtime in the order in which they were
+// mapped, until it answers non-zero, which is returned. Opens and closes from
+// within `visit` are not seen by the walk; a plugin that is closed meanwhile
+// stays described as stopped.
+E64_API int e64_plugins(e64_runtime *runtime,
+                        int (*visit)(void *data, e64_plugin *plugin),
+                        void *data);
+
+// What the file asks to be relocated, by type ("R_X86_64_64"), and what it
+// imports, counted when it was mapped.
+typedef struct e64_count {
+    const char *name;
+    uint64_t count;
+} e64_count;
+
+// Fills up to `room` counts and returns how many there are.
+E64_API size_t e64_relocations(e64_plugin *plugin, e64_count *counts,
+                               size_t room);
+
+// How many imports were bound.
+E64_API size_t e64_imports(e64_plugin *plugin);
 
 // --------------------------------------------------------------- symbols ---
 

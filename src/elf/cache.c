@@ -1,5 +1,5 @@
-// Finds names in ld.so.cache. Takes bytes only: reading the file, and again once
-// it has changed, is the business of others.
+// Finds names in ld.so.cache. Takes bytes only: reading the file, and again
+// once it has changed, is the business of others.
 
 #include "cache.h"
 

@@ -177,12 +177,21 @@ e64_status elf_file_open_path(const char *path, struct elf_file *file)
     return elf_file_open(&source, file);
 }
 
-void elf_file_close(struct elf_file *file)
+void elf_file_release(struct elf_file *file)
 {
     if (file->mapping)
         munmap(file->mapping, file->mapped);
     if (file->own_fd)
         close(file->fd);
+    file->mapping = NULL;
+    file->own_fd = false;
+    file->fd = -1;
+    file->view = (struct view){ 0 };
+}
+
+void elf_file_close(struct elf_file *file)
+{
+    elf_file_release(file);
     memory_free(file->name);
     *file = (struct elf_file){ .fd = -1 };
 }

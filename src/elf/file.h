@@ -29,6 +29,9 @@ e64_status elf_file_open(const e64_source *source, struct elf_file *file);
 // The same for a path.
 e64_status elf_file_open_path(const char *path, struct elf_file *file);
 
+// Closes and unmaps what the bytes came from; the name and the identity stay.
+void elf_file_release(struct elf_file *file);
+
 // Frees all that it holds. A zeroed struct may be closed.
 void elf_file_close(struct elf_file *file);
 

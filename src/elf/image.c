@@ -1,0 +1,379 @@
+// Reads the ELF header and the program header table (gABI chapters 4 and 5).
+
+#include "image.h"
+
+#include <stddef.h>
+#include <unistd.h>
+
+#include "../error.h"
+#include "../memory.h"
+#include "dynamic.h"
+#include "notes.h"
+
+static e64_status bad(const char *name, e64_status status, const char *what)
+{
+    fail(status, "%s: %s", name, what);
+    error_path(name);
+    return status;
+}
+
+static e64_status check_identity(struct view file, const char *name)
+{
+    const char *not_elf = "invalid filetype, only ELF64 supported";
+    if (!view_has(file, 0, SELFMAG) || memcmp(file.data, ELFMAG, SELFMAG) != 0) {
+        fail(E64_BADFORMAT, "%s: %s (e_ident holds no ELF magic)", name,
+             not_elf);
+    } else if (!view_has(file, 0, EI_NIDENT)) {
+        fail(E64_BADFORMAT, "%s: %s (the file ends within e_ident)", name,
+             not_elf);
+    } else if (file.data[EI_CLASS] != ELFCLASS64) {
+        fail(E64_BADFORMAT, "%s: %s (EI_CLASS is %u, %s)", name, not_elf,
+             file.data[EI_CLASS], file.data[EI_CLASS] == ELFCLASS32
+             ? "a 32-bit file" : "no known class");
+    } else if (file.data[EI_DATA] != ELFDATA2LSB) {
+        fail(E64_BADARCH, "%s: invalid architecture, only AMD64 supported "
+             "(EI_DATA is %u, not little-endian)", name, file.data[EI_DATA]);
+        error_path(name);
+        return E64_BADARCH;
+    } else if (file.data[EI_VERSION] != EV_CURRENT) {
+        fail(E64_BADFORMAT, "%s: EI_VERSION is %u, not 1", name,
+             file.data[EI_VERSION]);
+    } else {
+        return E64_OK;
+    }
+    error_path(name);
+    return E64_BADFORMAT;
+}
+
+static e64_status check_header(struct view file, const char *name,
+                               Elf64_Ehdr *header)
+{
+    e64_status status = check_identity(file, name);
+    if (status != E64_OK)
+        return status;
+    if (!view_read(file, 0, header, sizeof *header))
+        return bad(name, E64_BADFORMAT, "the file ends within the ELF header");
+    if (header->e_machine != EM_X86_64) {
+        fail(E64_BADARCH, "%s: invalid architecture, only AMD64 supported "
+             "(e_machine is %u)", name, header->e_machine);
+        error_path(name);
+        return E64_BADARCH;
+    }
+    unsigned char abi = header->e_ident[EI_OSABI];
+    if (abi != ELFOSABI_SYSV && abi != ELFOSABI_GNU) {
+        fail(E64_UNSUPPORTED, "%s: EI_OSABI is %u; only System V (0) and GNU "
+             "(3) are supported", name, abi);
+        error_path(name);
+        return E64_UNSUPPORTED;
+    }
+    if (header->e_version != EV_CURRENT)
+        return bad(name, E64_BADFORMAT, "e_version is not 1");
+    if (header->e_type != ET_DYN) {
+        const char *kind = header->e_type == ET_EXEC ? "an executable (ET_EXEC)"
+                         : header->e_type == ET_REL ? "an object file (ET_REL)"
+                         : header->e_type == ET_CORE ? "a core dump (ET_CORE)"
+                         : "of no known e_type";
+        fail(E64_UNSUPPORTED, "%s: is %s (e_type %u); only shared objects "
+             "(ET_DYN) can be opened", name, kind, header->e_type);
+        error_path(name);
+        return E64_UNSUPPORTED;
+    }
+    if (header->e_phentsize != sizeof(Elf64_Phdr)) {
+        fail(E64_BADFORMAT, "%s: e_phentsize is %u, not %zu", name,
+             header->e_phentsize, sizeof(Elf64_Phdr));
+        error_path(name);
+        return E64_BADFORMAT;
+    }
+    return E64_OK;
+}
+
+static bool is_power(uint64_t value)
+{
+    return (value & (value - 1)) == 0;
+}
+
+// Checks one PT_LOAD and adds it. Answers what is wrong with it, or NULL.
+static const char *add_load(struct elf_image *image, const Elf64_Phdr *header)
+{
+    const uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+    if (header->p_filesz > header->p_memsz)
+        return "p_filesz of a PT_LOAD exceeds its p_memsz";
+    if (header->p_vaddr >= 1ull << 47 || header->p_memsz >= 1ull << 47)
+        return "p_vaddr or p_memsz of a PT_LOAD exceeds the address space";
+    if (!view_has(image->file, header->p_offset, header->p_filesz))
+        return "p_offset and p_filesz of a PT_LOAD reach beyond the file";
+    if (header->p_align > 1 && !is_power(header->p_align))
+        return "p_align of a PT_LOAD is no power of two";
+    if (header->p_align >= 1ull << 40)
+        return "p_align of a PT_LOAD exceeds the address space";
+    if ((header->p_vaddr - header->p_offset) % page)
+        return "p_vaddr and p_offset of a PT_LOAD differ modulo the page size";
+    if (header->p_align > page
+        && (header->p_vaddr - header->p_offset) % header->p_align)
+        return "p_vaddr and p_offset of a PT_LOAD differ modulo p_align";
+    if (header->p_memsz == 0)
+        return NULL;
+    if (image->load_count) {
+        const struct elf_load *before = &image->loads[image->load_count - 1];
+        if (header->p_vaddr < before->vaddr + before->memsz)
+            return "PT_LOAD segments overlap or do not ascend by p_vaddr";
+    } else {
+        image->start = header->p_vaddr & ~(page - 1);
+        image->align = page;
+    }
+    if (header->p_align > image->align)
+        image->align = header->p_align;
+    image->end = (header->p_vaddr + header->p_memsz + page - 1) & ~(page - 1);
+    image->loads[image->load_count++] = (struct elf_load){
+        .vaddr = header->p_vaddr,
+        .filesz = header->p_filesz,
+        .memsz = header->p_memsz,
+        .offset = header->p_offset,
+        .flags = header->p_flags & (PF_R | PF_W | PF_X),
+    };
+    return NULL;
+}
+
+static const char *add_tls(struct elf_image *image, const Elf64_Phdr *header)
+{
+    if (header->p_filesz > header->p_memsz)
+        return "p_filesz of PT_TLS exceeds its p_memsz";
+    if (!is_power(header->p_align) || header->p_align >= 1ull << 32)
+        return "p_align of PT_TLS is no usable power of two";
+    if (header->p_memsz >= 1ull << 32)
+        return "p_memsz of PT_TLS is absurd";
+    if (header->p_memsz == 0)
+        return NULL;
+    image->tls = (struct elf_range){ header->p_vaddr, header->p_filesz };
+    image->tls_size = header->p_memsz;
+    image->tls_align = header->p_align ? header->p_align : 1;
+    image->has_tls = true;
+    return NULL;
+}
+
+// The headers whose ranges can be checked only when all PT_LOADs are known.
+static const char *check_ranges(const struct elf_image *image)
+{
+    struct view view;
+    if (image->relro.size
+        && (image->relro.vaddr < image->start
+            || image->relro.size > image->end - image->relro.vaddr
+            || image->relro.vaddr > image->end))
+        return "PT_GNU_RELRO lies outside the segments";
+    if (image->has_tls && image->tls.size
+        && !elf_image_at(image, image->tls.vaddr, image->tls.size, &view))
+        return "PT_TLS lies outside the segments";
+    if (!image->dynamic.size)
+        return "no PT_DYNAMIC: not a shared object that can be loaded";
+    return NULL;
+}
+
+static e64_status check_isa(const struct elf_image *image, const char *name,
+                            const Elf64_Phdr *notes)
+{
+    struct view view;
+    uint32_t levels = 0;
+    if (!view_part(image->file, notes->p_offset, notes->p_filesz, &view))
+        return E64_OK;
+    elf_read_isa_levels(view, notes->p_align, &levels);
+    uint32_t lacking = elf_isa_lacking_x86_64(levels);
+    if (!lacking)
+        return E64_OK;
+    const char *level = lacking & GNU_PROPERTY_X86_ISA_1_V2 ? "x86-64-v2"
+                      : lacking & GNU_PROPERTY_X86_ISA_1_V3 ? "x86-64-v3"
+                      : lacking & GNU_PROPERTY_X86_ISA_1_V4 ? "x86-64-v4"
+                      : "an unknown level";
+    fail(E64_UNSUPPORTED, "%s: needs a processor of ISA level %s, which this "
+         "one is not (GNU_PROPERTY_X86_ISA_1_NEEDED)", name, level);
+    error_path(name);
+    return E64_UNSUPPORTED;
+}
+
+static e64_status read_segment(struct elf_image *image, const char *name,
+                               const Elf64_Phdr *header)
+{
+    const char *wrong = NULL;
+    struct elf_range range = { header->p_vaddr, header->p_memsz };
+    switch (header->p_type) {
+    case PT_LOAD:
+        wrong = add_load(image, header);
+        break;
+    case PT_DYNAMIC:
+        image->dynamic = range;
+        break;
+    case PT_TLS:
+        wrong = add_tls(image, header);
+        break;
+    case PT_GNU_RELRO:
+        image->relro = range;
+        break;
+    case PT_GNU_EH_FRAME:
+        image->unwind = range;
+        break;
+    case PT_GNU_STACK:
+        if (header->p_flags & PF_X)
+            return bad(name, E64_UNSUPPORTED, "wants an executable stack "
+                       "(PT_GNU_STACK with PF_X), which is never granted; "
+                       "link it with -z noexecstack");
+        break;
+    case PT_GNU_PROPERTY:
+    case PT_NOTE:
+        return check_isa(image, name, header);
+    }
+    return wrong ? bad(name, E64_BADFORMAT, wrong) : E64_OK;
+}
+
+static e64_status read_segments(struct elf_image *image, const char *name,
+                                const Elf64_Ehdr *header)
+{
+    struct view table;
+    uint64_t size = (uint64_t)header->e_phnum * sizeof(Elf64_Phdr);
+    if (header->e_phnum == 0)
+        return bad(name, E64_BADFORMAT, "e_phnum is 0: no program headers");
+    if (!view_part(image->file, header->e_phoff, size, &table))
+        return bad(name, E64_BADFORMAT, "e_phoff and e_phnum reach beyond the "
+                   "file");
+    image->loads = memory_array(header->e_phnum, sizeof *image->loads);
+    if (!image->loads)
+        return fail_memory(header->e_phnum * sizeof *image->loads);
+    for (uint32_t i = 0; i < header->e_phnum; i++) {
+        Elf64_Phdr segment;
+        memcpy(&segment, table.data + i * sizeof segment, sizeof segment);
+        e64_status status = read_segment(image, name, &segment);
+        if (status != E64_OK)
+            return status;
+    }
+    if (image->load_count == 0)
+        return bad(name, E64_BADFORMAT, "no PT_LOAD segment");
+    const char *wrong = check_ranges(image);
+    if (wrong)
+        return bad(name, E64_BADFORMAT, wrong);
+    // The table as loaded, for dl_iterate_phdr and debuggers.
+    for (uint32_t i = 0; i < image->load_count; i++) {
+        const struct elf_load *load = &image->loads[i];
+        if (header->e_phoff >= load->offset
+            && header->e_phoff - load->offset <= load->filesz
+            && size <= load->filesz - (header->e_phoff - load->offset)) {
+            image->headers = (struct elf_range){
+                load->vaddr + header->e_phoff - load->offset, size };
+            image->header_count = header->e_phnum;
+            break;
+        }
+    }
+    return E64_OK;
+}
+
+e64_status elf_image_read(struct view file, const char *name,
+                          struct elf_image *image)
+{
+    *image = (struct elf_image){ .file = file };
+    Elf64_Ehdr header;
+    e64_status status = check_header(file, name, &header);
+    if (status == E64_OK)
+        status = read_segments(image, name, &header);
+    if (status == E64_OK) {
+        const char *wrong = elf_read_dynamic(image);
+        if (wrong)
+            status = bad(name, E64_BADFORMAT, wrong);
+    }
+    if (status == E64_OK && image->flags_1 & DF_1_PIE)
+        status = bad(name, E64_UNSUPPORTED, "is a position-independent "
+                     "executable (DF_1_PIE), not a shared object");
+    if (status != E64_OK)
+        elf_image_free(image);
+    return status;
+}
+
+const struct elf_load *elf_image_load(const struct elf_image *image,
+                                      uint64_t vaddr, uint64_t size)
+{
+    for (uint32_t i = 0; i < image->load_count; i++) {
+        const struct elf_load *load = &image->loads[i];
+        if (vaddr >= load->vaddr && vaddr - load->vaddr <= load->memsz
+            && size <= load->memsz - (vaddr - load->vaddr))
+            return load;
+    }
+    return NULL;
+}
+
+bool elf_image_at(const struct elf_image *image, uint64_t vaddr, uint64_t size,
+                  struct view *view)
+{
+    struct view from;
+    return elf_image_from(image, vaddr, &from)
+        && view_part(from, 0, size, view);
+}
+
+bool elf_image_from(const struct elf_image *image, uint64_t vaddr,
+                    struct view *view)
+{
+    for (uint32_t i = 0; i < image->load_count; i++) {
+        const struct elf_load *load = &image->loads[i];
+        if (vaddr >= load->vaddr && vaddr - load->vaddr < load->filesz) {
+            uint64_t skip = vaddr - load->vaddr;
+            return view_part(image->file, load->offset + skip,
+                             load->filesz - skip, view);
+        }
+    }
+    return false;
+}
+
+// Moves one table from the file to where it has been mapped.
+static e64_status settle(struct elf_image *image, uintptr_t bias,
+                         struct view *table)
+{
+    if (table->size == 0)
+        return E64_OK;
+    uint64_t offset = (uint64_t)(table->data - image->file.data);
+    for (uint32_t i = 0; i < image->load_count; i++) {
+        const struct elf_load *load = &image->loads[i];
+        if (offset < load->offset || offset - load->offset > load->filesz
+            || table->size > load->filesz - (offset - load->offset)
+            || load->flags & PF_W || !(load->flags & PF_R)
+            || image->text_relocations)
+            continue;
+        table->data = (const uint8_t *)(bias + load->vaddr
+                                        + (offset - load->offset));
+        return E64_OK;
+    }
+    struct elf_copy *copy = memory_resize(NULL, sizeof *copy + table->size);
+    if (!copy)
+        return fail_memory(table->size);
+    memcpy(copy->bytes, table->data, table->size);
+    copy->next = image->copies;
+    image->copies = copy;
+    table->data = copy->bytes;
+    return E64_OK;
+}
+
+e64_status elf_image_settle(struct elf_image *image, uintptr_t bias)
+{
+    struct elf_symbols *symbols = &image->symbols;
+    struct view *tables[] = {
+        &symbols->symtab, &symbols->strtab, &symbols->versym,
+        &symbols->gnu_bloom, &symbols->gnu_bucket, &symbols->gnu_chain,
+        &symbols->sysv_bucket, &symbols->sysv_chain,
+    };
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
+        e64_status status = settle(image, bias, tables[i]);
+        if (status != E64_OK)
+            return status;
+    }
+    image->relocations = (struct elf_relocations){ { 0 }, { 0 }, { 0 } };
+    image->file = (struct view){ 0 };
+    return E64_OK;
+}
+
+void elf_image_free(struct elf_image *image)
+{
+    elf_symbols_free(&image->symbols);
+    memory_free(image->loads);
+    memory_free(image->needed);
+    memory_free(image->filters);
+    while (image->copies) {
+        struct elf_copy *copy = image->copies;
+        image->copies = copy->next;
+        memory_free(copy);
+    }
+    *image = (struct elf_image){ 0 };
+}

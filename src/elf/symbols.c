@@ -1,0 +1,266 @@
+// Looks names up in one object.
+
+#include "symbols.h"
+
+#include <stddef.h>
+
+#include "../memory.h"
+
+uint32_t elf_gnu_hash(const char *name)
+{
+    uint32_t hash = 5381;
+    for (const unsigned char *c = (const unsigned char *)name; *c; c++)
+        hash = hash * 33 + *c;
+    return hash;
+}
+
+// gABI, "Hash Table".
+uint32_t elf_sysv_hash(const char *name)
+{
+    uint32_t hash = 0;
+    for (const unsigned char *c = (const unsigned char *)name; *c; c++) {
+        hash = (hash << 4) + *c;
+        uint32_t high = hash & 0xf0000000;
+        hash ^= high >> 24;
+        hash &= ~high;
+    }
+    return hash;
+}
+
+struct elf_name elf_name(const char *text)
+{
+    return (struct elf_name){
+        .text = text,
+        .gnu_hash = elf_gnu_hash(text),
+        .sysv_hash = elf_sysv_hash(text),
+    };
+}
+
+struct elf_name elf_name_version(const char *text, const char *version)
+{
+    struct elf_name name = elf_name(text);
+    name.version = version;
+    name.version_hash = elf_sysv_hash(version);
+    name.version_hidden = true;
+    return name;
+}
+
+const struct elf_version *elf_symbol_version(const struct elf_symbols *symbols,
+                                             uint32_t index)
+{
+    if (!view_has(symbols->versym, (uint64_t)index * 2, 2))
+        return NULL;
+    uint32_t version = load16(symbols->versym.data + (uint64_t)index * 2)
+                     & 0x7fff;
+    if (version >= symbols->version_count
+        || symbols->versions[version].hash == 0)
+        return NULL;
+    return &symbols->versions[version];
+}
+
+struct elf_name elf_symbol_name(const struct elf_symbols *symbols,
+                                uint32_t index, const Elf64_Sym *symbol)
+{
+    struct elf_name name = elf_name(elf_string(symbols, symbol->st_name));
+    const struct elf_version *version = elf_symbol_version(symbols, index);
+    if (version) {
+        name.version = elf_string(symbols, version->name);
+        name.version_hash = version->hash;
+        name.version_hidden = version->hidden;
+    }
+    return name;
+}
+
+enum match { MATCH_NO, MATCH_YES, MATCH_DEFAULT };
+
+// ld.so's rules for versions. MATCH_DEFAULT: a version that an unversioned
+// reference may get if the object has no other of that name.
+static enum match match_version(const struct elf_symbols *symbols,
+                                uint32_t index, const struct elf_name *name,
+                                enum elf_want want)
+{
+    if (!view_has(symbols->versym, (uint64_t)index * 2, 2))
+        return MATCH_YES; // an object without versions defines all of them
+    uint16_t raw = load16(symbols->versym.data + (uint64_t)index * 2);
+    uint32_t number = raw & 0x7fff;
+    bool hidden = raw & 0x8000;
+    if (!name->version) {
+        // Indexes 0 and 1 are local and global; 2 is the first version, which
+        // is the oldest, and so what an unversioned reference was linked to.
+        if (number < (want & ELF_WANT_NEWEST ? 2 : 3))
+            return MATCH_YES;
+        return hidden ? MATCH_NO : MATCH_DEFAULT;
+    }
+    uint32_t hash = 0;
+    const char *text = "";
+    if (number < symbols->version_count) {
+        hash = symbols->versions[number].hash;
+        text = elf_string(symbols, symbols->versions[number].name);
+    }
+    if (hash == name->version_hash && strcmp(text, name->version) == 0)
+        return MATCH_YES;
+    // A symbol of no version, or of the base version, stands in unless the
+    // reference or the definition is hidden.
+    return name->version_hidden || hash || hidden ? MATCH_NO : MATCH_YES;
+}
+
+static bool is_candidate(const struct elf_symbols *symbols,
+                         const Elf64_Sym *symbol, const struct elf_name *name,
+                         enum elf_want want)
+{
+    const uint32_t definitions = 1u << STT_NOTYPE | 1u << STT_OBJECT
+        | 1u << STT_FUNC | 1u << STT_COMMON | 1u << STT_TLS
+        | 1u << STT_GNU_IFUNC;
+    uint32_t type = ELF64_ST_TYPE(symbol->st_info);
+    if (symbol->st_value == 0 && symbol->st_shndx != SHN_ABS
+        && type != STT_TLS)
+        return false;
+    if (symbol->st_shndx == SHN_UNDEF
+        && (want & ELF_WANT_DEFINED || type == STT_TLS))
+        return false;
+    if (!(definitions >> type & 1))
+        return false;
+    return strcmp(elf_string(symbols, symbol->st_name), name->text) == 0;
+}
+
+struct search {
+    const struct elf_symbols *symbols;
+    const struct elf_name *name;
+    enum elf_want want;
+    uint32_t fallback; // the only default version seen
+    uint32_t defaults; // how many were seen
+};
+
+static bool accepts(struct search *search, uint32_t index, Elf64_Sym *symbol)
+{
+    if (index == 0 || !elf_symbol(search->symbols, index, symbol)
+        || !is_candidate(search->symbols, symbol, search->name, search->want))
+        return false;
+    switch (match_version(search->symbols, index, search->name, search->want)) {
+    case MATCH_YES:
+        return true;
+    case MATCH_DEFAULT:
+        if (search->defaults++ == 0)
+            search->fallback = index;
+        return false;
+    case MATCH_NO:
+        break;
+    }
+    return false;
+}
+
+// A chain ends at the first odd hash value, at the latest with its table.
+static uint32_t find_gnu(struct search *search, Elf64_Sym *symbol)
+{
+    const struct elf_symbols *symbols = search->symbols;
+    uint32_t hash = search->name->gnu_hash;
+    uint64_t word = load64(symbols->gnu_bloom.data
+                           + 8 * (uint64_t)(hash / 64 & symbols->gnu_mask));
+    if (!(word >> (hash & 63) & word >> (hash >> symbols->gnu_shift & 63) & 1))
+        return 0;
+    uint32_t index = load32(symbols->gnu_bucket.data
+                            + 4 * (uint64_t)(hash % symbols->gnu_buckets));
+    if (index < symbols->gnu_offset)
+        return 0;
+    for (;; index++) {
+        uint64_t at = 4 * (uint64_t)(index - symbols->gnu_offset);
+        if (!view_has(symbols->gnu_chain, at, 4))
+            return 0;
+        uint32_t entry = load32(symbols->gnu_chain.data + at);
+        if ((entry ^ hash) >> 1 == 0 && accepts(search, index, symbol))
+            return index;
+        if (entry & 1)
+            return 0;
+    }
+}
+
+// A chain that runs in a circle ends after as many steps as there are links.
+static uint32_t find_sysv(struct search *search, Elf64_Sym *symbol)
+{
+    const struct elf_symbols *symbols = search->symbols;
+    uint64_t links = symbols->sysv_chain.size / 4;
+    uint32_t bucket = search->name->sysv_hash % symbols->sysv_buckets;
+    uint32_t index = load32(symbols->sysv_bucket.data + 4 * (uint64_t)bucket);
+    for (uint64_t step = 0; index != STN_UNDEF && step < links; step++) {
+        if (index >= links)
+            return 0;
+        if (accepts(search, index, symbol))
+            return index;
+        index = load32(symbols->sysv_chain.data + 4 * (uint64_t)index);
+    }
+    return 0;
+}
+
+uint32_t elf_find(const struct elf_symbols *symbols,
+                  const struct elf_name *name, enum elf_want want,
+                  Elf64_Sym *symbol)
+{
+    struct search search = { symbols, name, want, 0, 0 };
+    uint32_t index = 0;
+    if (symbols->gnu_buckets)
+        index = find_gnu(&search, symbol);
+    else if (symbols->sysv_buckets)
+        index = find_sysv(&search, symbol);
+    if (index == 0 && search.defaults == 1) {
+        index = search.fallback;
+        elf_symbol(symbols, index, symbol);
+    }
+    return index && elf_exported(symbol) ? index : 0;
+}
+
+// How many symbols the hash table reaches; the table itself does not say.
+static uint32_t reach(const struct elf_symbols *symbols)
+{
+    if (symbols->sysv_buckets)
+        return (uint32_t)(symbols->sysv_chain.size / 4);
+    uint32_t last = 0;
+    for (uint32_t i = 0; i < symbols->gnu_buckets; i++) {
+        uint32_t index = load32(symbols->gnu_bucket.data + 4 * (uint64_t)i);
+        if (index > last)
+            last = index;
+    }
+    if (last < symbols->gnu_offset || last == 0)
+        return 0;
+    for (;; last++) {
+        uint64_t at = 4 * (uint64_t)(last - symbols->gnu_offset);
+        if (!view_has(symbols->gnu_chain, at, 4))
+            return last;
+        if (load32(symbols->gnu_chain.data + at) & 1)
+            return last + 1;
+    }
+}
+
+int elf_symbols_each(const struct elf_symbols *symbols,
+                     int (*visit)(void *data, uint32_t index,
+                                  const Elf64_Sym *symbol), void *data)
+{
+    uint32_t end = reach(symbols);
+    Elf64_Sym symbol;
+    for (uint32_t i = 1; i < end && elf_symbol(symbols, i, &symbol); i++) {
+        if (symbol.st_shndx == SHN_UNDEF || !elf_exported(&symbol))
+            continue;
+        int answer = visit(data, i, &symbol);
+        if (answer)
+            return answer;
+    }
+    return 0;
+}
+
+bool elf_defines_version(const struct elf_symbols *symbols, const char *version,
+                         uint32_t hash)
+{
+    for (uint32_t i = 0; i < symbols->version_count; i++) {
+        const struct elf_version *mine = &symbols->versions[i];
+        if (mine->hash == hash && !mine->needed
+            && strcmp(elf_string(symbols, mine->name), version) == 0)
+            return true;
+    }
+    return false;
+}
+
+void elf_symbols_free(struct elf_symbols *symbols)
+{
+    memory_free(symbols->versions);
+    symbols->versions = NULL;
+    symbols->version_count = 0;
+}

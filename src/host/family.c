@@ -1,0 +1,97 @@
+// What glibc opens for us: the host family, and nothing else. And how what we
+// are bound to is kept from being closed.
+
+#include "host.h"
+
+#include <dlfcn.h>
+#include <string.h>
+
+#include "../error.h"
+
+static const char *base_of(const char *name)
+{
+    const char *slash = strrchr(name, '/');
+    return slash ? slash + 1 : name;
+}
+
+// Is it NAME.so, or NAME.so.VERSION?
+static bool is_library(const char *base, const char *name)
+{
+    size_t length = strlen(name);
+    return strncmp(base, name, length) == 0
+        && strncmp(base + length, ".so", 3) == 0
+        && (base[length + 3] == '\0' || base[length + 3] == '.');
+}
+
+bool host_is_compiler_family(const char *name)
+{
+    const char *base = base_of(name);
+    return is_library(base, "libgcc_s") || is_library(base, "libstdc++");
+}
+
+bool host_is_family(const char *name)
+{
+    static const char *const family[] = {
+        "libc", "libm", "libdl", "libpthread", "librt", "libresolv", "libanl",
+        "libutil", "libmvec", "libnsl", "libthread_db", "ld-linux-x86-64",
+    };
+    const char *base = base_of(name);
+    for (size_t i = 0; i < sizeof family / sizeof *family; i++)
+        if (is_library(base, family[i]))
+            return true;
+    return strncmp(base, "libnss_", 7) == 0 || host_is_compiler_family(name);
+}
+
+e64_status host_open(const char *path)
+{
+    if (dlopen(path, RTLD_NOW | RTLD_LOCAL))
+        return E64_OK;
+    const char *reason = dlerror();
+    fail(E64_NOTFOUND, "%s: belongs to the host, and glibc cannot open it: %s",
+         path, reason ? reason : "no reason given");
+    error_path(path);
+    return E64_NOTFOUND;
+}
+
+e64_status host_keep(struct host_module *module)
+{
+    if (!module->startup && !module->vdso) {
+        void *handle = dlopen(module->path, RTLD_LAZY | RTLD_NOLOAD);
+        if (!handle) {
+            dlerror();
+            fail(E64_CHANGED, "%s: the host closed it while something was "
+                 "being bound to it", module->path);
+            error_path(module->path);
+            return E64_CHANGED;
+        }
+    }
+    atomic_fetch_add(&module->count, 1);
+    return E64_OK;
+}
+
+void host_unkeep(struct host_module *module)
+{
+    if (!module->startup && !module->vdso) {
+        void *handle = dlopen(module->path, RTLD_LAZY | RTLD_NOLOAD);
+        if (handle) {
+            dlclose(handle); // this call's
+            dlclose(handle); // host_keep's
+        }
+    }
+    host_module_release(module);
+}
+
+void *host_unique(const struct host_module *module, const char *name)
+{
+    void *handle = module == NULL || !module->path[0] ? NULL
+                 : dlopen(module->path, RTLD_LAZY | RTLD_NOLOAD);
+    if (!handle) {
+        dlerror();
+        return NULL;
+    }
+    void *address = dlsym(handle, name);
+    if (!address)
+        dlerror();
+    dlclose(handle);
+    return address;
+}

@@ -1,0 +1,93 @@
+// The host: everything that glibc's loader has mapped. The only room that calls
+// that loader, and never under a lock of ours.
+
+#ifndef HOST_HOST_H
+#define HOST_HOST_H
+
+#include <stdatomic.h>
+#include <sys/types.h>
+
+#include "../elf/object.h"
+
+// One object that glibc has mapped. Records are counted: a snapshot holds its
+// modules, whoever binds to one holds it too.
+struct host_module {
+    struct elf_object object;
+    struct elf_symbols symbols;
+    char *path;          // as glibc has it; the executable's from /proc
+    const char **needed; // DT_NEEDED, in file order
+    uint32_t needed_count;
+    bool startup; // mapped before the process started: never unloaded
+    bool global;  // in glibc's global scope
+    bool vdso;    // in no scope of ld.so
+    const char *probe; // a name that only this module defines, or NULL
+    atomic_int identified; // 1: device and inode are known; -1: cannot be
+    dev_t device;
+    ino_t inode;
+    atomic_uint count;
+};
+
+// What glibc had mapped at one moment: immutable.
+struct host_snapshot {
+    atomic_uint count;
+    uint64_t adds, subs; // glibc's counts of objects ever added and removed
+    struct host_module **modules; // in glibc's order
+    uint32_t module_count;
+    const struct elf_object **globals; // glibc's global scope, in order
+    uint32_t global_count;
+};
+
+// The state of this moment. E64_NOMEMORY only. Give it back with
+// host_snapshot_release.
+e64_status host_snapshot(struct host_snapshot **snapshot);
+struct host_snapshot *host_snapshot_retain(struct host_snapshot *snapshot);
+void host_snapshot_release(struct host_snapshot *snapshot);
+
+// Has nothing been opened or closed by glibc since?
+bool host_snapshot_current(const struct host_snapshot *snapshot);
+
+// The module that a DT_NEEDED or dlopen name stands for, by ld.so's rules: the
+// path it was opened by, its DT_SONAME, or without one its base name.
+struct host_module *host_find(const struct host_snapshot *snapshot,
+                              const char *name);
+
+// The module that was mapped from that file.
+struct host_module *host_find_file(const struct host_snapshot *snapshot,
+                                   dev_t device, ino_t inode);
+
+struct host_module *host_containing(const struct host_snapshot *snapshot,
+                                    uintptr_t address);
+
+// Is it a library that must always be glibc's?
+bool host_is_family(const char *name);
+// Of these libgcc_s and libstdc++ are looked for by our own search first.
+bool host_is_compiler_family(const char *name);
+
+// Lets glibc open a library of the host family, RTLD_LOCAL: E64_NOTFOUND with
+// glibc's own message when it cannot. Keeps it open for good.
+e64_status host_open(const char *path);
+
+// Keeps a module from being unloaded by the host's dlclose, and lets it go.
+// What was there at startup needs no keeping. E64_CHANGED when it is gone.
+e64_status host_keep(struct host_module *module);
+void host_unkeep(struct host_module *module);
+
+// The definition of an STB_GNU_UNIQUE symbol that glibc has entered for the
+// process, asked of a module that defines it; NULL when glibc knows none.
+void *host_unique(const struct host_module *module, const char *name);
+
+static inline struct host_module *host_module_of(const struct elf_object *object)
+{
+    return (struct host_module *)object; // object is its first member
+}
+
+// For host/*.c.
+struct dl_phdr_info;
+struct host_module *host_module_read(const struct dl_phdr_info *info);
+void host_module_release(struct host_module *module);
+e64_status host_mark_globals(struct host_snapshot *snapshot);
+// Has dlopen(RTLD_NOLOAD | RTLD_GLOBAL) made one global that was not? glibc's
+// counts do not show it.
+bool host_promoted(const struct host_snapshot *snapshot);
+
+#endif

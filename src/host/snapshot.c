@@ -1,0 +1,226 @@
+// What glibc has mapped at this moment, kept until glibc's counts change.
+
+#include "host.h"
+
+#include <link.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "../error.h"
+#include "../memory.h"
+
+// A leaf lock: only the pointer and its count are touched under it.
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct host_snapshot *current;
+
+static struct host_snapshot *take_current(void)
+{
+    pthread_mutex_lock(&lock);
+    struct host_snapshot *snapshot = current;
+    if (snapshot)
+        host_snapshot_retain(snapshot);
+    pthread_mutex_unlock(&lock);
+    return snapshot;
+}
+
+static void set_current(struct host_snapshot *snapshot)
+{
+    host_snapshot_retain(snapshot);
+    pthread_mutex_lock(&lock);
+    struct host_snapshot *old = current;
+    current = snapshot;
+    pthread_mutex_unlock(&lock);
+    if (old)
+        host_snapshot_release(old);
+}
+
+struct host_snapshot *host_snapshot_retain(struct host_snapshot *snapshot)
+{
+    atomic_fetch_add(&snapshot->count, 1);
+    return snapshot;
+}
+
+void host_snapshot_release(struct host_snapshot *snapshot)
+{
+    if (atomic_fetch_sub(&snapshot->count, 1) != 1)
+        return;
+    for (uint32_t i = 0; i < snapshot->module_count; i++)
+        host_module_release(snapshot->modules[i]);
+    memory_free(snapshot->modules);
+    memory_free(snapshot->globals);
+    memory_free(snapshot);
+}
+
+struct generation {
+    uint64_t adds, subs;
+};
+
+static int read_generation(struct dl_phdr_info *info, size_t size, void *data)
+{
+    struct generation *generation = data;
+    (void)size;
+    generation->adds = info->dlpi_adds;
+    generation->subs = info->dlpi_subs;
+    return 1;
+}
+
+bool host_snapshot_current(const struct host_snapshot *snapshot)
+{
+    struct generation now = { 0, 0 };
+    dl_iterate_phdr(read_generation, &now);
+    return now.adds == snapshot->adds && now.subs == snapshot->subs;
+}
+
+struct collection {
+    struct host_snapshot *snapshot;
+    const struct host_snapshot *before; // or NULL
+    uint32_t room;
+    bool failed;
+};
+
+// The record of an object that was there before. After a dlclose its place may
+// have been taken by another, so then only what never goes is taken over.
+static struct host_module *known(const struct collection *collection,
+                                 const struct dl_phdr_info *info)
+{
+    const struct host_snapshot *before = collection->before;
+    uint32_t at = collection->snapshot->module_count;
+    if (!before)
+        return NULL;
+    for (uint32_t n = 0; n < before->module_count; n++) {
+        // It is most likely at the same place in the list.
+        uint32_t i = (at + n) % before->module_count;
+        struct host_module *module = before->modules[i];
+        if (module->object.bias != info->dlpi_addr
+            || !(module->startup || before->subs == info->dlpi_subs)
+            || (info->dlpi_name[0]
+                && strcmp(info->dlpi_name, module->path) != 0))
+            continue;
+        atomic_fetch_add(&module->count, 1);
+        return module;
+    }
+    return NULL;
+}
+
+// Called by glibc with its list locked: nothing in it can go away meanwhile.
+static int collect(struct dl_phdr_info *info, size_t size, void *data)
+{
+    struct collection *collection = data;
+    struct host_snapshot *snapshot = collection->snapshot;
+    (void)size;
+    snapshot->adds = info->dlpi_adds;
+    snapshot->subs = info->dlpi_subs;
+    if (snapshot->module_count == collection->room) {
+        uint32_t room = collection->room ? 2 * collection->room : 32;
+        struct host_module **modules
+            = memory_resize(snapshot->modules, room * sizeof *modules);
+        if (!modules) {
+            collection->failed = true;
+            return 1;
+        }
+        snapshot->modules = modules;
+        collection->room = room;
+    }
+    struct host_module *module = known(collection, info);
+    if (!module)
+        module = host_module_read(info);
+    if (!module) {
+        collection->failed = true;
+        return 1;
+    }
+    snapshot->modules[snapshot->module_count++] = module;
+    return 0;
+}
+
+static e64_status take(const struct host_snapshot *before,
+                       struct host_snapshot **taken)
+{
+    struct host_snapshot *snapshot = memory_new(sizeof *snapshot);
+    if (!snapshot)
+        return fail_memory(sizeof *snapshot);
+    atomic_init(&snapshot->count, 1);
+    struct collection collection = { .snapshot = snapshot, .before = before };
+    dl_iterate_phdr(collect, &collection);
+    e64_status status = collection.failed
+        ? fail(E64_NOMEMORY, "out of memory while reading the host's objects")
+        : host_mark_globals(snapshot);
+    if (status != E64_OK) {
+        host_snapshot_release(snapshot);
+        return status;
+    }
+    *taken = snapshot;
+    return E64_OK;
+}
+
+e64_status host_snapshot(struct host_snapshot **snapshot)
+{
+    struct host_snapshot *before = take_current();
+    if (before && host_snapshot_current(before) && !host_promoted(before)) {
+        *snapshot = before;
+        return E64_OK;
+    }
+    e64_status status = take(before, snapshot);
+    if (before)
+        host_snapshot_release(before);
+    if (status == E64_OK)
+        set_current(*snapshot);
+    return status;
+}
+
+struct host_module *host_find(const struct host_snapshot *snapshot,
+                              const char *name)
+{
+    for (uint32_t i = 0; i < snapshot->module_count; i++) {
+        struct host_module *module = snapshot->modules[i];
+        const char *soname = module->object.soname;
+        if (strcmp(name, module->path) == 0)
+            return module;
+        if (soname && strcmp(name, soname) == 0)
+            return module;
+        const char *base = strrchr(module->path, '/');
+        if (!soname && i > 0 && base && strcmp(name, base + 1) == 0)
+            return module;
+    }
+    return NULL;
+}
+
+static bool identify(struct host_module *module)
+{
+    int known = atomic_load(&module->identified);
+    if (!known) {
+        struct stat stat_;
+        if (module->path[0] == '/' && stat(module->path, &stat_) == 0) {
+            module->device = stat_.st_dev;
+            module->inode = stat_.st_ino;
+            known = 1;
+        } else {
+            known = -1;
+        }
+        atomic_store(&module->identified, known);
+    }
+    return known > 0;
+}
+
+struct host_module *host_find_file(const struct host_snapshot *snapshot,
+                                   dev_t device, ino_t inode)
+{
+    for (uint32_t i = 0; i < snapshot->module_count; i++) {
+        struct host_module *module = snapshot->modules[i];
+        if (identify(module) && module->inode == inode
+            && module->device == device)
+            return module;
+    }
+    return NULL;
+}
+
+struct host_module *host_containing(const struct host_snapshot *snapshot,
+                                    uintptr_t address)
+{
+    for (uint32_t i = 0; i < snapshot->module_count; i++) {
+        const struct elf_object *object = &snapshot->modules[i]->object;
+        if (address >= object->start && address < object->end)
+            return snapshot->modules[i];
+    }
+    return NULL;
+}

@@ -1,0 +1,258 @@
+// Writes relocations: RELR first, then the others in the order of the tables,
+// as ld.so does. What needs an IFUNC resolver of a plugin is put off until all
+// the others of the whole group are done.
+
+#include "../error.h"
+#include "../memory.h"
+#include "reloc.h"
+
+struct applying {
+    struct link_unit *unit;
+    const struct elf_load *load; // where the last place was
+    bool text_open;              // read-only segments are writable now
+};
+
+static e64_status bad(const struct link_unit *unit, uint64_t place,
+                      uint32_t type, const char *what)
+{
+    fail(E64_BADFORMAT, "%s: the relocation %s of 0x%llx (r_offset) %s",
+         unit->object.name, reloc_name(type), (unsigned long long)place, what);
+    error_path(unit->object.name);
+    return E64_BADFORMAT;
+}
+
+// May `width` bytes at this vaddr be written?
+static e64_status check_place(struct applying *applying, uint64_t place,
+                              uint32_t width, uint32_t type)
+{
+    const struct elf_load *load = applying->load;
+    if (!load || place < load->vaddr || load->memsz < width
+        || place - load->vaddr > load->memsz - width) {
+        load = elf_image_load(&applying->unit->image, place, width);
+        if (!load)
+            return bad(applying->unit, place, type, "lies outside the "
+                       "segments");
+        if (!(load->flags & PF_W) && !applying->text_open)
+            return bad(applying->unit, place, type, "writes to a read-only "
+                       "segment without DT_TEXTREL");
+        applying->load = load;
+    }
+    return E64_OK;
+}
+
+static e64_status apply_relr(struct applying *applying, struct view table)
+{
+    const uint64_t bias = applying->unit->object.bias;
+    uint64_t where = 0;
+    for (uint64_t at = 0; at < table.size; at += 8) {
+        uint64_t entry = load64(table.data + at);
+        uint64_t bitmap = 1, first = where;
+        if (entry & 1) { // 63 words, a bit each, from where the last ended
+            bitmap = entry >> 1;
+            where += 63 * 8;
+        } else { // an address
+            first = entry;
+            where = entry + 8;
+        }
+        for (; bitmap; bitmap &= bitmap - 1) {
+            uint64_t vaddr = first + 8 * (uint64_t)__builtin_ctzll(bitmap);
+            e64_status status = check_place(applying, vaddr, 8,
+                                            reloc_relative);
+            if (status != E64_OK)
+                return status;
+            applying->unit->relr_count++;
+            uint8_t *place = (uint8_t *)(bias + vaddr);
+            uint64_t value = load64(place) + bias;
+            memcpy(place, &value, 8);
+        }
+    }
+    return E64_OK;
+}
+
+static e64_status defer(struct link_unit *unit, struct link_deferred deferred)
+{
+    if (unit->deferred_count == unit->deferred_room) {
+        uint32_t room = unit->deferred_room ? 2 * unit->deferred_room : 16;
+        struct link_deferred *all = memory_resize(unit->deferred,
+                                                  room * sizeof *all);
+        if (!all)
+            return fail_memory(room * sizeof *all);
+        unit->deferred = all;
+        unit->deferred_room = room;
+    }
+    unit->deferred[unit->deferred_count++] = deferred;
+    return E64_OK;
+}
+
+static uint64_t ask(uint64_t resolver)
+{
+    return ((uint64_t (*)(void))resolver)();
+}
+
+// What a binding comes to. The host's IFUNC resolvers have done their work for
+// the host already and may be asked at any time.
+static uint64_t target(struct link_binding *binding)
+{
+    if (!binding->asked) {
+        binding->target = binding->type == STT_GNU_IFUNC
+                        ? ask(binding->value) : binding->value;
+        binding->asked = true;
+    }
+    return binding->target;
+}
+
+static bool is_code(const struct link_unit *unit, uint64_t address)
+{
+    const struct elf_load *load = elf_image_load(&unit->image,
+                                                 address - unit->object.bias, 1);
+    return load && load->flags & PF_X;
+}
+
+static e64_status apply_symbol(struct applying *applying, uint64_t offset,
+                               uint32_t type, uint32_t symbol, uint64_t addend,
+                               enum link_class class)
+{
+    struct link_unit *unit = applying->unit;
+    struct reloc_values values = { .A = addend, .B = unit->object.bias,
+                                   .P = unit->object.bias + offset };
+    struct link_binding *binding = (struct link_binding *)
+        link_binding(&unit->bindings, symbol, class);
+    if (binding && binding->definer && binding->type == STT_GNU_IFUNC
+        && !binding->definer->host) {
+        if (binding->definer == &unit->object
+            && !is_code(unit, binding->value))
+            return bad(unit, offset, type, "is for an IFUNC whose resolver "
+                       "lies outside the executable segments");
+        return defer(unit, (struct link_deferred){ offset, binding->value,
+                                                   addend, type });
+    }
+    if (binding && binding->definer) {
+        values.S = target(binding);
+        values.Z = binding->size;
+    }
+    if (reloc_apply(type, &values))
+        return E64_OK;
+    fail(E64_UNSUPPORTED, "%s: the relocation %s of 0x%llx cannot hold "
+         "0x%llx: what it refers to is too far away; compile it with -fPIC",
+         unit->object.name, reloc_name(type), (unsigned long long)offset,
+         (unsigned long long)(values.S + values.A));
+    error_path(unit->object.name);
+    return E64_UNSUPPORTED;
+}
+
+// DTPMOD64 and DTPOFF64. Without a symbol they are for the plugin itself; a
+// weak symbol that nothing defines leaves the slot as it is.
+static e64_status apply_tls(struct applying *applying, uint64_t offset,
+                            uint32_t type, uint32_t symbol, uint64_t addend)
+{
+    const struct link_unit *unit = applying->unit;
+    struct reloc_values values = { .A = addend,
+                                   .P = unit->object.bias + offset,
+                                   .module = unit->object.tls_module };
+    if (symbol) {
+        const struct link_binding *binding = link_binding(
+            &unit->bindings, symbol, LINK_CLASS_DEFINED);
+        if (!binding || !binding->definer)
+            return E64_OK;
+        values.S = binding->value;
+        values.module = binding->definer->tls_module;
+    }
+    if (!values.module)
+        return bad(unit, offset, type, "is for an object without PT_TLS");
+    reloc_apply(type, &values);
+    return E64_OK;
+}
+
+static e64_status apply_one(struct applying *applying, const uint8_t *entry)
+{
+    struct link_unit *unit = applying->unit;
+    const uint64_t bias = unit->object.bias;
+    uint64_t offset = load64(entry), info = load64(entry + 8);
+    uint64_t addend = load64(entry + 16);
+    uint32_t type = ELF64_R_TYPE(info);
+    uint32_t symbol = (uint32_t)ELF64_R_SYM(info);
+    enum reloc_kind kind = reloc_kind(type);
+    if (kind == RELOC_NONE)
+        return E64_OK;
+    e64_status status = check_place(applying, offset, reloc_width(type), type);
+    if (status != E64_OK)
+        return status;
+    unit->counts[type]++;
+    switch (kind) {
+    case RELOC_RELATIVE:
+        reloc_apply(type, &(struct reloc_values){ .A = addend, .B = bias,
+                                                  .P = bias + offset });
+        return E64_OK;
+    case RELOC_IRELATIVE:
+        if (!is_code(unit, bias + addend))
+            return bad(unit, offset, type, "names a resolver outside the "
+                       "executable segments");
+        return defer(unit, (struct link_deferred){ offset, bias + addend, 0,
+                                                   type });
+    case RELOC_SYMBOL:
+        return apply_symbol(applying, offset, type, symbol, addend,
+                            LINK_CLASS_ANY);
+    case RELOC_JUMP:
+        return apply_symbol(applying, offset, type, symbol, addend,
+                            LINK_CLASS_DEFINED);
+    case RELOC_TLS:
+        return apply_tls(applying, offset, type, symbol, addend);
+    default:
+        return E64_OK; // link_resolve has refused the others
+    }
+}
+
+static e64_status apply_table(struct applying *applying, struct view table)
+{
+    e64_status status = E64_OK;
+    for (uint64_t at = 0; status == E64_OK && at < table.size;
+         at += sizeof(Elf64_Rela))
+        status = apply_one(applying, table.data + at);
+    return status;
+}
+
+e64_status link_apply(struct link_unit *unit)
+{
+    const struct elf_relocations *tables = &unit->image.relocations;
+    struct applying applying = { .unit = unit,
+                                 .text_open = unit->image.text_relocations };
+    e64_status status = link_open_text(unit);
+    if (status == E64_OK)
+        status = apply_relr(&applying, tables->relr);
+    if (status == E64_OK)
+        status = apply_table(&applying, tables->rela);
+    if (status == E64_OK)
+        status = apply_table(&applying, tables->jmprel);
+    if (status == E64_OK)
+        status = link_close_text(unit);
+    return status;
+}
+
+e64_status link_apply_deferred(struct link_unit *unit)
+{
+    const uint64_t bias = unit->object.bias;
+    if (unit->deferred_count == 0)
+        return E64_OK;
+    // All are asked before the first is written: text that has relocations
+    // cannot be run while it is written to.
+    for (uint32_t i = 0; i < unit->deferred_count; i++)
+        unit->deferred[i].resolver = ask(unit->deferred[i].resolver);
+    e64_status status = link_open_text(unit);
+    for (uint32_t i = 0; status == E64_OK && i < unit->deferred_count; i++) {
+        const struct link_deferred *deferred = &unit->deferred[i];
+        reloc_apply(deferred->type, &(struct reloc_values){
+            .A = deferred->addend, .B = bias, .P = bias + deferred->place,
+            .S = deferred->resolver });
+    }
+    if (status == E64_OK)
+        status = link_close_text(unit);
+    link_deferred_free(unit);
+    return status;
+}
+
+void link_deferred_free(struct link_unit *unit)
+{
+    memory_free(unit->deferred);
+    unit->deferred = NULL;
+    unit->deferred_count = unit->deferred_room = 0;
+}

@@ -1,0 +1,141 @@
+// Maps and binds: turns the image of a file into a relocated plugin. Works from
+// tables that it is handed; which files, and in what order, is decided in run/.
+
+#ifndef LINK_LINK_H
+#define LINK_LINK_H
+
+#include "../elf/file.h"
+#include "../elf/image.h"
+#include "../elf/object.h"
+
+// ------------------------------------------------------------- bindings ---
+
+// One import and the definition that it got.
+struct link_binding {
+    const struct elf_object *definer; // NULL: a weak import without one
+    uint32_t symbol;                  // in the wanter's symbol table
+    uint32_t definition;              // in the definer's
+    uint64_t value; // address, offset of a TLS symbol, or IFUNC resolver
+    uint64_t size;  // st_size of the definition
+    uint64_t target; // value, once an IFUNC resolver has been asked
+    uint8_t type;    // STT_* of the definition
+    bool asked;      // target is valid
+    bool unique;     // the definition is STB_GNU_UNIQUE
+};
+
+// The bindings of one plugin: made by link_resolve, then only read (but for
+// what the resolvers of IFUNCs answer).
+struct link_bindings {
+    struct link_binding *all;
+    uint32_t count, room;
+    // By symbol and class: position in `all` plus one, or 0. The classes are
+    // "any definition" and "not the PLT entry of an executable".
+    uint32_t *index[2];
+    uint32_t symbols; // length of each index
+};
+
+// ----------------------------------------------------------------- unit ---
+
+// A relocation that waits for an IFUNC resolver to run.
+struct link_deferred {
+    uint64_t place; // vaddr
+    uint64_t resolver;
+    uint64_t addend;
+    uint32_t type;
+};
+
+// Types above are none that an object for this machine may hold.
+enum { LINK_TYPES = 64 };
+
+// One plugin's mapping and all that binding it needs.
+struct link_unit {
+    struct elf_object object;
+    struct elf_image image;
+    struct elf_file file;
+    void *memory; // of its segments
+    uint64_t size;
+    uint64_t tls_module;
+    struct link_bindings bindings;
+    struct link_deferred *deferred;
+    uint32_t deferred_count, deferred_room;
+    uint64_t counts[LINK_TYPES]; // relocations that were applied, by type
+    uint64_t relr_count;         // and words of DT_RELR
+};
+
+// The name of a relocation type: "R_X86_64_64".
+const char *link_type_name(uint32_t type);
+
+// The ordered lists in which a unit's imports are looked up.
+struct link_scope {
+    const struct elf_object *const *lists[4];
+    uint32_t counts[4];
+    uint32_t count;
+};
+
+// A name that plugins get from us although the host defines it.
+struct link_override {
+    const char *name;
+    void *address;
+};
+
+// What resolving asks of the room above.
+struct link_context {
+    const struct link_override *overrides;
+    uint32_t override_count;
+    // Of an STB_GNU_UNIQUE definition that was found, the one that counts:
+    // replaces definer and value.
+    e64_status (*unique)(void *data, const char *name,
+                         struct link_binding *binding);
+    // The object that a DT_VERNEED file name stands for, or NULL.
+    const struct elf_object *(*find)(void *data, const char *file);
+    void *data;
+};
+
+// Reads the file of the unit (unit->file is open) and checks all of it.
+e64_status link_read(struct link_unit *unit);
+
+// Maps its segments, gives it a TLS module.
+e64_status link_map(struct link_unit *unit);
+
+// Finds the definition of each import: E64_UNDEFINED, E64_VERSION with all that
+// is missing. Writes nothing and runs nothing.
+e64_status link_resolve(struct link_unit *unit, const struct link_scope *scope,
+                        const struct link_context *context);
+
+// Applies all relocations but those that need an IFUNC resolver of a plugin.
+e64_status link_apply(struct link_unit *unit);
+
+// Runs IFUNC resolvers for what was deferred.
+e64_status link_apply_deferred(struct link_unit *unit);
+
+// Gives the segments their final protection, closes the file.
+e64_status link_settle(struct link_unit *unit);
+
+// PT_GNU_RELRO becomes read-only.
+e64_status link_seal(struct link_unit *unit);
+
+// Undoes whatever was done.
+void link_free(struct link_unit *unit);
+
+// --------------------------------------------- for the files of this room ---
+
+// The class of lookup that a relocation's symbol needs.
+enum link_class { LINK_CLASS_ANY = 0, LINK_CLASS_DEFINED = 1 };
+
+static inline const struct link_binding *
+link_binding(const struct link_bindings *bindings, uint32_t symbol,
+             enum link_class class)
+{
+    if (symbol >= bindings->symbols || !bindings->index[class][symbol])
+        return NULL;
+    return &bindings->all[bindings->index[class][symbol] - 1];
+}
+
+void link_bindings_free(struct link_bindings *bindings);
+void link_deferred_free(struct link_unit *unit);
+
+// Makes the segments that text relocations write to writable, and not.
+e64_status link_open_text(struct link_unit *unit);
+e64_status link_close_text(struct link_unit *unit);
+
+#endif

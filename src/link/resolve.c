@@ -1,0 +1,346 @@
+// Finds the definition of each import, by ld.so's rules. Nothing is written to
+// the plugin and nothing of it runs.
+
+#include <stdio.h>
+
+#include "../error.h"
+#include "../memory.h"
+#include "reloc.h"
+
+// How many missing symbols one failure lists.
+enum { MOST_MISSING = 32 };
+
+struct resolving {
+    struct link_unit *unit;
+    const struct link_scope *scope;
+    const struct link_context *context;
+    uint32_t missing_count;
+    uint32_t missing[MOST_MISSING]; // symbols of the wanter
+};
+
+static e64_status bad(const struct link_unit *unit, const char *what)
+{
+    fail(E64_BADFORMAT, "%s: %s", unit->object.name, what);
+    error_path(unit->object.name);
+    return E64_BADFORMAT;
+}
+
+struct definition {
+    const struct elf_object *object; // NULL: none
+    uint32_t index;
+    Elf64_Sym symbol;
+};
+
+static bool search(const struct link_scope *scope, const struct elf_name *name,
+                   enum elf_want want, struct definition *found)
+{
+    for (uint32_t list = 0; list < scope->count; list++) {
+        for (uint32_t i = 0; i < scope->counts[list]; i++) {
+            const struct elf_object *object = scope->lists[list][i];
+            uint32_t index = elf_find(object->symbols, name, want,
+                                      &found->symbol);
+            if (index) {
+                found->object = object;
+                found->index = index;
+                return true;
+            }
+        }
+    }
+    found->object = NULL;
+    return false;
+}
+
+// Does a reference bind to its own plugin whatever others define? (gABI,
+// "Symbol Visibility")
+static bool binds_locally(const Elf64_Sym *symbol)
+{
+    unsigned char visibility = ELF64_ST_VISIBILITY(symbol->st_other);
+    return ELF64_ST_BIND(symbol->st_info) == STB_LOCAL
+        || visibility == STV_HIDDEN || visibility == STV_INTERNAL;
+}
+
+static void find_definition(const struct resolving *resolving, uint32_t index,
+                            const Elf64_Sym *symbol, enum link_class class,
+                            struct definition *found)
+{
+    const struct elf_object *self = &resolving->unit->object;
+    const struct definition own = { self, index, *symbol };
+    if (binds_locally(symbol)) {
+        *found = own;
+        return;
+    }
+    struct elf_name name = elf_symbol_name(self->symbols, index, symbol);
+    enum elf_want want = class == LINK_CLASS_DEFINED ? ELF_WANT_DEFINED
+                                                     : ELF_WANT_ANY;
+    search(resolving->scope, &name, want, found);
+    if (ELF64_ST_VISIBILITY(symbol->st_other) != STV_PROTECTED
+        || !found->object || found->object == self)
+        return;
+    // Protected: its own definition, unless an executable's PLT entry is the
+    // address that all others know the function by.
+    struct definition defined;
+    if (class == LINK_CLASS_DEFINED
+        || (search(resolving->scope, &name, ELF_WANT_DEFINED, &defined)
+            && defined.object != self))
+        *found = own;
+}
+
+static void *override(const struct link_context *context,
+                      const struct elf_object *definer, const char *name)
+{
+    for (uint32_t i = 0; definer->host && i < context->override_count; i++)
+        if (strcmp(context->overrides[i].name, name) == 0)
+            return context->overrides[i].address;
+    return NULL;
+}
+
+static e64_status bind(struct resolving *resolving, uint32_t index,
+                       const Elf64_Sym *symbol, enum link_class class,
+                       struct link_binding *binding)
+{
+    const struct link_context *context = resolving->context;
+    const char *name = elf_string(resolving->unit->object.symbols,
+                                  symbol->st_name);
+    struct definition found;
+    find_definition(resolving, index, symbol, class, &found);
+    *binding = (struct link_binding){ .symbol = index };
+    if (!found.object) {
+        // A name that is missing is told of once, with all the others.
+        if (ELF64_ST_BIND(symbol->st_info) != STB_WEAK) {
+            if (resolving->missing_count < MOST_MISSING)
+                resolving->missing[resolving->missing_count] = index;
+            resolving->missing_count++;
+        }
+        return E64_OK;
+    }
+    binding->definer = found.object;
+    binding->definition = found.index;
+    binding->type = ELF64_ST_TYPE(found.symbol.st_info);
+    binding->size = found.symbol.st_size;
+    binding->value = elf_symbol_value(found.object, &found.symbol);
+    void *address = override(context, found.object, name);
+    if (address) {
+        binding->value = (uintptr_t)address;
+        binding->type = STT_FUNC;
+    }
+    if (ELF64_ST_BIND(found.symbol.st_info) == STB_GNU_UNIQUE
+        && !binds_locally(symbol)) {
+        binding->unique = true;
+        return context->unique(context->data, name, binding);
+    }
+    return E64_OK;
+}
+
+static e64_status make_room(struct link_bindings *bindings)
+{
+    if (bindings->count < bindings->room)
+        return E64_OK;
+    uint32_t room = bindings->room ? 2 * bindings->room : 64;
+    struct link_binding *all = memory_resize(bindings->all,
+                                             room * sizeof *all);
+    if (!all)
+        return fail_memory(room * sizeof *all);
+    bindings->all = all;
+    bindings->room = room;
+    return E64_OK;
+}
+
+static e64_status add(struct resolving *resolving, uint32_t index,
+                      enum link_class class)
+{
+    struct link_bindings *bindings = &resolving->unit->bindings;
+    Elf64_Sym symbol;
+    if (index >= bindings->symbols
+        || !elf_symbol(resolving->unit->object.symbols, index, &symbol))
+        return bad(resolving->unit, "a relocation's symbol index (r_info) "
+                   "lies outside DT_SYMTAB");
+    if (symbol.st_name >= resolving->unit->object.symbols->strtab.size)
+        return bad(resolving->unit, "a symbol's st_name lies outside "
+                   "DT_STRTAB");
+    if (bindings->index[class][index])
+        return E64_OK;
+    e64_status status = make_room(bindings);
+    if (status == E64_OK)
+        status = bind(resolving, index, &symbol, class,
+                      &bindings->all[bindings->count]);
+    if (status == E64_OK)
+        bindings->index[class][index] = ++bindings->count;
+    return status;
+}
+
+static e64_status refuse(const struct link_unit *unit, uint32_t type,
+                         const char *why)
+{
+    fail(E64_UNSUPPORTED, "%s: holds a relocation %s (type %u): %s",
+         unit->object.name, reloc_name(type), type, why);
+    error_path(unit->object.name);
+    return E64_UNSUPPORTED;
+}
+
+static e64_status resolve_table(struct resolving *resolving, struct view table)
+{
+    for (uint64_t at = 0; at < table.size; at += sizeof(Elf64_Rela)) {
+        uint64_t info = load64(table.data + at + 8);
+        uint32_t type = ELF64_R_TYPE(info);
+        uint32_t symbol = (uint32_t)ELF64_R_SYM(info);
+        e64_status status = E64_OK;
+        switch (reloc_kind(type)) {
+        case RELOC_NONE:
+        case RELOC_RELATIVE:
+        case RELOC_IRELATIVE:
+            break;
+        case RELOC_SYMBOL:
+            if (symbol)
+                status = add(resolving, symbol, LINK_CLASS_ANY);
+            break;
+        case RELOC_JUMP:
+        case RELOC_TLS:
+            if (symbol)
+                status = add(resolving, symbol, LINK_CLASS_DEFINED);
+            break;
+        case RELOC_COPY:
+            status = refuse(resolving->unit, type, "only executables may");
+            break;
+        case RELOC_STATIC_TLS:
+            status = refuse(resolving->unit, type, "it uses initial-exec "
+                            "thread-local storage; compile it with "
+                            "-ftls-model=global-dynamic");
+            break;
+        case RELOC_DESCRIPTOR:
+            status = refuse(resolving->unit, type, "it uses TLS descriptors; "
+                            "compile it with -mtls-dialect=gnu");
+            break;
+        case RELOC_UNKNOWN:
+            status = refuse(resolving->unit, type, "x86-64 shared objects have "
+                            "no such relocation");
+            break;
+        }
+        if (status != E64_OK)
+            return status;
+    }
+    return E64_OK;
+}
+
+static const char *version_text(const struct elf_symbols *symbols,
+                                uint32_t index)
+{
+    const struct elf_version *version = elf_symbol_version(symbols, index);
+    return version ? elf_string(symbols, version->name) : NULL;
+}
+
+static e64_status report_missing(const struct resolving *resolving)
+{
+    const struct link_unit *unit = resolving->unit;
+    const struct elf_symbols *symbols = unit->object.symbols;
+    const char *names[MOST_MISSING];
+    uint32_t count = resolving->missing_count;
+    uint32_t shown = count < MOST_MISSING ? count : MOST_MISSING;
+    for (uint32_t i = 0; i < shown; i++) {
+        Elf64_Sym symbol;
+        elf_symbol(symbols, resolving->missing[i], &symbol);
+        names[i] = elf_string(symbols, symbol.st_name);
+    }
+    const char *version = version_text(symbols, resolving->missing[0]);
+    char others[64] = "";
+    if (count > 1)
+        snprintf(others, sizeof others, " (and %u more)", count - 1);
+    fail(E64_UNDEFINED, "%s needs '%s'%s%s%s, which nothing that it can see "
+         "defines%s", unit->object.name, names[0], version ? " (version " : "",
+         version ? version : "", version ? ")" : "", others);
+    error_wanter(unit->object.name);
+    error_symbol(names[0], version);
+    error_missing(names, shown);
+    const char *scopes[64];
+    uint32_t scope_count = 0;
+    for (uint32_t list = 0; list < resolving->scope->count; list++)
+        for (uint32_t i = 0; i < resolving->scope->counts[list]
+                             && scope_count < 64; i++)
+            scopes[scope_count++] = resolving->scope->lists[list][i]->name;
+    error_scopes(scopes, scope_count);
+    return E64_UNDEFINED;
+}
+
+// Each version that the file needs must be defined by the object that it names,
+// if that has versions at all.
+static e64_status check_versions(const struct link_unit *unit,
+                                 const struct link_context *context)
+{
+    const struct elf_symbols *symbols = unit->object.symbols;
+    for (uint32_t i = 0; i < symbols->version_count; i++) {
+        const struct elf_version *version = &symbols->versions[i];
+        const char *name = elf_string(symbols, version->name);
+        const char *file = elf_string(symbols, version->file);
+        // This one only says that ld.so must know DT_RELR; we do.
+        if (!version->needed || strcmp(name, "GLIBC_ABI_DT_RELR") == 0)
+            continue;
+        const struct elf_object *object = context->find(context->data, file);
+        if (!object) {
+            fail(E64_BADFORMAT, "%s: DT_VERNEED names '%s', which is not among "
+                 "what it needs (DT_NEEDED)", unit->object.name, file);
+            error_path(unit->object.name);
+            return E64_BADFORMAT;
+        }
+        if (!object->symbols->defines_versions || version->weak
+            || elf_defines_version(object->symbols, name, version->hash))
+            continue;
+        fail(E64_VERSION, "%s needs version '%s' of %s, but %s does not define "
+             "it: it is older or was built otherwise; install the one that "
+             "the plugin was linked against", unit->object.name, name, file,
+             object->name);
+        error_wanter(unit->object.name);
+        error_symbol(NULL, name);
+        error_path(object->name);
+        return E64_VERSION;
+    }
+    return E64_OK;
+}
+
+// The indexes are as long as the highest symbol that a relocation names.
+static e64_status make_indexes(struct link_unit *unit)
+{
+    const struct view tables[] = { unit->image.relocations.rela,
+                                   unit->image.relocations.jmprel };
+    struct link_bindings *bindings = &unit->bindings;
+    uint32_t symbols = 0;
+    for (int i = 0; i < 2; i++) {
+        for (uint64_t at = 0; at < tables[i].size; at += sizeof(Elf64_Rela)) {
+            uint32_t symbol = load32(tables[i].data + at + 12);
+            if (symbol >= symbols)
+                symbols = symbol + 1;
+        }
+    }
+    if (symbols > unit->image.symbols.count)
+        symbols = unit->image.symbols.count;
+    bindings->symbols = symbols;
+    for (int class = 0; class < 2; class++) {
+        bindings->index[class] = memory_array(symbols, sizeof(uint32_t));
+        if (!bindings->index[class])
+            return fail_memory(symbols * sizeof(uint32_t));
+    }
+    return E64_OK;
+}
+
+e64_status link_resolve(struct link_unit *unit, const struct link_scope *scope,
+                        const struct link_context *context)
+{
+    struct resolving resolving = { .unit = unit, .scope = scope,
+                                   .context = context };
+    e64_status status = check_versions(unit, context);
+    if (status == E64_OK)
+        status = make_indexes(unit);
+    if (status == E64_OK)
+        status = resolve_table(&resolving, unit->image.relocations.rela);
+    if (status == E64_OK)
+        status = resolve_table(&resolving, unit->image.relocations.jmprel);
+    if (status == E64_OK && resolving.missing_count)
+        status = report_missing(&resolving);
+    return status;
+}
+
+void link_bindings_free(struct link_bindings *bindings)
+{
+    memory_free(bindings->all);
+    memory_free(bindings->index[0]);
+    memory_free(bindings->index[1]);
+    *bindings = (struct link_bindings){ 0 };
+}

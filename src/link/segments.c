@@ -1,0 +1,357 @@
+// Maps the segments of an image (gABI "Program Loading").
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "../error.h"
+#include "../tls/tls.h"
+#include "link.h"
+
+static uint64_t page_size(void)
+{
+    static uint64_t size;
+    if (!size)
+        size = (uint64_t)sysconf(_SC_PAGESIZE);
+    return size;
+}
+
+static uint64_t page_down(uint64_t address)
+{
+    return address & ~(page_size() - 1);
+}
+
+static uint64_t page_up(uint64_t address)
+{
+    return page_down(address + page_size() - 1);
+}
+
+static int protection(uint32_t flags)
+{
+    return (flags & PF_R ? PROT_READ : 0) | (flags & PF_W ? PROT_WRITE : 0)
+         | (flags & PF_X ? PROT_EXEC : 0);
+}
+
+static uint8_t *address(const struct link_unit *unit, uint64_t vaddr)
+{
+    return (uint8_t *)(unit->object.bias + vaddr);
+}
+
+static e64_status fail_map(const struct link_unit *unit, const char *what)
+{
+    e64_status status = fail_system("%s: cannot %s", unit->object.name, what);
+    error_path(unit->object.name);
+    return status;
+}
+
+static e64_status protect(const struct link_unit *unit, uint64_t start,
+                          uint64_t end, int prot)
+{
+    if (end > start && mprotect(address(unit, start), end - start, prot) != 0)
+        return fail_map(unit, "change the protection of a segment");
+    return E64_OK;
+}
+
+// Reserves the whole span of addresses, aligned as the file wants it.
+static e64_status reserve(struct link_unit *unit)
+{
+    const struct elf_image *image = &unit->image;
+    uint64_t span = image->end - image->start;
+    uint64_t slack = image->align > page_size() ? image->align : 0;
+    uint8_t *at = mmap(NULL, span + slack, PROT_NONE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (at == MAP_FAILED)
+        return fail_map(unit, "reserve address space for its segments");
+    uint64_t skip = 0;
+    if (slack) {
+        skip = (image->start - (uintptr_t)at) & (image->align - 1);
+        if (skip)
+            munmap(at, skip);
+        if (slack > skip)
+            munmap(at + skip + span, slack - skip);
+    }
+    unit->memory = at + skip;
+    unit->size = span;
+    unit->object.bias = (uintptr_t)unit->memory - image->start;
+    unit->object.start = (uintptr_t)unit->memory;
+    unit->object.end = unit->object.start + span;
+    return E64_OK;
+}
+
+// The pages that a segment does not share with its neighbours.
+static void own_pages(const struct elf_image *image, uint32_t i,
+                      uint64_t *start, uint64_t *end)
+{
+    const struct elf_load *load = &image->loads[i];
+    *start = page_down(load->vaddr);
+    *end = page_up(load->vaddr + load->memsz);
+    if (i > 0) {
+        const struct elf_load *before = load - 1;
+        uint64_t shared = page_up(before->vaddr + before->memsz);
+        if (shared > *start)
+            *start = shared;
+    }
+    if (i + 1 < image->load_count && page_down(load[1].vaddr) < *end)
+        *end = page_down(load[1].vaddr);
+    if (*end < *start)
+        *end = *start;
+}
+
+static e64_status map_anonymous(const struct link_unit *unit, uint64_t start,
+                                uint64_t end, int prot)
+{
+    if (end > start
+        && mmap(address(unit, start), end - start, prot,
+                MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED)
+        return fail_map(unit, "map memory for a segment");
+    return E64_OK;
+}
+
+// Copies what a segment holds of the file within [start, end).
+static void copy(const struct link_unit *unit, const struct elf_load *load,
+                 uint64_t start, uint64_t end)
+{
+    uint64_t filled = load->vaddr + load->filesz;
+    if (start < load->vaddr)
+        start = load->vaddr;
+    if (end > filled)
+        end = filled;
+    if (start < end)
+        memcpy(address(unit, start), unit->image.file.data + load->offset
+               + (start - load->vaddr), end - start);
+}
+
+static e64_status map_copied(const struct link_unit *unit,
+                             const struct elf_load *load, uint64_t start,
+                             uint64_t end)
+{
+    int prot = protection(load->flags);
+    e64_status status = map_anonymous(unit, start, end, PROT_READ | PROT_WRITE);
+    if (status == E64_OK && start < end) {
+        copy(unit, load, start, end);
+        if (prot != (PROT_READ | PROT_WRITE))
+            status = protect(unit, start, end, prot);
+    }
+    return status;
+}
+
+// The last page of what comes from the file goes on with .bss, or with what
+// follows in the file, which must not show.
+static e64_status clear_tail(const struct link_unit *unit,
+                             const struct elf_load *load, uint64_t end)
+{
+    uint64_t filled = load->vaddr + load->filesz;
+    if (load->memsz == load->filesz || page_up(filled) == filled
+        || page_up(filled) > end)
+        return E64_OK;
+    uint64_t page = page_down(filled);
+    int prot = protection(load->flags);
+    e64_status status = E64_OK;
+    if (!(prot & PROT_WRITE))
+        status = protect(unit, page, page_up(filled), PROT_READ | PROT_WRITE);
+    if (status == E64_OK) {
+        memset(address(unit, filled), 0, page_up(filled) - filled);
+        if (!(prot & PROT_WRITE))
+            status = protect(unit, page, page_up(filled), prot);
+    }
+    return status;
+}
+
+static e64_status map_file(const struct link_unit *unit,
+                           const struct elf_load *load, uint64_t start,
+                           uint64_t end)
+{
+    uint64_t filled = page_up(load->vaddr + load->filesz);
+    uint64_t split = load->filesz == 0 ? start : filled < end ? filled : end;
+    if (split < start)
+        split = start;
+    int prot = protection(load->flags);
+    if (split > start) {
+        uint64_t offset = unit->file.offset + load->offset
+                        + start - load->vaddr;
+        if (mmap(address(unit, start), split - start, prot,
+                 MAP_PRIVATE | MAP_FIXED, unit->file.fd,
+                 (off_t)offset) == MAP_FAILED)
+            return fail_map(unit, "map a segment");
+        e64_status status = clear_tail(unit, load, split);
+        if (status != E64_OK)
+            return status;
+    }
+    return map_anonymous(unit, split, end, prot);
+}
+
+// Only a file whose ELF part begins at a page can be mapped.
+static bool is_mappable(const struct link_unit *unit)
+{
+    return unit->file.fd >= 0 && unit->file.offset % page_size() == 0;
+}
+
+// A page that several segments share is put together by hand: it has what each
+// has of it, and all of their permissions.
+static e64_status map_shared(const struct link_unit *unit, uint64_t page)
+{
+    const struct elf_image *image = &unit->image;
+    uint64_t end = page + page_size();
+    uint32_t flags = 0;
+    e64_status status = map_anonymous(unit, page, end, PROT_READ | PROT_WRITE);
+    if (status != E64_OK)
+        return status;
+    for (uint32_t i = 0; i < image->load_count; i++) {
+        const struct elf_load *load = &image->loads[i];
+        if (load->vaddr < end && load->vaddr + load->memsz > page) {
+            copy(unit, load, page, end);
+            flags |= load->flags;
+        }
+    }
+    if (flags & PF_W && flags & PF_X) {
+        fail(E64_UNSUPPORTED, "%s: a page is shared by a writable and an "
+             "executable segment, and memory is never both; link it with "
+             "-z separate-code", unit->object.name);
+        error_path(unit->object.name);
+        return E64_UNSUPPORTED;
+    }
+    return protect(unit, page, end, protection(flags));
+}
+
+static e64_status map_segment(const struct link_unit *unit, uint32_t i)
+{
+    const struct elf_image *image = &unit->image;
+    const struct elf_load *load = &image->loads[i];
+    uint64_t start, end;
+    own_pages(image, i, &start, &end);
+    e64_status status = is_mappable(unit) ? map_file(unit, load, start, end)
+                                          : map_copied(unit, load, start, end);
+    if (status == E64_OK && i > 0) {
+        const struct elf_load *before = load - 1;
+        uint64_t page = page_down(load->vaddr);
+        if (page_up(before->vaddr + before->memsz) > page)
+            status = map_shared(unit, page);
+    }
+    return status;
+}
+
+static e64_status check_flags(const struct link_unit *unit)
+{
+    for (uint32_t i = 0; i < unit->image.load_count; i++) {
+        uint32_t flags = unit->image.loads[i].flags;
+        if (flags & PF_W && flags & PF_X) {
+            fail(E64_UNSUPPORTED, "%s: a PT_LOAD is writable and executable, "
+                 "and memory is never both; link it without -N or "
+                 "--omagic", unit->object.name);
+            error_path(unit->object.name);
+            return E64_UNSUPPORTED;
+        }
+    }
+    return E64_OK;
+}
+
+static e64_status add_tls(struct link_unit *unit)
+{
+    const struct elf_image *image = &unit->image;
+    if (!image->has_tls)
+        return E64_OK;
+    struct tls_image tls = {
+        .bytes = address(unit, image->tls.vaddr),
+        .filled = image->tls.size,
+        .size = image->tls_size,
+        .align = image->tls_align,
+        .skew = image->tls.vaddr & (image->tls_align - 1),
+    };
+    e64_status status = tls_module_new(&tls, &unit->tls_module);
+    unit->object.tls_module = unit->tls_module;
+    return status;
+}
+
+e64_status link_read(struct link_unit *unit)
+{
+    e64_status status = elf_image_read(unit->file.view, unit->file.name,
+                                       &unit->image);
+    if (status != E64_OK)
+        return status;
+    unit->object.symbols = &unit->image.symbols;
+    unit->object.name = unit->file.name;
+    if (unit->image.soname)
+        unit->object.soname = elf_string(&unit->image.symbols,
+                                         unit->image.soname);
+    return check_flags(unit);
+}
+
+e64_status link_map(struct link_unit *unit)
+{
+    e64_status status = reserve(unit);
+    for (uint32_t i = 0; status == E64_OK && i < unit->image.load_count; i++)
+        status = map_segment(unit, i);
+    if (status == E64_OK)
+        status = add_tls(unit);
+    return status;
+}
+
+// Text relocations write to segments that are not writable. They are made so
+// for that time, and lose the permission to be executed meanwhile.
+static e64_status protect_text(struct link_unit *unit, bool writable)
+{
+    e64_status status = E64_OK;
+    if (!unit->image.text_relocations)
+        return status;
+    for (uint32_t i = 0; status == E64_OK && i < unit->image.load_count; i++) {
+        const struct elf_load *load = &unit->image.loads[i];
+        uint64_t start, end;
+        own_pages(&unit->image, i, &start, &end);
+        if (!(load->flags & PF_W))
+            status = protect(unit, start, end, writable
+                             ? PROT_READ | PROT_WRITE
+                             : protection(load->flags));
+    }
+    return status;
+}
+
+e64_status link_open_text(struct link_unit *unit)
+{
+    return protect_text(unit, true);
+}
+
+e64_status link_close_text(struct link_unit *unit)
+{
+    return protect_text(unit, false);
+}
+
+e64_status link_seal(struct link_unit *unit)
+{
+    const struct elf_range *relro = &unit->image.relro;
+    uint64_t start = page_down(relro->vaddr);
+    uint64_t end = page_down(relro->vaddr + relro->size);
+    e64_status status = E64_OK;
+    // Code stays executable even if the range claims it.
+    for (uint32_t i = 0; status == E64_OK && i < unit->image.load_count; i++) {
+        const struct elf_load *load = &unit->image.loads[i];
+        uint64_t from = page_down(load->vaddr);
+        uint64_t to = page_up(load->vaddr + load->memsz);
+        if (load->flags & PF_W)
+            status = protect(unit, from > start ? from : start,
+                             to < end ? to : end, PROT_READ);
+    }
+    return status;
+}
+
+e64_status link_settle(struct link_unit *unit)
+{
+    e64_status status = elf_image_settle(&unit->image, unit->object.bias);
+    if (status != E64_OK)
+        return status;
+    if (unit->image.soname)
+        unit->object.soname = elf_string(&unit->image.symbols,
+                                         unit->image.soname);
+    elf_file_release(&unit->file);
+    return E64_OK;
+}
+
+void link_free(struct link_unit *unit)
+{
+    tls_module_free(unit->tls_module);
+    link_bindings_free(&unit->bindings);
+    link_deferred_free(unit);
+    if (unit->memory)
+        munmap(unit->memory, unit->size);
+    elf_image_free(&unit->image);
+    elf_file_close(&unit->file);
+    *unit = (struct link_unit){ .file = { .fd = -1 } };
+}

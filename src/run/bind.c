@@ -1,0 +1,248 @@
+// Maps and binds the plugins that an open has discovered, as a group: first
+// each is mapped, then all imports are resolved, then all is written. The
+// plugins are the opening thread's own; nothing of them has run.
+
+#include "run.h"
+
+#include "../error.h"
+#include "../memory.h"
+#include "../tls/tls.h"
+
+// Names that plugins get from us although the host defines them.
+static const struct link_override overrides[] = {
+    { "__tls_get_addr", (void *)tls_get_addr },
+};
+
+static e64_status map_all(struct discovery *discovery, e64_times *times)
+{
+    uint64_t start = run_now();
+    e64_status status = E64_OK;
+    for (uint32_t i = 0; status == E64_OK && i < discovery->fresh_count; i++)
+        status = link_map(&discovery->fresh[i]->unit);
+    times->map += run_now() - start;
+    return status;
+}
+
+// What DT_VERNEED's file names are looked up among.
+static const struct elf_object *find_file(void *data, const char *file)
+{
+    return discover_open(data, file);
+}
+
+static e64_status find_unique(void *data, const char *name,
+                              struct link_binding *binding)
+{
+    return unique_bind(data, name, binding);
+}
+
+static void add_list(struct link_scope *scope,
+                     const struct elf_object *const *list, uint32_t count)
+{
+    scope->lists[scope->count] = list;
+    scope->counts[scope->count++] = count;
+}
+
+// The order of ld.so: the object itself with DT_SYMBOLIC, then the process with
+// what was opened globally, then the scope of what is being opened; the latter
+// two the other way round with `deepbind`.
+static e64_status resolve_one(struct discovery *discovery, e64_plugin *plugin,
+                              const e64_plugin *root, bool deepbind)
+{
+    const struct elf_object *self = &plugin->unit.object;
+    struct link_scope scope = { .count = 0 };
+    struct link_context context = {
+        .overrides = overrides,
+        .override_count = sizeof overrides / sizeof *overrides,
+        .unique = find_unique,
+        .find = find_file,
+        .data = discovery,
+    };
+    if (plugin->unit.image.symbolic)
+        add_list(&scope, &self, 1);
+    if (deepbind)
+        add_list(&scope, root->scope, root->scope_count);
+    add_list(&scope, discovery->snapshot->globals,
+             discovery->snapshot->global_count);
+    add_list(&scope, discovery->globals, discovery->global_count);
+    if (!deepbind)
+        add_list(&scope, root->scope, root->scope_count);
+    return link_resolve(&plugin->unit, &scope, &context);
+}
+
+// Definers that one plugin's bindings point into.
+struct definers {
+    const struct elf_object **objects;
+    uint32_t count, room;
+};
+
+static e64_status add_definer(struct definers *definers,
+                              const struct elf_object *object)
+{
+    for (uint32_t i = 0; i < definers->count; i++) {
+        if (definers->objects[i] == object) {
+            // Towards the front: the next import likely has the same.
+            definers->objects[i] = definers->objects[i / 2];
+            definers->objects[i / 2] = object;
+            return E64_OK;
+        }
+    }
+    if (definers->count == definers->room) {
+        uint32_t room = definers->room ? 2 * definers->room : 32;
+        const struct elf_object **objects
+            = memory_resize(definers->objects, room * sizeof *objects);
+        if (!objects)
+            return fail_memory(room * sizeof *objects);
+        definers->objects = objects;
+        definers->room = room;
+    }
+    definers->objects[definers->count++] = object;
+    return E64_OK;
+}
+
+static bool contains(const struct elf_object *const *list, uint32_t count,
+                     const struct elf_object *object)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (list[i] == object)
+            return true;
+    return false;
+}
+
+static bool is_needed(const e64_plugin *plugin,
+                      const struct elf_object *object)
+{
+    return object == &plugin->unit.object
+        || contains(plugin->scope, plugin->scope_count, object)
+        || contains(plugin->needs, plugin->need_count, object)
+        || contains(plugin->filters, plugin->filter_count, object);
+}
+
+// Host modules are kept open, plugins beyond what is needed are noted.
+static e64_status keep_definers(e64_plugin *plugin,
+                                const struct definers *definers)
+{
+    plugin->kept = memory_array(definers->count, sizeof *plugin->kept);
+    plugin->bound = memory_array(definers->count, sizeof *plugin->bound);
+    if (!plugin->kept || !plugin->bound)
+        return fail_memory(definers->count * sizeof *plugin->kept);
+    for (uint32_t i = 0; i < definers->count; i++) {
+        const struct elf_object *object = definers->objects[i];
+        e64_plugin *other = plugin_of(object);
+        if (other) {
+            if (!is_needed(plugin, object) && !other->nodelete)
+                plugin->bound[plugin->bound_count++] = other;
+            continue;
+        }
+        e64_status status = host_keep(host_module_of(object));
+        if (status != E64_OK)
+            return status;
+        plugin->kept[plugin->kept_count++] = host_module_of(object);
+    }
+    return E64_OK;
+}
+
+static e64_status keep_all(e64_plugin *plugin)
+{
+    const struct link_bindings *bindings = &plugin->unit.bindings;
+    struct definers definers = { 0 };
+    const struct elf_object *last = &plugin->unit.object;
+    e64_status status = E64_OK;
+    for (uint32_t i = 0; status == E64_OK && i < bindings->count; i++) {
+        const struct elf_object *definer = bindings->all[i].definer;
+        if (definer && definer != last && definer != &plugin->unit.object)
+            status = add_definer(&definers, definer);
+        last = definer;
+    }
+    for (uint32_t i = 0; status == E64_OK && i < plugin->need_count; i++)
+        if (plugin->needs[i]->host)
+            status = add_definer(&definers, plugin->needs[i]);
+    for (uint32_t i = 0; status == E64_OK && i < plugin->filter_count; i++)
+        if (plugin->filters[i] && plugin->filters[i]->host)
+            status = add_definer(&definers, plugin->filters[i]);
+    if (status == E64_OK)
+        status = keep_definers(plugin, &definers);
+    memory_free(definers.objects);
+    return status;
+}
+
+// An owner of a unique symbol that others were given must stay.
+static void pin_unique_owners(const struct link_bindings *bindings)
+{
+    for (uint32_t i = 0; i < bindings->count; i++) {
+        const struct link_binding *binding = &bindings->all[i];
+        if (binding->unique && binding->definer && !binding->definer->host)
+            plugin_of(binding->definer)->nodelete = true;
+    }
+}
+
+static e64_status resolve_all(struct discovery *discovery, e64_plugin **sorted,
+                              const e64_plugin *root, bool deepbind)
+{
+    e64_status status = E64_OK;
+    for (uint32_t i = discovery->fresh_count; status == E64_OK && i-- > 0; ) {
+        status = resolve_one(discovery, sorted[i], root, deepbind);
+        if (status == E64_OK)
+            status = keep_all(sorted[i]);
+    }
+    return status;
+}
+
+static e64_status apply_all(struct discovery *discovery, e64_plugin **sorted)
+{
+    e64_status status = E64_OK;
+    for (uint32_t i = discovery->fresh_count; status == E64_OK && i-- > 0; )
+        status = link_apply(&sorted[i]->unit);
+    for (uint32_t i = 0; status == E64_OK && i < discovery->fresh_count; i++)
+        status = link_settle(&sorted[i]->unit);
+    return status;
+}
+
+e64_status bind_group(struct discovery *discovery, e64_plugin *root,
+                      bool deepbind)
+{
+    uint32_t count = discovery->fresh_count;
+    e64_plugin **sorted = memory_array(count, sizeof *sorted);
+    if (!sorted)
+        return fail_memory(count * sizeof *sorted);
+    for (uint32_t i = 0; i < count; i++)
+        sorted[i] = discovery->fresh[i];
+    pthread_mutex_lock(&discovery->runtime->lock);
+    e64_status status = order_sort(sorted, count, false);
+    pthread_mutex_unlock(&discovery->runtime->lock);
+    if (status == E64_OK)
+        status = map_all(discovery, &root->times);
+    uint64_t start = run_now();
+    if (status == E64_OK)
+        status = resolve_all(discovery, sorted, root, deepbind);
+    uint64_t resolved = run_now();
+    root->times.resolve += resolved - start;
+    if (status == E64_OK && !host_snapshot_current(discovery->snapshot))
+        status = fail(E64_CHANGED, "%s: the host opened or closed libraries "
+                      "all the while it was being bound",
+                      root->unit.object.name);
+    if (status == E64_OK)
+        status = apply_all(discovery, sorted);
+    root->times.apply += run_now() - resolved;
+    for (uint32_t i = 0; status == E64_OK && i < count; i++) {
+        pin_unique_owners(&sorted[i]->unit.bindings);
+        sorted[i]->imports = sorted[i]->unit.bindings.count;
+        link_bindings_free(&sorted[i]->unit.bindings);
+    }
+    memory_free(sorted);
+    return status;
+}
+
+e64_status bind_finish(e64_plugin **plugins, uint32_t count)
+{
+    e64_status status = E64_OK;
+    for (uint32_t i = count; status == E64_OK && i-- > 0; )
+        if (!plugins[i]->sealed)
+            status = link_apply_deferred(&plugins[i]->unit);
+    for (uint32_t i = 0; status == E64_OK && i < count; i++) {
+        if (!plugins[i]->sealed)
+            status = link_seal(&plugins[i]->unit);
+        if (status == E64_OK)
+            plugins[i]->sealed = true;
+    }
+    return status;
+}

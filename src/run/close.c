@@ -1,0 +1,233 @@
+// Closes: what nothing needs any more is stopped, dependents first, and then
+// unmapped. The cost is that of what the closed plugin needs, however many
+// others are open.
+
+#include "run.h"
+
+#include <stdlib.h>
+
+#include "../error.h"
+#include "../memory.h"
+
+// A growing list of plugins, walked while it grows.
+struct list {
+    e64_plugin **plugins;
+    uint32_t count, room;
+    bool failed;
+};
+
+static void add(struct list *list, e64_plugin *plugin)
+{
+    if (list->count == list->room) {
+        uint32_t room = list->room ? 2 * list->room : 16;
+        e64_plugin **plugins = memory_resize(list->plugins,
+                                             room * sizeof *plugins);
+        if (!plugins) {
+            list->failed = true;
+            return;
+        }
+        list->plugins = plugins;
+        list->room = room;
+    }
+    list->plugins[list->count++] = plugin;
+}
+
+static void each_needed(const e64_plugin *plugin,
+                        void (*visit)(void *data, e64_plugin *needed),
+                        void *data)
+{
+    for (uint32_t i = 0; i < plugin->need_count; i++)
+        if (!plugin->needs[i]->host)
+            visit(data, plugin_of(plugin->needs[i]));
+    for (uint32_t i = 0; i < plugin->filter_count; i++)
+        if (plugin->filters[i] && !plugin->filters[i]->host)
+            visit(data, plugin_of(plugin->filters[i]));
+    for (uint32_t i = 0; i < plugin->bound_count; i++)
+        visit(data, plugin->bound[i]);
+}
+
+// A candidate is what the closed plugin keeps open. It counts who needs it.
+static void add_candidate(void *data, e64_plugin *plugin)
+{
+    if (plugin->sweep == SWEEP_NONE) {
+        plugin->sweep = SWEEP_CANDIDATE;
+        plugin->needed_within = 0;
+        add(data, plugin);
+    }
+    plugin->needed_within++;
+}
+
+static void keep(void *data, e64_plugin *plugin)
+{
+    if (plugin->sweep == SWEEP_CANDIDATE) {
+        plugin->sweep = SWEEP_KEPT;
+        add(data, plugin);
+    }
+}
+
+static bool is_used(const e64_plugin *plugin)
+{
+    // Beyond candidates, who else needs it? Circles among them do not count.
+    return plugin->handles || plugin->nodelete
+        || plugin->dependents > plugin->needed_within
+        || atomic_load(&plugin->state) == E64_STATE_STARTING;
+}
+
+static void forget_dependent(void *data, e64_plugin *plugin)
+{
+    (void)data;
+    plugin->dependents--;
+}
+
+static int by_generation(const void *a, const void *b)
+{
+    const e64_plugin *const *one = a, *const *other = b;
+    return (*one)->generation < (*other)->generation ? -1 : 1;
+}
+
+// Finds what closing a plugin leaves without use, and takes it out of what can
+// be found and needed. With the runtime's lock held.
+static e64_status take_unused(e64_plugin *closed, struct list *unused)
+{
+    struct list candidates = { 0 }, kept = { 0 };
+    add_candidate(&candidates, closed);
+    closed->needed_within = 0; // that was the close, not a plugin
+    for (uint32_t i = 0; i < candidates.count; i++)
+        each_needed(candidates.plugins[i], add_candidate, &candidates);
+    for (uint32_t i = 0; i < candidates.count; i++)
+        if (is_used(candidates.plugins[i]))
+            keep(&kept, candidates.plugins[i]);
+    for (uint32_t i = 0; i < kept.count; i++)
+        each_needed(kept.plugins[i], keep, &kept);
+    bool failed = candidates.failed || kept.failed;
+    for (uint32_t i = 0; i < candidates.count; i++) {
+        if (!failed && candidates.plugins[i]->sweep == SWEEP_CANDIDATE)
+            add(unused, candidates.plugins[i]);
+        candidates.plugins[i]->sweep = SWEEP_NONE;
+    }
+    memory_free(candidates.plugins);
+    memory_free(kept.plugins);
+    if (failed || unused->failed) {
+        unused->count = 0;
+        return fail_memory(sizeof *unused->plugins);
+    }
+    // ld.so sorts from the order in which they were mapped.
+    if (unused->count)
+        qsort(unused->plugins, unused->count, sizeof *unused->plugins,
+              by_generation);
+    e64_status status = order_sort(unused->plugins, unused->count, true);
+    if (status != E64_OK) {
+        unused->count = 0;
+        return status;
+    }
+    for (uint32_t i = 0; i < unused->count; i++) {
+        unused->plugins[i]->gone = true;
+        each_needed(unused->plugins[i], forget_dependent, NULL);
+    }
+    return E64_OK;
+}
+
+static void unload(e64_runtime *runtime, e64_plugin *plugin)
+{
+    pthread_mutex_lock(&runtime->lock);
+    registry_remove(runtime, plugin);
+    unique_forget(runtime, &plugin->unit.object);
+    pthread_mutex_unlock(&runtime->lock);
+    plugin_unload(plugin);
+    plugin_drop(plugin);
+}
+
+e64_status close_plugin(e64_plugin *plugin)
+{
+    e64_runtime *runtime = plugin->runtime;
+    struct list unused = { 0 };
+    e64_status status = E64_OK;
+    pthread_mutex_lock(&runtime->lock);
+    if (plugin->handles)
+        plugin->handles--;
+    // Without the memory to find what is unused, it stays open: the next close
+    // of what needs it finds it again.
+    if (!plugin->handles && !plugin->gone)
+        status = take_unused(plugin, &unused);
+    pthread_mutex_unlock(&runtime->lock);
+    for (uint32_t i = 0; i < unused.count; i++)
+        stop_plugin(unused.plugins[i]);
+    for (uint32_t i = 0; i < unused.count; i++)
+        unload(runtime, unused.plugins[i]);
+    memory_free(unused.plugins);
+    return status;
+}
+
+// All of a runtime that is not kept by a plugin that must not be unloaded.
+static e64_status take_all(e64_runtime *runtime, struct list *all)
+{
+    struct list kept = { 0 };
+    for (uint32_t i = 0; i < runtime->plugin_count; i++) {
+        e64_plugin *plugin = runtime->plugins[i];
+        plugin->handles = 0;
+        if (!plugin->gone)
+            plugin->sweep = SWEEP_CANDIDATE;
+    }
+    for (uint32_t i = 0; i < runtime->plugin_count; i++)
+        if (runtime->plugins[i]->nodelete)
+            keep(&kept, runtime->plugins[i]);
+    for (uint32_t i = 0; i < kept.count; i++)
+        each_needed(kept.plugins[i], keep, &kept);
+    for (uint32_t i = 0; i < runtime->plugin_count; i++) {
+        if (runtime->plugins[i]->sweep == SWEEP_CANDIDATE)
+            add(all, runtime->plugins[i]);
+        runtime->plugins[i]->sweep = SWEEP_NONE;
+    }
+    bool failed = kept.failed || all->failed;
+    memory_free(kept.plugins);
+    if (failed)
+        return fail_memory(sizeof *all->plugins);
+    return order_sort(all->plugins, all->count, true);
+}
+
+e64_status close_all(e64_runtime *runtime)
+{
+    struct list all = { 0 };
+    pthread_mutex_lock(&runtime->lock);
+    e64_status status = take_all(runtime, &all);
+    for (uint32_t i = 0; status == E64_OK && i < all.count; i++) {
+        all.plugins[i]->gone = true;
+        each_needed(all.plugins[i], forget_dependent, NULL);
+    }
+    pthread_mutex_unlock(&runtime->lock);
+    for (uint32_t i = 0; status == E64_OK && i < all.count; i++)
+        stop_plugin(all.plugins[i]);
+    for (uint32_t i = 0; status == E64_OK && i < all.count; i++)
+        unload(runtime, all.plugins[i]);
+    memory_free(all.plugins);
+    return status;
+}
+
+void close_at_exit(e64_runtime *runtime)
+{
+    struct list all = { 0 };
+    pthread_mutex_lock(&runtime->lock);
+    for (uint32_t i = 0; i < runtime->plugin_count; i++)
+        if (!runtime->plugins[i]->gone)
+            add(&all, runtime->plugins[i]);
+    e64_status status = order_sort(all.plugins, all.count, true);
+    pthread_mutex_unlock(&runtime->lock);
+    for (uint32_t i = 0; status == E64_OK && i < all.count; i++)
+        stop_plugin(all.plugins[i]);
+    memory_free(all.plugins);
+}
+
+e64_plugin *e64_retain(e64_plugin *plugin)
+{
+    pthread_mutex_lock(&plugin->runtime->lock);
+    plugin->handles++;
+    pthread_mutex_unlock(&plugin->runtime->lock);
+    return plugin;
+}
+
+e64_status e64_close(e64_plugin *plugin, e64_error *error)
+{
+    e64_status status = plugin ? close_plugin(plugin)
+        : fail(E64_INVALID, "e64_close: plugin must not be NULL");
+    return error_give(status, error);
+}

@@ -1,0 +1,166 @@
+// Tells what plugins are, and what lies at an address.
+
+#include "run.h"
+
+#include <string.h>
+
+#include "../error.h"
+#include "../memory.h"
+
+void e64_plugin_describe(e64_plugin *plugin, e64_plugin_info *info)
+{
+    const struct elf_object *object = &plugin->unit.object;
+    *info = (e64_plugin_info){
+        .name = plugin->names ? plugin->names->text : object->name,
+        .path = object->name,
+        .generation = plugin->generation,
+        .state = atomic_load(&plugin->state),
+        .times = plugin->times,
+    };
+    pthread_mutex_lock(&plugin->runtime->lock);
+    info->handles = plugin->handles;
+    pthread_mutex_unlock(&plugin->runtime->lock);
+    if (info->state == E64_STATE_STOPPED)
+        return;
+    info->segments = plugin->unit.image.load_count;
+    info->soname = object->soname;
+    info->base = object->bias;
+    info->start = object->start;
+    info->end = object->end;
+    info->tls_module = object->tls_module;
+}
+
+int e64_plugins(e64_runtime *runtime,
+                int (*visit)(void *data, e64_plugin *plugin), void *data)
+{
+    pthread_mutex_lock(&runtime->lock);
+    uint32_t count = runtime->plugin_count;
+    e64_plugin **plugins = memory_array(count, sizeof *plugins);
+    for (uint32_t i = 0; plugins && i < count; i++)
+        plugins[i] = plugin_hold(runtime->plugins[i]);
+    pthread_mutex_unlock(&runtime->lock);
+    int answer = 0;
+    for (uint32_t i = 0; plugins && i < count; i++) {
+        if (!answer)
+            answer = visit(data, plugins[i]);
+        plugin_drop(plugins[i]);
+    }
+    memory_free(plugins);
+    return answer;
+}
+
+size_t e64_relocations(e64_plugin *plugin, e64_count *counts, size_t room)
+{
+    const struct link_unit *unit = &plugin->unit;
+    size_t count = 0;
+    for (uint32_t type = 0; type < LINK_TYPES; type++) {
+        if (!unit->counts[type])
+            continue;
+        if (count < room)
+            counts[count] = (e64_count){ link_type_name(type),
+                                         unit->counts[type] };
+        count++;
+    }
+    if (unit->relr_count) {
+        if (count < room)
+            counts[count] = (e64_count){ "DT_RELR", unit->relr_count };
+        count++;
+    }
+    return count;
+}
+
+size_t e64_imports(e64_plugin *plugin)
+{
+    return plugin->imports;
+}
+
+// The nearest symbol at or before an address that reaches it; one without a
+// size reaches to the next.
+struct nearest {
+    const struct elf_object *object;
+    uint64_t vaddr;
+    uint32_t index;
+    Elf64_Sym symbol;
+};
+
+static int consider(void *data, uint32_t index, const Elf64_Sym *symbol)
+{
+    struct nearest *nearest = data;
+    unsigned char type = ELF64_ST_TYPE(symbol->st_info);
+    if (type == STT_TLS || symbol->st_shndx == SHN_ABS
+        || symbol->st_value > nearest->vaddr
+        || (symbol->st_size
+            && nearest->vaddr - symbol->st_value >= symbol->st_size)
+        || (nearest->index && symbol->st_value <= nearest->symbol.st_value))
+        return 0;
+    nearest->index = index;
+    nearest->symbol = *symbol;
+    return 0;
+}
+
+static void describe_place(const struct elf_object *object, uintptr_t address,
+                           e64_place *place)
+{
+    struct nearest nearest = { .object = object,
+                               .vaddr = address - object->bias };
+    elf_symbols_each(object->symbols, consider, &nearest);
+    *place = (e64_place){ .plugin = plugin_of(object), .file = object->name,
+                          .base = object->bias };
+    if (!nearest.index)
+        return;
+    const struct elf_version *version = elf_symbol_version(object->symbols,
+                                                           nearest.index);
+    place->symbol = elf_string(object->symbols, nearest.symbol.st_name);
+    place->version = version && !version->needed
+                   ? elf_string(object->symbols, version->name) : NULL;
+    place->address = (void *)(object->bias + nearest.symbol.st_value);
+    place->size = nearest.symbol.st_size;
+}
+
+// The plugin of any runtime that an address lies in; held.
+static e64_plugin *find_plugin(uintptr_t address)
+{
+    e64_plugin *found = NULL;
+    runtime_lock_all();
+    for (e64_runtime *runtime = runtime_first(); runtime && !found;
+         runtime = runtime->next) {
+        for (uint32_t i = 0; i < runtime->plugin_count && !found; i++) {
+            e64_plugin *plugin = runtime->plugins[i];
+            const struct elf_object *object = &plugin->unit.object;
+            if (!object->host && address >= object->start
+                && address < object->end)
+                found = plugin_hold(plugin);
+        }
+    }
+    runtime_unlock_all();
+    return found;
+}
+
+static e64_status find_place(uintptr_t address, e64_place *place)
+{
+    e64_plugin *plugin = find_plugin(address);
+    if (plugin) {
+        describe_place(&plugin->unit.object, address, place);
+        plugin_drop(plugin);
+        return E64_OK;
+    }
+    struct host_snapshot *snapshot;
+    e64_status status = host_snapshot(&snapshot);
+    if (status != E64_OK)
+        return status;
+    struct host_module *module = host_containing(snapshot, address);
+    if (module)
+        describe_place(&module->object, address, place);
+    else
+        status = fail(E64_NOTFOUND, "nothing that was opened lies at 0x%llx",
+                      (unsigned long long)address);
+    host_snapshot_release(snapshot);
+    return status;
+}
+
+e64_status e64_whence(const void *address, e64_place *place, e64_error *error)
+{
+    e64_status status = place ? find_place((uintptr_t)address, place)
+        : fail(E64_INVALID, "e64_whence: place must not be NULL");
+    return error_give(status, error);
+}

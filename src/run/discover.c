@@ -1,0 +1,284 @@
+// Finds and reads the file that a name stands for: what the runtime or the
+// process has already, then the host family, then the search.
+
+#include "run.h"
+
+#include <string.h>
+
+#include "../error.h"
+#include "../memory.h"
+
+// A name among what this open has found so far.
+static e64_plugin *find_fresh(struct discovery *discovery, const char *name)
+{
+    uint32_t hash = elf_gnu_hash(name);
+    for (uint32_t i = 0; i < discovery->fresh_count; i++) {
+        e64_plugin *plugin = discovery->fresh[i];
+        if (!plugin->isolated && plugin_has_name(plugin, name, hash))
+            return plugin;
+    }
+    return NULL;
+}
+
+static e64_plugin *find_fresh_file(struct discovery *discovery, dev_t device,
+                                   ino_t inode)
+{
+    for (uint32_t i = 0; i < discovery->fresh_count; i++) {
+        const struct elf_file *file = &discovery->fresh[i]->unit.file;
+        if (!discovery->fresh[i]->isolated && file->identified
+            && file->inode == inode && file->device == device)
+            return discovery->fresh[i];
+    }
+    return NULL;
+}
+
+const struct elf_object *discover_open(struct discovery *discovery,
+                                       const char *name)
+{
+    e64_runtime *runtime = discovery->runtime;
+    e64_plugin *plugin = find_fresh(discovery, name);
+    if (plugin)
+        return &plugin->unit.object;
+    pthread_mutex_lock(&runtime->lock);
+    plugin = registry_find_name(runtime, name);
+    pthread_mutex_unlock(&runtime->lock);
+    if (plugin)
+        return plugin->host ? &plugin->host->object : &plugin->unit.object;
+    struct host_module *module = host_find(discovery->snapshot, name);
+    return module ? &module->object : NULL;
+}
+
+// The object that was opened from that file under whatever name, or NULL.
+static const struct elf_object *find_file(struct discovery *discovery,
+                                          const char *name,
+                                          const struct elf_file *file)
+{
+    e64_runtime *runtime = discovery->runtime;
+    if (!file->identified)
+        return NULL;
+    e64_plugin *plugin = find_fresh_file(discovery, file->device, file->inode);
+    if (plugin) {
+        plugin_add_name(plugin, name);
+        return &plugin->unit.object;
+    }
+    pthread_mutex_lock(&runtime->lock);
+    plugin = registry_find_file(runtime, file->device, file->inode);
+    if (plugin)
+        plugin_add_name(plugin, name); // so that it is found sooner next time
+    pthread_mutex_unlock(&runtime->lock);
+    if (plugin)
+        return &plugin->unit.object;
+    struct host_module *module = host_find_file(discovery->snapshot,
+                                                file->device, file->inode);
+    return module ? &module->object : NULL;
+}
+
+e64_status discover_add(struct discovery *discovery, e64_plugin *plugin)
+{
+    if (discovery->fresh_count == discovery->fresh_room) {
+        uint32_t room = discovery->fresh_room ? 2 * discovery->fresh_room : 8;
+        e64_plugin **fresh = memory_resize(discovery->fresh,
+                                           room * sizeof *fresh);
+        if (!fresh)
+            return fail_memory(room * sizeof *fresh);
+        discovery->fresh = fresh;
+        discovery->fresh_room = room;
+    }
+    discovery->fresh[discovery->fresh_count++] = plugin;
+    return E64_OK;
+}
+
+static e64_status check_openable(const e64_plugin *plugin)
+{
+    if (!(plugin->unit.image.flags_1 & DF_1_NOOPEN))
+        return E64_OK;
+    fail(E64_UNSUPPORTED, "%s: asks not to be opened at run time "
+         "(DF_1_NOOPEN)", plugin->unit.object.name);
+    error_path(plugin->unit.object.name);
+    return E64_UNSUPPORTED;
+}
+
+// Takes the file over in any case.
+static e64_status read_plugin(struct discovery *discovery, const char *name,
+                              e64_plugin *wanter, struct elf_file *file,
+                              bool isolated, e64_plugin **made)
+{
+    e64_plugin *plugin;
+    e64_status status = plugin_new(discovery->runtime, &plugin);
+    if (status != E64_OK) {
+        elf_file_close(file);
+        return status;
+    }
+    plugin->unit.file = *file;
+    plugin->loader = wanter;
+    plugin->isolated = isolated;
+    status = link_read(&plugin->unit);
+    if (status == E64_OK)
+        status = check_openable(plugin);
+    if (status == E64_OK)
+        status = plugin_add_name(plugin, name);
+    if (status == E64_OK && plugin->unit.object.soname)
+        status = plugin_add_name(plugin, plugin->unit.object.soname);
+    if (status == E64_OK)
+        status = discover_add(discovery, plugin);
+    if (status != E64_OK) {
+        plugin_drop(plugin);
+        return status;
+    }
+    plugin->nodelete = plugin->unit.image.flags_1 & DF_1_NODELETE;
+    *made = plugin;
+    return E64_OK;
+}
+
+// On whose behalf a search is made, and what loaded that in turn.
+enum { MOST_LOADERS = 64 };
+
+static const struct search_wanter *wanters(const e64_plugin *plugin,
+                                           struct search_wanter *chain)
+{
+    if (!plugin)
+        return NULL;
+    uint32_t count = 0;
+    for (; plugin && count < MOST_LOADERS; plugin = plugin->loader) {
+        const struct elf_image *image = &plugin->unit.image;
+        struct search_wanter *wanter = &chain[count++];
+        *wanter = (struct search_wanter){
+            .path = plugin->unit.object.name,
+            .rpath = image->rpath ? elf_string(&image->symbols, image->rpath)
+                                  : NULL,
+            .runpath = image->runpath
+                     ? elf_string(&image->symbols, image->runpath) : NULL,
+            .nodeflib = image->flags_1 & DF_1_NODEFLIB,
+        };
+        if (count > 1)
+            chain[count - 2].loader = wanter;
+    }
+    return chain;
+}
+
+// Asks the embedder's hook first, then searches as the runtime is told to.
+static e64_status open_file(struct discovery *discovery, const char *name,
+                            e64_plugin *wanter, struct elf_file *file)
+{
+    e64_runtime *runtime = discovery->runtime;
+    if (runtime->search) {
+        e64_source source = { .struct_size = sizeof source };
+        e64_error error = { .message = NULL };
+        e64_status status = runtime->search(runtime->search_data, runtime,
+                                            name, wanter, &source, &error);
+        if (status == E64_OK)
+            return elf_file_open(&source, file);
+        if (status != E64_NOTFOUND || error.message) {
+            if (error.message)
+                error_restore(&error);
+            else
+                fail(status, "%s: the search hook refused it", name);
+            return status;
+        }
+    }
+    struct search_wanter chain[MOST_LOADERS];
+    struct search_request request = {
+        .name = name,
+        .wanter = wanters(wanter, chain),
+        .path = runtime->path,
+    };
+    return search_open(&request, file);
+}
+
+// The host family is opened by glibc. Of it, libgcc_s and libstdc++ by the path
+// that the plugin's own search gives, as ld.so would find them.
+static e64_status open_family(struct discovery *discovery, const char *name,
+                              e64_plugin *wanter,
+                              const struct elf_object **found)
+{
+    struct elf_file file = { .fd = -1 };
+    e64_status status = E64_OK;
+    if (host_is_compiler_family(name)) {
+        status = open_file(discovery, name, wanter, &file);
+        if (status == E64_OK)
+            *found = find_file(discovery, name, &file);
+    }
+    if (status == E64_OK && !*found)
+        status = host_open(file.name ? file.name : name);
+    if (status == E64_OK && !*found) {
+        struct host_snapshot *snapshot;
+        status = host_snapshot(&snapshot);
+        if (status == E64_OK) {
+            host_snapshot_release(discovery->snapshot);
+            discovery->snapshot = snapshot;
+            struct host_module *module = host_find(snapshot, name);
+            if (!module && file.name)
+                module = host_find(snapshot, file.name);
+            if (module)
+                *found = &module->object;
+            else
+                status = fail(E64_CHANGED, "%s: glibc opened it, and it is "
+                              "gone already", name);
+        }
+    }
+    elf_file_close(&file);
+    return status;
+}
+
+// Says on whose behalf it was, for what a plugin needs.
+static e64_status blame(e64_status status, const e64_plugin *wanter)
+{
+    if (status != E64_OK && wanter && !error_pending()->wanter)
+        error_wanter(wanter->unit.object.name);
+    return status;
+}
+
+static e64_status discover(struct discovery *discovery, const char *name,
+                           e64_plugin *wanter, bool isolated,
+                           const struct elf_object **found)
+{
+    struct elf_file file;
+    e64_plugin *plugin;
+    if (host_is_family(name))
+        return open_family(discovery, name, wanter, found);
+    e64_status status = open_file(discovery, name, wanter, &file);
+    if (status != E64_OK)
+        return status;
+    if (!isolated)
+        *found = find_file(discovery, name, &file);
+    if (*found) {
+        elf_file_close(&file);
+        return E64_OK;
+    }
+    status = read_plugin(discovery, name, wanter, &file, isolated, &plugin);
+    if (status == E64_OK)
+        *found = &plugin->unit.object;
+    return status;
+}
+
+e64_status discover_name(struct discovery *discovery, const char *name,
+                         e64_plugin *wanter, bool isolated,
+                         const struct elf_object **found)
+{
+    *found = isolated ? NULL : discover_open(discovery, name);
+    if (*found)
+        return E64_OK;
+    return blame(discover(discovery, name, wanter, isolated, found), wanter);
+}
+
+e64_status discover_source(struct discovery *discovery,
+                           const e64_source *source, bool isolated,
+                           const struct elf_object **found)
+{
+    struct elf_file file;
+    e64_plugin *plugin;
+    e64_status status = elf_file_open(source, &file);
+    if (status != E64_OK)
+        return status;
+    if (!isolated)
+        *found = find_file(discovery, file.name, &file);
+    if (*found) {
+        elf_file_close(&file);
+        return E64_OK;
+    }
+    const char *name = source->name ? source->name : file.name;
+    status = read_plugin(discovery, name, NULL, &file, isolated, &plugin);
+    if (status == E64_OK)
+        *found = &plugin->unit.object;
+    return status;
+}

@@ -1,0 +1,238 @@
+// Looks symbols up in what is open, as dlsym does.
+
+#include "run.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "../error.h"
+#include "../memory.h"
+#include "../tls/tls.h"
+
+struct found {
+    const struct elf_object *object;
+    uint32_t index;
+    Elf64_Sym symbol;
+};
+
+static bool search(const struct elf_object *const *list, uint32_t count,
+                   const struct elf_name *name, enum elf_want want,
+                   struct found *found)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        found->index = elf_find(list[i]->symbols, name, want, &found->symbol);
+        if (found->index) {
+            found->object = list[i];
+            return true;
+        }
+    }
+    return false;
+}
+
+static e64_kind kind_of(unsigned char type)
+{
+    switch (type) {
+    case STT_OBJECT:
+    case STT_COMMON: return E64_KIND_OBJECT;
+    case STT_FUNC: return E64_KIND_FUNCTION;
+    case STT_TLS: return E64_KIND_TLS;
+    case STT_GNU_IFUNC: return E64_KIND_IFUNC;
+    default: return E64_KIND_NOTYPE;
+    }
+}
+
+static void describe(const struct elf_object *object, uint32_t index,
+                     const Elf64_Sym *symbol, e64_symbol *out)
+{
+    const struct elf_version *version = elf_symbol_version(object->symbols,
+                                                           index);
+    *out = (e64_symbol){
+        .name = elf_string(object->symbols, symbol->st_name),
+        .version = version && !version->needed
+                 ? elf_string(object->symbols, version->name) : NULL,
+        .size = symbol->st_size,
+        .kind = kind_of(ELF64_ST_TYPE(symbol->st_info)),
+        .plugin = plugin_of(object),
+        .file = object->name,
+    };
+}
+
+// STB_GNU_UNIQUE: the one definition of the runtime or the host.
+static e64_status find_unique(e64_plugin *plugin, const struct found *found,
+                              uint64_t *value)
+{
+    struct discovery discovery = { .runtime = plugin->runtime };
+    struct link_binding binding = {
+        .definer = found->object, .definition = found->index,
+        .value = *value, .size = found->symbol.st_size,
+        .type = ELF64_ST_TYPE(found->symbol.st_info),
+    };
+    e64_status status = host_snapshot(&discovery.snapshot);
+    if (status != E64_OK)
+        return status;
+    status = unique_bind(&discovery, elf_string(found->object->symbols,
+                                                found->symbol.st_name),
+                         &binding);
+    host_snapshot_release(discovery.snapshot);
+    if (status == E64_OK) {
+        *value = binding.value;
+        e64_plugin *owner = plugin_of(binding.definer);
+        if (owner)
+            owner->nodelete = true;
+    }
+    return status;
+}
+
+static e64_status find_address(e64_plugin *plugin, const struct found *found,
+                               e64_symbol *out)
+{
+    const struct elf_object *object = found->object;
+    uint64_t value = elf_symbol_value(object, &found->symbol);
+    e64_plugin *owner = plugin_of(object);
+    switch (ELF64_ST_TYPE(found->symbol.st_info)) {
+    case STT_TLS:
+        out->address = tls_get_addr(&(struct tls_index){
+            object->tls_module, found->symbol.st_value });
+        return E64_OK;
+    case STT_GNU_IFUNC:
+        if (owner && !owner->sealed)
+            return fail(E64_START, "%s: '%s' is an IFUNC, whose resolver runs "
+                        "when the plugin is started, and it has not been "
+                        "started yet", object->name, out->name);
+        out->address = ((void *(*)(void))value)();
+        return E64_OK;
+    }
+    if (ELF64_ST_BIND(found->symbol.st_info) == STB_GNU_UNIQUE) {
+        e64_status status = find_unique(plugin, found, &value);
+        if (status != E64_OK)
+            return status;
+    }
+    out->address = (void *)value;
+    return E64_OK;
+}
+
+static e64_status report(const e64_plugin *plugin, const char *name,
+                         const char *version,
+                         const struct elf_object *const *list, uint32_t count)
+{
+    const char *shown = plugin->names ? plugin->names->text
+                                      : plugin->unit.object.name;
+    // What the host has is long, and rarely meant.
+    const struct elf_object *own[64];
+    uint32_t own_count = 0;
+    for (uint32_t i = 0; i < count && own_count < 64; i++)
+        if (!list[i]->host || i == 0)
+            own[own_count++] = list[i];
+    const char *near[4];
+    size_t near_count = near_names(own, own_count, name, near, 4);
+    char hint[320] = "";
+    if (near_count)
+        snprintf(hint, sizeof hint, " (did you mean '%.256s'?)", near[0]);
+    if (version)
+        fail(E64_UNDEFINED, "%s does not define '%s' of version '%s'%s", shown,
+             name, version, hint);
+    else
+        fail(E64_UNDEFINED, "%s does not define '%s'%s%s", shown, name,
+             own_count > 1 ? ", nor does what it needs" : "", hint);
+    error_symbol(name, version);
+    error_path(plugin->unit.object.name);
+    error_near(near, near_count);
+    return E64_UNDEFINED;
+}
+
+static e64_status look_up(e64_plugin *plugin, const char *text,
+                          const char *version, e64_symbol *out)
+{
+    const struct elf_object *const *list = plugin->scope;
+    uint32_t count = plugin->scope_count;
+    const struct elf_object *self = &plugin->unit.object;
+    struct host_snapshot *snapshot = NULL;
+    if (plugin->process) {
+        e64_status status = host_snapshot(&snapshot);
+        if (status != E64_OK)
+            return status;
+        list = snapshot->globals;
+        count = snapshot->global_count;
+    } else if (!list) { // came along with another
+        list = &self;
+        count = 1;
+    }
+    struct elf_name name = version ? elf_name_version(text, version)
+                                   : elf_name(text);
+    enum elf_want want = version ? ELF_WANT_DEFINED
+                                 : ELF_WANT_DEFINED | ELF_WANT_NEWEST;
+    struct found found;
+    e64_status status;
+    if (search(list, count, &name, want, &found)) {
+        describe(found.object, found.index, &found.symbol, out);
+        status = find_address(plugin, &found, out);
+    } else {
+        status = report(plugin, text, version, list, count);
+    }
+    if (snapshot)
+        host_snapshot_release(snapshot);
+    return status;
+}
+
+static e64_status check(const e64_plugin *plugin, const char *name)
+{
+    if (!plugin || !name)
+        return fail(E64_INVALID, "e64_lookup: plugin, name and symbol must not "
+                    "be NULL");
+    if (atomic_load(&plugin->state) == E64_STATE_STOPPED) {
+        fail(E64_CLOSED, "%s: has been closed", plugin->unit.object.name);
+        error_path(plugin->unit.object.name);
+        return E64_CLOSED;
+    }
+    return E64_OK;
+}
+
+e64_status e64_lookup(e64_plugin *plugin, const char *name,
+                      const char *version, e64_symbol *symbol,
+                      e64_error *error)
+{
+    e64_status status = check(plugin, symbol ? name : NULL);
+    if (status == E64_OK)
+        status = look_up(plugin, name, version, symbol);
+    return error_give(status, error);
+}
+
+void *e64_address(e64_plugin *plugin, const char *name)
+{
+    e64_symbol symbol;
+    return e64_lookup(plugin, name, NULL, &symbol, NULL) == E64_OK
+        ? symbol.address : NULL;
+}
+
+e64_function e64_entry(e64_plugin *plugin, const char *name)
+{
+    return (e64_function)e64_address(plugin, name);
+}
+
+struct visiting {
+    const struct elf_object *object;
+    int (*visit)(void *data, const e64_symbol *symbol);
+    void *data;
+};
+
+static int visit_symbol(void *data, uint32_t index, const Elf64_Sym *symbol)
+{
+    const struct visiting *visiting = data;
+    e64_symbol out;
+    describe(visiting->object, index, symbol, &out);
+    if (out.kind != E64_KIND_TLS && out.kind != E64_KIND_IFUNC)
+        out.address = (void *)elf_symbol_value(visiting->object, symbol);
+    return visiting->visit(visiting->data, &out);
+}
+
+int e64_symbols(e64_plugin *plugin,
+                int (*visit)(void *data, const e64_symbol *symbol),
+                void *data)
+{
+    const struct elf_object *object = plugin->host ? &plugin->host->object
+                                                   : &plugin->unit.object;
+    struct visiting visiting = { object, visit, data };
+    if (atomic_load(&plugin->state) == E64_STATE_STOPPED || plugin->process)
+        return 0;
+    return elf_symbols_each(object->symbols, visit_symbol, &visiting);
+}

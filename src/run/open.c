@@ -1,0 +1,337 @@
+// Opens: discover, link, publish, start. Whatever fails undoes all.
+
+#include "run.h"
+
+#include <string.h>
+
+#include "../error.h"
+#include "../memory.h"
+
+// Another try when the host changes its libraries under our hands.
+enum { MOST_TRIES = 8 };
+
+static e64_status copy_globals(struct discovery *discovery)
+{
+    e64_runtime *runtime = discovery->runtime;
+    e64_status status = E64_OK;
+    pthread_mutex_lock(&runtime->lock);
+    uint32_t count = runtime->global_count;
+    if (count) {
+        discovery->globals = memory_array(count, sizeof *discovery->globals);
+        if (discovery->globals)
+            memcpy(discovery->globals, runtime->globals,
+                   count * sizeof *discovery->globals);
+        else
+            status = fail_memory(count * sizeof *discovery->globals);
+    }
+    discovery->global_count = discovery->globals ? count : 0;
+    pthread_mutex_unlock(&runtime->lock);
+    return status;
+}
+
+// Undoes what was found but not published.
+static void undo(struct discovery *discovery)
+{
+    e64_runtime *runtime = discovery->runtime;
+    for (uint32_t i = discovery->fresh_count; i-- > 0; ) {
+        e64_plugin *plugin = discovery->fresh[i];
+        pthread_mutex_lock(&runtime->lock);
+        unique_forget(runtime, &plugin->unit.object);
+        pthread_mutex_unlock(&runtime->lock);
+        plugin_unload(plugin);
+        plugin_drop(plugin);
+    }
+    discovery->fresh_count = 0;
+}
+
+static void discovery_free(struct discovery *discovery)
+{
+    undo(discovery);
+    memory_free(discovery->fresh);
+    memory_free(discovery->globals);
+    if (discovery->snapshot)
+        host_snapshot_release(discovery->snapshot);
+}
+
+// The plugins of a root's scope, sorted as they are to be stopped.
+static e64_status make_order(e64_plugin *root)
+{
+    root->order = memory_array(root->scope_count, sizeof *root->order);
+    if (!root->order)
+        return fail_memory(root->scope_count * sizeof *root->order);
+    e64_plugin **order = root->order;
+    uint32_t count = 0;
+    // The root stands first even if filters come before it in its scope.
+    order[count++] = root;
+    for (uint32_t i = 0; i < root->scope_count; i++) {
+        e64_plugin *plugin = plugin_of(root->scope[i]);
+        if (plugin && plugin != root)
+            order[count++] = plugin;
+    }
+    root->order = NULL;
+    pthread_mutex_lock(&root->runtime->lock);
+    e64_status status = order_sort(order, count, false);
+    pthread_mutex_unlock(&root->runtime->lock);
+    root->order = order;
+    root->order_count = count;
+    return status;
+}
+
+// Keeps the host's records that the plugins' lists point to.
+static void keep_snapshot(struct discovery *discovery, e64_plugin *root)
+{
+    if (!root->snapshot)
+        root->snapshot = host_snapshot_retain(discovery->snapshot);
+    for (uint32_t i = 0; i < discovery->fresh_count; i++) {
+        e64_plugin *plugin = discovery->fresh[i];
+        if (!plugin->snapshot)
+            plugin->snapshot = host_snapshot_retain(discovery->snapshot);
+    }
+}
+
+// The scope of what is opened by name for the first time.
+static e64_status make_scope(struct discovery *discovery, e64_plugin *root)
+{
+    if (root->scope)
+        return E64_OK;
+    const struct elf_object *object = root->host ? &root->host->object
+                                                 : &root->unit.object;
+    e64_status status = scope_list(discovery, object, &root->scope,
+                                   &root->scope_count);
+    keep_snapshot(discovery, root);
+    if (status == E64_OK && !root->host)
+        status = make_order(root);
+    return status;
+}
+
+// A plugin that stands for a module of the host.
+static e64_status make_host_plugin(struct discovery *discovery,
+                                   struct host_module *module,
+                                   const char *name, e64_plugin **root)
+{
+    e64_plugin *plugin;
+    e64_status status = plugin_new(discovery->runtime, &plugin);
+    if (status != E64_OK)
+        return status;
+    status = discover_add(discovery, plugin);
+    if (status != E64_OK) {
+        plugin_drop(plugin);
+        return status;
+    }
+    atomic_store(&plugin->state, E64_STATE_HOST);
+    plugin->unit.object = module->object;
+    plugin->unit.file.name = memory_copy(module->path);
+    if (!plugin->unit.file.name)
+        return fail_memory(strlen(module->path) + 1);
+    status = plugin_add_name(plugin, name);
+    if (status == E64_OK)
+        status = host_keep(module);
+    if (status == E64_OK)
+        plugin->host = module;
+    *root = plugin;
+    return status;
+}
+
+static e64_status find_root(struct discovery *discovery, const char *name,
+                            const struct elf_object *object, e64_plugin **root)
+{
+    e64_runtime *runtime = discovery->runtime;
+    *root = plugin_of(object);
+    if (*root)
+        return E64_OK;
+    pthread_mutex_lock(&runtime->lock);
+    *root = registry_find_host(runtime, host_module_of(object));
+    pthread_mutex_unlock(&runtime->lock);
+    if (*root)
+        return E64_OK;
+    return make_host_plugin(discovery, host_module_of(object), name, root);
+}
+
+// From here on the plugin is needed by this one.
+static void add_dependents(const e64_plugin *plugin)
+{
+    for (uint32_t i = 0; i < plugin->need_count; i++)
+        if (!plugin->needs[i]->host)
+            plugin_of(plugin->needs[i])->dependents++;
+    for (uint32_t i = 0; i < plugin->filter_count; i++)
+        if (plugin->filters[i] && !plugin->filters[i]->host)
+            plugin_of(plugin->filters[i])->dependents++;
+    for (uint32_t i = 0; i < plugin->bound_count; i++)
+        plugin->bound[i]->dependents++;
+}
+
+// Makes known what was bound. Can fail only before anything is changed.
+static e64_status publish(struct discovery *discovery, e64_plugin *root,
+                          const e64_open_options *options)
+{
+    e64_runtime *runtime = discovery->runtime;
+    pthread_mutex_lock(&runtime->lock);
+    e64_status status = registry_reserve(runtime, discovery->fresh_count);
+    if (status == E64_OK && options->global)
+        status = registry_add_globals(runtime, root);
+    if (status == E64_OK) {
+        for (uint32_t i = 0; i < discovery->fresh_count; i++) {
+            registry_add(runtime, discovery->fresh[i]);
+            add_dependents(discovery->fresh[i]);
+        }
+        discovery->fresh_count = 0;
+        root->handles++;
+        if (options->nodelete)
+            root->nodelete = true;
+    }
+    pthread_mutex_unlock(&runtime->lock);
+    return status;
+}
+
+// What is to be opened: a name, or a source.
+struct request {
+    const char *name;
+    const e64_source *source;
+    e64_open_options options;
+};
+
+static e64_status find(struct discovery *discovery,
+                       const struct request *request,
+                       const struct elf_object **object)
+{
+    const e64_open_options *options = &request->options;
+    *object = NULL;
+    if (request->source)
+        return discover_source(discovery, request->source,
+                               options->private_, object);
+    if (options->noload) {
+        *object = discover_open(discovery, request->name);
+        if (*object)
+            return E64_OK;
+        fail(E64_NOTFOUND, "%s: is not open, and `noload` forbids to open it",
+             request->name);
+        error_path(request->name);
+        return E64_NOTFOUND;
+    }
+    return discover_name(discovery, request->name, NULL, options->private_,
+                         object);
+}
+
+static e64_status link_root(struct discovery *discovery,
+                            const struct request *request, e64_plugin **root)
+{
+    const struct elf_object *object;
+    uint64_t start = run_now();
+    e64_status status = host_snapshot(&discovery->snapshot);
+    if (status == E64_OK)
+        status = copy_globals(discovery);
+    if (status == E64_OK)
+        status = find(discovery, request, &object);
+    if (status == E64_OK)
+        status = find_root(discovery, request->name, object, root);
+    if (status == E64_OK)
+        status = make_scope(discovery, *root);
+    if (status != E64_OK)
+        return status;
+    if (discovery->fresh_count && !(*root)->host) {
+        (*root)->times.discover += run_now() - start;
+        status = bind_group(discovery, *root, request->options.deepbind);
+        if (status == E64_OK && !request->options.hold)
+            status = finish_plugin(*root);
+    }
+    if (status == E64_OK)
+        status = publish(discovery, *root, &request->options);
+    return status;
+}
+
+static e64_status open_once(e64_runtime *runtime,
+                            const struct request *request, e64_plugin **root)
+{
+    struct discovery discovery = { .runtime = runtime };
+    e64_status status = link_root(&discovery, request, root);
+    e64_error error;
+    if (status != E64_OK)
+        error_save(&error);
+    discovery_free(&discovery);
+    if (status != E64_OK)
+        error_restore(&error);
+    return status;
+}
+
+static e64_status open_request(e64_runtime *runtime,
+                               const struct request *request,
+                               e64_plugin **plugin)
+{
+    e64_plugin *root = NULL;
+    e64_status status = E64_CHANGED;
+    for (int i = 0; status == E64_CHANGED && i < MOST_TRIES; i++)
+        status = open_once(runtime, request, &root);
+    if (status == E64_OK && !request->options.hold) {
+        status = start_plugin(root);
+        if (status != E64_OK) {
+            e64_error error;
+            error_save(&error);
+            close_plugin(root);
+            error_restore(&error);
+        }
+    }
+    if (status == E64_OK)
+        *plugin = root;
+    return status;
+}
+
+static e64_status check(const e64_runtime *runtime,
+                        const e64_open_options *options, e64_plugin **plugin,
+                        struct request *request)
+{
+    if (!runtime || !plugin)
+        return fail(E64_INVALID, "e64_open: runtime and plugin must not be "
+                    "NULL");
+    *plugin = NULL;
+    if (!options)
+        return E64_OK;
+    if (options->struct_size < sizeof *options)
+        return fail(E64_INVALID, "e64_open: struct_size of the options is "
+                    "%zu, less than %zu", options->struct_size,
+                    sizeof *options);
+    request->options = *options;
+    return E64_OK;
+}
+
+e64_status e64_open(e64_runtime *runtime, const char *name,
+                    const e64_open_options *options, e64_plugin **plugin,
+                    e64_error *error)
+{
+    struct request request = { .name = name };
+    e64_status status = check(runtime, options, plugin, &request);
+    if (status == E64_OK && (!name || !*name))
+        status = fail(E64_INVALID, "e64_open: the name is empty; e64_host "
+                      "gives the process");
+    if (status == E64_OK)
+        status = open_request(runtime, &request, plugin);
+    return error_give(status, error);
+}
+
+e64_status e64_load(e64_runtime *runtime, const e64_source *source,
+                    const e64_open_options *options, e64_plugin **plugin,
+                    e64_error *error)
+{
+    struct request request = { .source = source };
+    e64_status status = check(runtime, options, plugin, &request);
+    if (status == E64_OK && !source)
+        status = fail(E64_INVALID, "e64_load: source must not be NULL");
+    if (status == E64_OK) {
+        request.name = source->name ? source->name
+                     : source->path ? source->path : "(source)";
+        status = open_request(runtime, &request, plugin);
+    }
+    return error_give(status, error);
+}
+
+e64_status e64_start(e64_plugin *plugin, e64_error *error)
+{
+    e64_status status;
+    if (!plugin)
+        status = fail(E64_INVALID, "e64_start: plugin must not be NULL");
+    else if (atomic_load(&plugin->state) == E64_STATE_STOPPED)
+        status = fail(E64_CLOSED, "%s: has been closed",
+                      plugin->unit.object.name);
+    else
+        status = start_plugin(plugin);
+    return error_give(status, error);
+}

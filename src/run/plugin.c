@@ -1,0 +1,95 @@
+// The record of a plugin: made when its file is read, unloaded once, and freed
+// when nobody holds it any more.
+
+#include "run.h"
+
+#include <string.h>
+
+#include "../error.h"
+#include "../memory.h"
+
+e64_status plugin_new(e64_runtime *runtime, e64_plugin **plugin)
+{
+    static atomic_ullong generations;
+    e64_plugin *made = memory_new(sizeof *made);
+    if (!made)
+        return fail_memory(sizeof *made);
+    made->runtime = runtime;
+    made->generation = atomic_fetch_add(&generations, 1) + 1;
+    made->unit.file.fd = -1;
+    atomic_init(&made->holds, 1);
+    atomic_init(&made->state, E64_STATE_MAPPED);
+    *plugin = made;
+    return E64_OK;
+}
+
+bool plugin_has_name(const e64_plugin *plugin, const char *name, uint32_t hash)
+{
+    for (const struct plugin_name *known = plugin->names; known;
+         known = known->next)
+        if (known->hash == hash && strcmp(known->text, name) == 0)
+            return true;
+    return false;
+}
+
+e64_status plugin_add_name(e64_plugin *plugin, const char *name)
+{
+    uint32_t hash = elf_gnu_hash(name);
+    if (plugin_has_name(plugin, name, hash))
+        return E64_OK;
+    size_t size = strlen(name) + 1;
+    struct plugin_name *added = memory_resize(NULL, sizeof *added + size);
+    if (!added)
+        return fail_memory(size);
+    added->hash = hash;
+    memcpy(added->text, name, size);
+    // Behind the first, which is the name to show.
+    struct plugin_name **at = plugin->names ? &plugin->names->next
+                                            : &plugin->names;
+    added->next = *at;
+    *at = added;
+    return E64_OK;
+}
+
+void plugin_unload(e64_plugin *plugin)
+{
+    for (uint32_t i = 0; i < plugin->kept_count; i++)
+        host_unkeep(plugin->kept[i]);
+    plugin->kept_count = 0;
+    if (plugin->host)
+        host_unkeep(plugin->host);
+    plugin->host = NULL;
+    char *name = plugin->unit.file.name; // stays to be shown
+    plugin->unit.file.name = NULL;
+    link_free(&plugin->unit);
+    plugin->unit.file.name = name;
+    plugin->unit.object.name = name;
+    atomic_store(&plugin->state, E64_STATE_STOPPED);
+}
+
+e64_plugin *plugin_hold(e64_plugin *plugin)
+{
+    atomic_fetch_add(&plugin->holds, 1);
+    return plugin;
+}
+
+void plugin_drop(e64_plugin *plugin)
+{
+    if (!plugin || atomic_fetch_sub(&plugin->holds, 1) != 1)
+        return;
+    while (plugin->names) {
+        struct plugin_name *name = plugin->names;
+        plugin->names = name->next;
+        memory_free(name);
+    }
+    memory_free(plugin->needs);
+    memory_free(plugin->filters);
+    memory_free(plugin->scope);
+    memory_free(plugin->order);
+    memory_free(plugin->bound);
+    memory_free(plugin->kept);
+    if (plugin->snapshot)
+        host_snapshot_release(plugin->snapshot);
+    link_free(&plugin->unit);
+    memory_free(plugin);
+}

@@ -1,0 +1,231 @@
+// The life of a plugin, for the files of this room: what a runtime and a plugin
+// are, and which file does what with them.
+
+#ifndef RUN_RUN_H
+#define RUN_RUN_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "../host/host.h"
+#include "../link/link.h"
+#include "search.h"
+
+// A name by which a plugin is known: as it was asked for, or its DT_SONAME.
+struct plugin_name {
+    struct plugin_name *next;
+    uint32_t hash;
+    char text[];
+};
+
+enum sweep { SWEEP_NONE, SWEEP_CANDIDATE, SWEEP_KEPT };
+
+struct e64_plugin {
+    struct link_unit unit; // its object is the first member: see plugin_of
+    e64_runtime *runtime;
+    uint64_t generation;
+    struct plugin_name *names; // the first is what it was opened by
+    e64_plugin *loader;        // what needed it when it was mapped, or NULL
+
+    uint32_t handles;    // opens that were not closed
+    uint32_t dependents; // plugins that need it or are bound to it
+    atomic_uint holds;   // of this record: the registry's and others'
+    _Atomic(e64_state) state;
+    bool global, nodelete, isolated;
+    bool sealed; // IFUNCs are done, RELRO is read-only
+    bool gone;   // being stopped, or stopped: not to be found any more
+
+    // For walks, under the runtime's lock.
+    bool marked;            // order.c
+    enum sweep sweep;       // close.c
+    uint32_t needed_within; // close.c
+
+    // Plugins and host modules that DT_NEEDED and DT_FILTER or DT_AUXILIARY
+    // stand for, in file order; a filter that is missing is NULL.
+    const struct elf_object **needs, **filters;
+    uint32_t need_count, filter_count;
+    // For what has been opened by name: its own scope, breadth first, and the
+    // plugins of it in the order in which they are stopped.
+    const struct elf_object **scope;
+    uint32_t scope_count;
+    e64_plugin **order;
+    uint32_t order_count;
+    // Plugins that it is bound to though it does not need them, and host
+    // modules that are kept open for it.
+    e64_plugin **bound;
+    uint32_t bound_count;
+    struct host_module **kept;
+    uint32_t kept_count;
+
+    // The host as it was when this was opened: keeps the records of all its
+    // modules that the lists above name.
+    struct host_snapshot *snapshot;
+
+    struct host_module *host; // for a plugin that stands for one of glibc's
+    bool process;             // for the one that stands for the process
+
+    e64_times times;
+    size_t imports; // that were bound
+};
+
+struct unique_entry {
+    char *name; // NULL: free
+    uint32_t hash;
+    const struct elf_object *definer;
+    uint64_t value, size;
+    uint32_t definition;
+    uint8_t type;
+};
+
+struct e64_runtime {
+    e64_runtime *next; // in the list of all
+    // Guards the registry: plugins, names, counts, unique symbols. Nothing of a
+    // plugin, no hook and nothing of glibc's loader is called under it.
+    pthread_mutex_t lock;
+    char *path; // templates to search, or NULL
+    e64_search_hook search;
+    void *search_data;
+    e64_log_hook log;
+    void *log_data;
+    e64_plugin **plugins; // in the order in which they were mapped
+    uint32_t plugin_count, plugin_room;
+    const struct elf_object **globals; // made visible by `global` opens
+    uint32_t global_count;
+    struct unique_entry *uniques;
+    uint32_t unique_count, unique_room;
+    uint32_t busy; // constructors and destructors that are running
+    bool freed;    // only what must not be unloaded is left in it
+};
+
+static inline e64_plugin *plugin_of(const struct elf_object *object)
+{
+    return object->host ? NULL : (e64_plugin *)object;
+}
+
+uint64_t run_now(void); // nanoseconds, monotonic
+
+// ------------------------------------------------------------- plugin.c ---
+
+e64_status plugin_new(e64_runtime *runtime, e64_plugin **plugin);
+e64_status plugin_add_name(e64_plugin *plugin, const char *name);
+bool plugin_has_name(const e64_plugin *plugin, const char *name, uint32_t hash);
+// Undoes all that was done for a plugin; the record stays while it is held.
+void plugin_unload(e64_plugin *plugin);
+// The record stays readable while it is held, after the plugin is gone too.
+e64_plugin *plugin_hold(e64_plugin *plugin);
+void plugin_drop(e64_plugin *plugin);
+
+// ----------------------------------------------------------- registry.c ---
+// With the runtime's lock held, but for registry_find_*.
+
+e64_plugin *registry_find_name(e64_runtime *runtime, const char *name);
+e64_plugin *registry_find_file(e64_runtime *runtime, dev_t device,
+                               ino_t inode);
+e64_plugin *registry_find_host(e64_runtime *runtime,
+                               const struct host_module *module);
+e64_status registry_reserve(e64_runtime *runtime, uint32_t more);
+void registry_add(e64_runtime *runtime, e64_plugin *plugin);
+void registry_remove(e64_runtime *runtime, e64_plugin *plugin);
+e64_status registry_add_globals(e64_runtime *runtime, const e64_plugin *root);
+
+// ----------------------------------------------------------- discover.c ---
+
+// What one open finds before anything is mapped.
+struct discovery {
+    e64_runtime *runtime;
+    struct host_snapshot *snapshot;
+    const struct elf_object **globals; // the runtime's, as they were
+    uint32_t global_count;
+    e64_plugin **fresh; // new ones, in the order of ld.so's list
+    uint32_t fresh_count, fresh_room;
+};
+
+// The object that a name stands for, read but not mapped when it is new.
+// `isolated`: a new one in any case, of which others do not know.
+e64_status discover_name(struct discovery *discovery, const char *name,
+                         e64_plugin *wanter, bool isolated,
+                         const struct elf_object **found);
+e64_status discover_source(struct discovery *discovery,
+                           const e64_source *source, bool isolated,
+                           const struct elf_object **found);
+// Adds a plugin to those that are new, which then owns it.
+e64_status discover_add(struct discovery *discovery, e64_plugin *plugin);
+// Without looking further than what is open already; NULL when it is not.
+const struct elf_object *discover_open(struct discovery *discovery,
+                                       const char *name);
+
+// -------------------------------------------------------------- scope.c ---
+
+// The breadth-first list of all that an object needs, itself included, what is
+// missing being discovered on the way (gABI "Shared Object Dependencies").
+e64_status scope_list(struct discovery *discovery,
+                      const struct elf_object *root,
+                      const struct elf_object ***list, uint32_t *count);
+
+// -------------------------------------------------------------- order.c ---
+
+// Sorts plugins in place, dependents first, as ld.so does. With `all`, bindings
+// beyond what is needed count as dependencies where they make no circle. With
+// the runtime's lock held.
+e64_status order_sort(e64_plugin **plugins, uint32_t count, bool all);
+
+// --------------------------------------------------------------- bind.c ---
+
+// Maps and binds what was discovered, for a root that is opened. E64_CHANGED
+// when the host closed something meanwhile.
+e64_status bind_group(struct discovery *discovery, e64_plugin *root,
+                      bool deepbind);
+// IFUNC resolvers and RELRO, for each of the plugins.
+e64_status bind_finish(e64_plugin **plugins, uint32_t count);
+
+// -------------------------------------------------------------- start.c ---
+
+// Runs the IFUNC resolvers of a root and what it needs, and seals them.
+e64_status finish_plugin(e64_plugin *root);
+// Does that, then starts the root's dependencies and the root.
+e64_status start_plugin(e64_plugin *root);
+void stop_plugin(e64_plugin *plugin);
+
+// -------------------------------------------------------------- close.c ---
+
+e64_status close_plugin(e64_plugin *plugin);
+// Stops and unmaps all but what must not be unloaded.
+e64_status close_all(e64_runtime *runtime);
+// Stops all, as ld.so does when the process ends; nothing is unmapped.
+void close_at_exit(e64_runtime *runtime);
+
+// ------------------------------------------------------------- unique.c ---
+
+e64_status unique_bind(struct discovery *discovery, const char *name,
+                       struct link_binding *binding);
+void unique_forget(e64_runtime *runtime, const struct elf_object *definer);
+void unique_free(e64_runtime *runtime);
+
+// --------------------------------------------------------------- near.c ---
+
+// Names much like `name` among what the objects define: at most `room` of
+// them, the nearest first. The strings are the objects'.
+size_t near_names(const struct elf_object *const *objects, uint32_t count,
+                  const char *name, const char **near, size_t room);
+
+// ------------------------------------------------------------ process.c ---
+
+// What the process was started with, for constructors.
+struct process {
+    int argc;
+    char **argv;
+    char **envp;
+};
+const struct process *process_start(void);
+
+// ------------------------------------------------------------ runtime.c ---
+
+// All runtimes, for looking addresses up and for the end of the process.
+e64_runtime *runtime_first(void);
+void runtime_lock_all(void);
+void runtime_unlock_all(void);
+void runtime_log(e64_runtime *runtime, e64_log_level level,
+                 const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+#endif

@@ -1,0 +1,198 @@
+// Runtimes: made, freed, listed.
+
+#include "run.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "../error.h"
+#include "../memory.h"
+
+#define TEXT(x) #x
+#define NUMBER(x) TEXT(x)
+
+// Guards the list of runtimes. Taken before a runtime's own lock.
+static pthread_mutex_t list_lock = PTHREAD_MUTEX_INITIALIZER;
+static e64_runtime *first;
+
+const char *e64_version(void)
+{
+    return NUMBER(E64_VERSION_MAJOR) "." NUMBER(E64_VERSION_MINOR) "."
+           NUMBER(E64_VERSION_PATCH);
+}
+
+e64_runtime *runtime_first(void)
+{
+    return first;
+}
+
+void runtime_lock_all(void)
+{
+    pthread_mutex_lock(&list_lock);
+    for (e64_runtime *runtime = first; runtime; runtime = runtime->next)
+        pthread_mutex_lock(&runtime->lock);
+}
+
+void runtime_unlock_all(void)
+{
+    for (e64_runtime *runtime = first; runtime; runtime = runtime->next)
+        pthread_mutex_unlock(&runtime->lock);
+    pthread_mutex_unlock(&list_lock);
+}
+
+void runtime_log(e64_runtime *runtime, e64_log_level level,
+                 const char *format, ...)
+{
+    char message[1024];
+    if (!runtime->log)
+        return;
+    va_list args;
+    va_start(args, format);
+    vsnprintf(message, sizeof message, format, args);
+    va_end(args);
+    runtime->log(runtime->log_data, level, message);
+}
+
+static void add_to_list(e64_runtime *runtime)
+{
+    pthread_mutex_lock(&list_lock);
+    e64_runtime **last = &first;
+    while (*last)
+        last = &(*last)->next;
+    *last = runtime;
+    pthread_mutex_unlock(&list_lock);
+}
+
+static void remove_from_list(e64_runtime *runtime)
+{
+    pthread_mutex_lock(&list_lock);
+    e64_runtime **at = &first;
+    while (*at != runtime)
+        at = &(*at)->next;
+    *at = runtime->next;
+    pthread_mutex_unlock(&list_lock);
+}
+
+static void destroy(e64_runtime *runtime)
+{
+    unique_free(runtime);
+    memory_free(runtime->plugins);
+    memory_free(runtime->globals);
+    memory_free(runtime->path);
+    pthread_mutex_destroy(&runtime->lock);
+    memory_free(runtime);
+}
+
+static e64_status make(const e64_runtime_options *options,
+                       e64_runtime **runtime)
+{
+    if (!runtime)
+        return fail(E64_INVALID, "e64_runtime_new: runtime must not be NULL");
+    if (options && options->struct_size < sizeof *options)
+        return fail(E64_INVALID, "e64_runtime_new: struct_size of the options "
+                    "is %zu, less than %zu", options->struct_size,
+                    sizeof *options);
+    memory_settle();
+    e64_runtime *made = memory_new(sizeof *made);
+    if (!made)
+        return fail_memory(sizeof *made);
+    if (options) {
+        made->search = options->search;
+        made->search_data = options->search_data;
+        made->log = options->log;
+        made->log_data = options->log_data;
+        made->path = options->path ? memory_copy(options->path) : NULL;
+        if (options->path && !made->path) {
+            memory_free(made);
+            return fail_memory(strlen(options->path) + 1);
+        }
+    }
+    pthread_mutex_init(&made->lock, NULL);
+    add_to_list(made);
+    *runtime = made;
+    return E64_OK;
+}
+
+e64_status e64_runtime_new(const e64_runtime_options *options,
+                           e64_runtime **runtime, e64_error *error)
+{
+    return error_give(make(options, runtime), error);
+}
+
+static e64_status free_runtime(e64_runtime *runtime)
+{
+    if (!runtime)
+        return fail(E64_INVALID, "e64_runtime_free: runtime must not be NULL");
+    pthread_mutex_lock(&runtime->lock);
+    bool busy = runtime->busy;
+    pthread_mutex_unlock(&runtime->lock);
+    if (busy)
+        return fail(E64_INUSE, "e64_runtime_free: constructors or destructors "
+                    "of the runtime's plugins are running; free it when they "
+                    "have returned");
+    e64_status status = close_all(runtime);
+    if (status != E64_OK)
+        return status;
+    // What must not be unloaded keeps the record: it is stopped when the
+    // process ends.
+    if (runtime->plugin_count == 0) {
+        remove_from_list(runtime);
+        destroy(runtime);
+        return E64_OK;
+    }
+    runtime->search = NULL;
+    runtime->log = NULL;
+    runtime->freed = true;
+    return E64_OK;
+}
+
+e64_status e64_runtime_free(e64_runtime *runtime, e64_error *error)
+{
+    return error_give(free_runtime(runtime), error);
+}
+
+static e64_status find_process(e64_runtime *runtime, e64_plugin **plugin)
+{
+    if (!runtime || !plugin)
+        return fail(E64_INVALID, "e64_host: runtime and plugin must not be "
+                    "NULL");
+    e64_plugin *made;
+    e64_status status = plugin_new(runtime, &made);
+    if (status == E64_OK)
+        status = plugin_add_name(made, "(host)");
+    if (status == E64_OK && !(made->unit.file.name = memory_copy("(host)")))
+        status = fail_memory(sizeof "(host)");
+    if (status != E64_OK) {
+        plugin_drop(made);
+        return status;
+    }
+    made->process = true;
+    made->unit.object.host = true;
+    made->unit.object.name = made->unit.file.name;
+    atomic_store(&made->state, E64_STATE_HOST);
+    pthread_mutex_lock(&runtime->lock);
+    for (uint32_t i = 0; i < runtime->plugin_count; i++)
+        if (runtime->plugins[i]->process && !runtime->plugins[i]->gone)
+            *plugin = runtime->plugins[i];
+    if (!*plugin)
+        status = registry_reserve(runtime, 1);
+    if (!*plugin && status == E64_OK) {
+        registry_add(runtime, made);
+        *plugin = made;
+        made = NULL;
+    }
+    if (*plugin)
+        (*plugin)->handles++;
+    pthread_mutex_unlock(&runtime->lock);
+    plugin_drop(made);
+    return status;
+}
+
+e64_status e64_host(e64_runtime *runtime, e64_plugin **plugin,
+                    e64_error *error)
+{
+    if (plugin)
+        *plugin = NULL;
+    return error_give(find_process(runtime, plugin), error);
+}

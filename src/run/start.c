@@ -1,0 +1,111 @@
+// Runs constructors and destructors (gABI "Initialization and Termination
+// Functions"), in ld.so's order, with nothing locked.
+
+#include "run.h"
+
+#include "../error.h"
+#include "../memory.h"
+
+typedef void (*initializer)(int argc, char **argv, char **envp);
+typedef void (*finalizer)(void);
+
+static void count_busy(e64_runtime *runtime, int change)
+{
+    pthread_mutex_lock(&runtime->lock);
+    runtime->busy += (uint32_t)change;
+    pthread_mutex_unlock(&runtime->lock);
+}
+
+// DT_INIT, then DT_INIT_ARRAY from first to last. The array has been relocated:
+// it holds addresses.
+static void run_initializers(const struct link_unit *unit)
+{
+    const struct process *process = process_start();
+    const uintptr_t bias = unit->object.bias;
+    const struct elf_image *image = &unit->image;
+    if (image->init)
+        ((initializer)(bias + image->init))(process->argc, process->argv,
+                                            process->envp);
+    const initializer *array = (const initializer *)(bias
+                                                     + image->init_array.vaddr);
+    for (uint64_t i = 0; i < image->init_array.size / sizeof *array; i++)
+        array[i](process->argc, process->argv, process->envp);
+}
+
+// DT_FINI_ARRAY from last to first, then DT_FINI.
+static void run_finalizers(const struct link_unit *unit)
+{
+    const uintptr_t bias = unit->object.bias;
+    const struct elf_image *image = &unit->image;
+    const finalizer *array = (const finalizer *)(bias
+                                                 + image->fini_array.vaddr);
+    for (uint64_t i = image->fini_array.size / sizeof *array; i-- > 0; )
+        array[i]();
+    if (image->fini)
+        ((finalizer)(bias + image->fini))();
+}
+
+static void start_one(e64_plugin *plugin)
+{
+    e64_state mapped = E64_STATE_MAPPED;
+    if (!atomic_compare_exchange_strong(&plugin->state, &mapped,
+                                        E64_STATE_STARTING))
+        return;
+    run_initializers(&plugin->unit);
+    atomic_store(&plugin->state, E64_STATE_STARTED);
+}
+
+// A DF_1_INITFIRST plugin is started before all others, the last one that was
+// mapped if there are several.
+static e64_plugin *find_first(const e64_plugin *root)
+{
+    for (uint32_t i = root->scope_count; i-- > 0; ) {
+        e64_plugin *plugin = plugin_of(root->scope[i]);
+        if (plugin && plugin->unit.image.flags_1 & DF_1_INITFIRST
+            && atomic_load(&plugin->state) == E64_STATE_MAPPED)
+            return plugin;
+    }
+    return NULL;
+}
+
+e64_status finish_plugin(e64_plugin *root)
+{
+    uint64_t begin = run_now();
+    e64_status status = bind_finish(root->order, root->order_count);
+    root->times.ifunc += run_now() - begin;
+    return status;
+}
+
+e64_status start_plugin(e64_plugin *root)
+{
+    if (root->host || root->process)
+        return E64_OK;
+    e64_status status = finish_plugin(root);
+    if (status != E64_OK)
+        return status;
+    uint64_t begin = run_now();
+    count_busy(root->runtime, 1);
+    e64_plugin *first = find_first(root);
+    if (first)
+        start_one(first);
+    for (uint32_t i = root->order_count; i-- > 0; )
+        start_one(root->order[i]);
+    count_busy(root->runtime, -1);
+    root->times.start += run_now() - begin;
+    return E64_OK;
+}
+
+void stop_plugin(e64_plugin *plugin)
+{
+    e64_state started = E64_STATE_STARTED;
+    // One that is still starting, further up on this stack, is stopped too.
+    e64_state starting = E64_STATE_STARTING;
+    if (!atomic_compare_exchange_strong(&plugin->state, &started,
+                                        E64_STATE_STOPPING)
+        && !atomic_compare_exchange_strong(&plugin->state, &starting,
+                                           E64_STATE_STOPPING))
+        return;
+    count_busy(plugin->runtime, 1);
+    run_finalizers(&plugin->unit);
+    count_busy(plugin->runtime, -1);
+}

@@ -1,0 +1,165 @@
+// Each thread's blocks, made at first access and freed when the thread ends.
+
+#include <limits.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../memory.h"
+#include "module.h"
+
+struct block {
+    void *memory;  // what to free
+    char *start;   // aligned
+    uint64_t generation;
+};
+
+struct thread {
+    struct thread *next, **link; // in the list of all
+    uint64_t count;
+    struct block *blocks; // by module number
+    int rounds;           // of key destructors, at thread exit
+};
+
+// Initial-exec: found without a call, and the same in every module of ours.
+static __thread struct thread *self
+    __attribute__((tls_model("initial-exec")));
+
+// Guards the list of threads, and the growing of `blocks` against
+// tls_blocks_drop. A leaf: nothing but memory is called under it.
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct thread *threads;
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static pthread_key_t key;
+
+static void free_thread(struct thread *thread)
+{
+    pthread_mutex_lock(&lock);
+    *thread->link = thread->next;
+    if (thread->next)
+        thread->next->link = thread->link;
+    pthread_mutex_unlock(&lock);
+    for (uint64_t i = 0; i < thread->count; i++)
+        memory_free(thread->blocks[i].memory);
+    memory_free(thread->blocks);
+    memory_free(thread);
+}
+
+// Destructors of other keys may still use thread-local variables, so the blocks
+// go in the last of the rounds that POSIX grants.
+static void at_thread_exit(void *data)
+{
+    struct thread *thread = data;
+    if (++thread->rounds < PTHREAD_DESTRUCTOR_ITERATIONS
+        && pthread_setspecific(key, thread) == 0)
+        return;
+    self = NULL;
+    free_thread(thread);
+}
+
+static void make_key(void)
+{
+    if (pthread_key_create(&key, at_thread_exit) != 0)
+        abort();
+}
+
+static struct thread *make_thread(void)
+{
+    pthread_once(&once, make_key);
+    struct thread *thread = memory_new(sizeof *thread);
+    if (!thread || pthread_setspecific(key, thread) != 0)
+        abort();
+    pthread_mutex_lock(&lock);
+    thread->next = threads;
+    thread->link = &threads;
+    if (threads)
+        threads->link = &thread->next;
+    threads = thread;
+    pthread_mutex_unlock(&lock);
+    self = thread;
+    return thread;
+}
+
+static void grow(struct thread *thread, uint64_t count)
+{
+    struct block *blocks = memory_array(count, sizeof *blocks);
+    if (!blocks)
+        abort();
+    pthread_mutex_lock(&lock);
+    struct block *old = thread->blocks;
+    if (thread->count)
+        memcpy(blocks, old, thread->count * sizeof *blocks);
+    thread->blocks = blocks;
+    thread->count = count;
+    pthread_mutex_unlock(&lock);
+    memory_free(old);
+}
+
+static struct block make_block(const struct tls_image *image,
+                               uint64_t generation)
+{
+    char *memory = memory_resize(NULL, image->size + 2 * image->align);
+    if (!memory)
+        abort();
+    uintptr_t start = ((uintptr_t)memory + image->align - 1)
+                    & ~(image->align - 1);
+    char *block = (char *)start + image->skew;
+    memcpy(block, image->bytes, image->filled);
+    memset(block + image->filled, 0, image->size - image->filled);
+    return (struct block){ memory, block, generation };
+}
+
+static __attribute__((noinline)) void *make_address(uint64_t number,
+                                                    uint64_t offset)
+{
+    struct thread *thread = self ? self : make_thread();
+    struct tls_module *module = tls_module_at(number);
+    if (!module)
+        abort(); // no slot that we filled holds such a number
+    if (number >= thread->count)
+        grow(thread, number + 16);
+    uint64_t generation = atomic_load(&module->generation);
+    struct block block = make_block(&module->image, generation);
+    pthread_mutex_lock(&lock);
+    void *old = thread->blocks[number].memory;
+    thread->blocks[number] = block;
+    pthread_mutex_unlock(&lock);
+    memory_free(old);
+    return block.start + offset;
+}
+
+// The number was taken over by another module when the generations differ.
+static inline void *find(uint64_t number, uint64_t offset)
+{
+    struct thread *thread = self;
+    if (__builtin_expect(thread && number < thread->count, 1)) {
+        const struct block *block = &thread->blocks[number];
+        if (__builtin_expect(block->start
+                             && block->generation
+                                == tls_module_at(number)->generation, 1))
+            return block->start + offset;
+    }
+    return make_address(number, offset);
+}
+
+void tls_blocks_drop(uint64_t number)
+{
+    pthread_mutex_lock(&lock);
+    for (struct thread *thread = threads; thread; thread = thread->next) {
+        if (number < thread->count) {
+            memory_free(thread->blocks[number].memory);
+            thread->blocks[number] = (struct block){ 0 };
+        }
+    }
+    pthread_mutex_unlock(&lock);
+}
+
+extern void *__tls_get_addr(struct tls_index *index);
+
+void *tls_get_addr(struct tls_index *index)
+{
+    if (__builtin_expect(!(index->module & TLS_OURS), 0))
+        return __tls_get_addr(index);
+    return find(index->module & ~TLS_OURS, index->offset);
+}
