@@ -1,0 +1,88 @@
+--- C declarations bound to a plugin: `p:cdef` and what it returns.
+
+local core = require "elf64load.core"
+local ctypes = require "elf64load.ctypes"
+local near = require "elf64load.near"
+
+local typed = core.typed
+local cdef = {}
+
+---Names that C text declared, looked up in the plugin when they are first used:
+---functions to call, variables to read and write, constants of enums.
+---@class elf64load.namespace
+---@field [string] any
+
+local function hint (name, names, constants)
+   local all = {}
+   for other in pairs(names) do all[#all + 1] = other end
+   for other in pairs(constants) do all[#all + 1] = other end
+   return near.hint(name, all)
+end
+
+---@param lookup fun(name: string): any, string?
+---@param names table<string, elf64load.declared>
+---@param constants table<string, integer>
+---@return elf64load.namespace
+local function namespace (lookup, names, constants)
+   local used, variables = {}, {}
+   for name, value in pairs(constants) do used[name] = value end
+
+   -- Called from C, which the script called by naming something: level 3.
+   local function resolve (name)
+      -- Not as the script does it, which would come here again.
+      local before = rawget(used, name)
+      if before ~= nil then return before, false end
+      local declared = names[name]
+      if not declared then
+         error(("'%s' is not declared in this cdef%s"):format(tostring(name),
+            hint(tostring(name), names, constants)), 3)
+      end
+      local symbol, why = lookup(declared.symbol)
+      if not symbol then error(why, 3) end
+      local reference, own = typed.reference(symbol, declared.ctype)
+      if not reference then error(own, 3) end
+      if declared.ctype.kind == "function" then
+         used[name] = reference
+         return reference, false
+      elseif not own then
+         variables[name] = reference
+      end
+      return reference, true
+   end
+
+   return typed.namespace(used, variables, resolve)
+end
+
+---Declares for a handle and returns what was declared as a namespace. Types and
+---constants of earlier texts of the same handle are known.
+---@param handle any
+---@param text string
+---@return elf64load.namespace
+function cdef.bind (handle, text)
+   if type(text) ~= "string" then
+      error("cdef needs C declarations as a string", 2)
+   end
+   local names, constants = ctypes.declare(handle, text)
+   if not names then error("cdef: " .. constants, 2) end
+   return namespace(function (name)
+      return handle:lookup(name)
+   end, names, constants)
+end
+
+---Declares types and constants for all handles: `elf.cdef`. Functions and
+---variables belong to a plugin; those of the process to elf.host.
+---@param text string
+---@return elf64load.namespace constants
+function cdef.share (text)
+   if type(text) ~= "string" then
+      error("cdef needs C declarations as a string", 2)
+   end
+   local names, constants = ctypes.declare(nil, text)
+   if not names then error("cdef: " .. constants, 2) end
+   return namespace(function (name)
+      return nil, ("'%s' is declared for all; to use one, declare it by the "
+         .. "cdef of a plugin, or of elf.host"):format(name)
+   end, names, constants)
+end
+
+return cdef

@@ -1,0 +1,115 @@
+// Calling C functions. What is called, how many arguments it takes and what
+// they look like was prepared with its type: a call converts, jumps, converts.
+
+#include <lauxlib.h>
+#include <string.h>
+
+#include "lua/typed.h"
+
+static int wrong_count(lua_State *L, const struct reference *self, int given)
+{
+    const struct call_type *type = self->type;
+    const char *name = self->symbol ? self->symbol->symbol.name
+                                    : type->spelling;
+    return luaL_error(L, "wrong number of arguments to '%s' (%s%d expected, "
+                      "got %d): %s", name, type->variadic ? "at least " : "",
+                      (int)type->count, given, reference_spell(L, self));
+}
+
+// What a Lua value is to C where the prototype says "...": C11 6.5.2.2p7, with
+// integers as long, since that is what Lua's are.
+static enum call_kind promote(lua_State *L, int index,
+                              const struct value_place *place,
+                              union call_value *value)
+{
+    static const struct call_type anything = {
+        .kind = CALL_VOID, .constant = true, .spelling = "const void"
+    };
+    static const struct call_type pointer = {
+        .kind = CALL_POINTER, .target = &anything,
+        .spelling = "integer, float, boolean, string or pointer"
+    };
+    switch (lua_type(L, index)) {
+    case LUA_TNUMBER:
+        if (lua_isinteger(L, index)) {
+            value->integer = lua_tointeger(L, index);
+            return CALL_INT64;
+        }
+        value->number = lua_tonumber(L, index);
+        return CALL_DOUBLE;
+    case LUA_TBOOLEAN:
+        value->integer = lua_toboolean(L, index);
+        return CALL_INT32;
+    case LUA_TSTRING:
+        value->pointer = (void *)lua_tostring(L, index);
+        return CALL_POINTER;
+    default:
+        value_store(L, index, &pointer, value, place);
+        return CALL_POINTER;
+    }
+}
+
+// reference_check, without its way through the registry.
+static const struct reference *check_self(lua_State *L)
+{
+    bool ours = lua_type(L, 1) == LUA_TUSERDATA && lua_getmetatable(L, 1);
+    if (!ours || !lua_rawequal(L, -1, lua_upvalueindex(1)))
+        reference_check(L, 1);
+    lua_pop(L, 1);
+    return lua_touserdata(L, 1);
+}
+
+int function_call(lua_State *L)
+{
+    const struct reference *self = check_self(L);
+    const struct call_type *type = self->type;
+    if (type->kind != CALL_FUNCTION)
+        return luaL_error(L, "'%s' is no function",
+                          reference_spell(L, self));
+    size_t count = (size_t)lua_gettop(L) - 1;
+    size_t named = type->count;
+    reference_alive(L, self);
+    if (type->variadic ? count < named || count > CALL_MOST_ARGUMENTS
+                       : count != named)
+        return wrong_count(L, self, (int)count);
+
+    union call_value result, values[count + 1];
+    struct value_place place = { self, true, 0 };
+    for (size_t i = 0; i < named; i++) {
+        place.number = (lua_Integer)i + 1;
+        value_store(L, (int)i + 2, type->parameters[i], &values[i], &place);
+    }
+    struct call_shape *shape = self->shape;
+    if (type->variadic) {
+        unsigned char kinds[count - named + 1];
+        for (size_t i = named; i < count; i++) {
+            place.number = (lua_Integer)i + 1;
+            kinds[i - named] = (unsigned char)promote(L, (int)i + 2, &place,
+                                                      &values[i]);
+            }
+        shape = call_shape_variadic(ctype_pool(L), type, kinds, count);
+        if (!shape)
+            return luaL_error(L, "not enough memory for a C call");
+    }
+
+    // Lua's stack keeps the texts and memory that the arguments point to.
+    call_invoke(shape, (void (*)(void))self->address, &result, values);
+    if (type->target->kind == CALL_VOID)
+        return 0;
+    value_push(L, type->target, &result);
+    return 1;
+}
+
+int typed_call(lua_State *L)
+{
+    const struct lua_symbol *symbol = symbol_check(L, 1);
+    const char *name = symbol->symbol.name;
+    symbol_alive(L, symbol);
+    if (symbol->symbol.kind == E64_KIND_OBJECT
+        || symbol->symbol.kind == E64_KIND_TLS)
+        return luaL_error(L, "'%s' is a variable and has no type yet: "
+                          "p:cdef \"extern int %s;\" gives it one",
+                          name, name);
+    return luaL_error(L, "'%s' has no type yet: p:cdef \"void %s(void);\" "
+                      "gives it one", name, name);
+}

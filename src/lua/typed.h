@@ -1,0 +1,142 @@
+// Typed symbols in Lua: C types, functions, variables, pointers and memory, as
+// the table `typed` of elf64load.core. lua/elf64load/cdef.lua reads C text and
+// builds what is here; init.lua hands out what users see of it.
+
+#ifndef LUA_TYPED_H
+#define LUA_TYPED_H
+
+#include <stdbool.h>
+
+#include <lua.h>
+
+#include "call/shape.h"
+#include "call/type.h"
+#include "lua/symbol.h"
+
+// ------------------------------------------------- for the rest of the room
+
+// Adds the table `typed` to the table on top of the stack. May be done again
+// in a state, and in any number of states.
+int typed_open(lua_State *L);
+
+// __call of a symbol: raises and says how to give it a type.
+int typed_call(lua_State *L);
+
+// symbol:as(ctype): the symbol as a function, a variable or an array.
+int typed_as(lua_State *L);
+
+// ------------------------------------------------------------------- ctype.c
+
+void ctype_open(lua_State *L);
+
+// The state's types.
+struct call_types *ctype_pool(lua_State *L);
+
+// Pushes the type; NULL raises for want of memory.
+void ctype_push(lua_State *L, const struct call_type *type);
+
+// NULL when it is something else.
+const struct call_type *ctype_test(lua_State *L, int index);
+
+// Takes C text too, read with the declarations of the handle at `scope` (0:
+// those that all share).
+const struct call_type *ctype_check(lua_State *L, int index, int scope);
+
+// --------------------------------------------------------------- reference.c
+
+enum reference_origin {
+    REFERENCE_FOREIGN, // C's memory: what a call returned
+    REFERENCE_SYMBOL,  // a plugin's; uservalue 1 is the symbol
+    REFERENCE_MEMORY,  // follows the struct; uservalue 1 keeps what its cells
+                       // point to
+    REFERENCE_PART,    // of such memory, which is uservalue 1
+};
+
+// A place in memory and what C says is there: function, variable, array and
+// pointer are this one thing.
+struct reference {
+    void *address;
+    const struct call_type *type; // of one element
+    size_t count;                 // CALL_UNBOUNDED when not known
+    bool single;                  // one variable rather than an array
+    enum reference_origin origin;
+    struct call_shape *shape;        // of a function without "..."
+    const struct lua_symbol *symbol; // whose plugin it lies in, or NULL
+};
+
+void reference_open(lua_State *L);
+
+struct reference *reference_test(lua_State *L, int index);
+struct reference *reference_check(lua_State *L, int index);
+
+// Raises when the plugin that it lies in has been stopped.
+void reference_alive(lua_State *L, const struct reference *reference);
+
+// Pushes a pointer to `type` of which no more is known; nil for NULL.
+void reference_push_pointer(lua_State *L, void *address,
+                            const struct call_type *type);
+
+// Pushes a reference into what the reference at `owner` keeps alive.
+struct reference *reference_push_part(lua_State *L, int owner, void *address,
+                                      const struct call_type *type,
+                                      size_t count);
+
+// Pushes the symbol at `index` as `type`, or nil and why not.
+int reference_push_symbol(lua_State *L, int index,
+                          const struct call_type *type);
+
+// Pushes "int [4]", "char *", "int add(int, int)".
+const char *reference_spell(lua_State *L, const struct reference *reference);
+
+// Pushes what the variable at `index` holds, or itself if that is no value.
+int reference_read(lua_State *L, int index);
+
+// Sets element `at` of the reference at `index` to the value at `value`.
+void reference_store(lua_State *L, int index, lua_Integer at, int value);
+
+// The same for what a script may write: not const.
+void reference_write(lua_State *L, int index, lua_Integer at, int value);
+
+// __call of references (function.c); upvalue 1 is their metatable.
+int function_call(lua_State *L);
+
+// Pushes new zeroed memory of Lua's for `count` elements.
+struct reference *reference_push_memory(lua_State *L,
+                                        const struct call_type *type,
+                                        size_t count);
+
+// ----------------------------------------------------------------- pointer.c
+
+// Adds `new`, `cast`, `string`, `address` and `type` to the table on top, and
+// `methods`: those that read C text, for handles.
+void pointer_open(lua_State *L);
+
+// --------------------------------------------------------------- namespace.c
+
+// Adds `namespace` to the table on top.
+void namespace_open(lua_State *L);
+
+// ------------------------------------------------------------------- value.c
+
+// Where a value is going, for messages: an argument of a function, counted
+// from 1, or an element of memory, counted from 0.
+struct value_place {
+    const struct reference *reference;
+    bool argument;
+    lua_Integer number;
+};
+
+// Converts the value at `index` and stores it. Raises when it does not fit the
+// type. The cell of a pointer may come to point to what Lua's collector owns:
+// the caller keeps the value as long as the cell.
+void value_store(lua_State *L, int index, const struct call_type *type,
+                 void *cell, const struct value_place *place);
+
+// Pushes what a cell of a scalar type holds.
+void value_push(lua_State *L, const struct call_type *type, const void *cell);
+
+// Raises "bad argument #2 to 'add' (int expected, WHY)" or the like.
+int value_fault(lua_State *L, const struct call_type *type,
+                const struct value_place *place, const char *why);
+
+#endif
