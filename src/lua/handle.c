@@ -1,0 +1,254 @@
+// Handles in Lua. Several may stand for one plugin and are then equal.
+
+#include "handle.h"
+
+#include <lauxlib.h>
+#include <string.h>
+
+#include "failure.h"
+#include "run/run.h"
+#include "symbol.h"
+
+#define HANDLE "elf64load.plugin"
+
+struct handle {
+    e64_plugin *plugin; // the record, held
+    bool counted;       // stands for an open
+    bool closed;
+};
+
+static const char *const states[] = {
+    [E64_STATE_MAPPED] = "mapped",
+    [E64_STATE_STARTING] = "starting",
+    [E64_STATE_STARTED] = "started",
+    [E64_STATE_STOPPING] = "stopping",
+    [E64_STATE_STOPPED] = "stopped",
+    [E64_STATE_HOST] = "host",
+};
+
+void handle_push(lua_State *L, e64_plugin *plugin, bool counted, int runtime)
+{
+    runtime = lua_absindex(L, runtime);
+    struct handle *handle = lua_newuserdatauv(L, sizeof *handle, 1);
+    *handle = (struct handle){ plugin_hold(plugin), counted, false };
+    luaL_setmetatable(L, HANDLE);
+    lua_pushvalue(L, runtime);
+    lua_setiuservalue(L, -2, 1);
+}
+
+static struct handle *any_handle(lua_State *L, int index)
+{
+    return luaL_checkudata(L, index, HANDLE);
+}
+
+static bool is_closed(const struct handle *handle)
+{
+    return handle->closed
+        || atomic_load(&handle->plugin->state) == E64_STATE_STOPPED;
+}
+
+e64_plugin *handle_check(lua_State *L, int index)
+{
+    struct handle *handle = any_handle(L, index);
+    if (is_closed(handle))
+        luaL_error(L, "closed: the handle of %s has been closed",
+                   handle->plugin->unit.object.name);
+    return handle->plugin;
+}
+
+static int close(lua_State *L)
+{
+    struct handle *handle = any_handle(L, 1);
+    e64_error error;
+    handle_check(L, 1);
+    if (!handle->counted)
+        return luaL_error(L, "the handle of %s was not opened: it lists what "
+                          "others opened, and cannot be closed",
+                          handle->plugin->unit.object.name);
+    handle->closed = true;
+    if (e64_close(handle->plugin, &error) != E64_OK)
+        return failure_push(L, &error, 0);
+    lua_pushboolean(L, true);
+    return 1;
+}
+
+// A scope's end closes what the scope has not closed itself.
+static int end_scope(lua_State *L)
+{
+    struct handle *handle = any_handle(L, 1);
+    if (!is_closed(handle) && handle->counted) {
+        handle->closed = true;
+        e64_close(handle->plugin, NULL);
+    }
+    return 0;
+}
+
+// Collecting a handle unloads nothing: the runtime keeps the plugin.
+static int collect(lua_State *L)
+{
+    struct handle *handle = any_handle(L, 1);
+    plugin_drop(handle->plugin);
+    handle->plugin = NULL;
+    return 0;
+}
+
+static int describe(lua_State *L)
+{
+    const struct handle *handle = any_handle(L, 1);
+    lua_pushfstring(L, "plugin %s%s", handle->plugin->unit.object.name,
+                    is_closed(handle) ? " (closed)" : "");
+    return 1;
+}
+
+static int equal(lua_State *L)
+{
+    const struct handle *a = luaL_testudata(L, 1, HANDLE);
+    const struct handle *b = luaL_testudata(L, 2, HANDLE);
+    lua_pushboolean(L, a && b && a->plugin == b->plugin);
+    return 1;
+}
+
+static int start(lua_State *L)
+{
+    e64_error error;
+    if (e64_start(handle_check(L, 1), &error) != E64_OK)
+        return failure_push(L, &error, 0);
+    lua_pushvalue(L, 1);
+    return 1;
+}
+
+static int lookup(lua_State *L)
+{
+    e64_plugin *plugin = handle_check(L, 1);
+    const char *name = luaL_checkstring(L, 2);
+    const char *version = luaL_optstring(L, 3, NULL);
+    e64_symbol symbol;
+    e64_error error;
+    if (e64_lookup(plugin, name, version, &symbol, &error) != E64_OK)
+        return failure_push(L, &error, 0);
+    symbol_push(L, &symbol);
+    return 1;
+}
+
+static int add_symbol(void *data, const e64_symbol *symbol)
+{
+    lua_State *L = data;
+    symbol_push(L, symbol);
+    lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+    return 0;
+}
+
+static int symbols(lua_State *L)
+{
+    e64_plugin *plugin = handle_check(L, 1);
+    lua_newtable(L);
+    e64_symbols(plugin, add_symbol, L);
+    return 1;
+}
+
+static int relocations(lua_State *L)
+{
+    e64_count counts[LINK_TYPES + 1];
+    size_t count = e64_relocations(handle_check(L, 1), counts, LINK_TYPES + 1);
+    lua_newtable(L);
+    for (size_t i = 0; i < count; i++) {
+        lua_pushinteger(L, (lua_Integer)counts[i].count);
+        lua_setfield(L, -2, counts[i].name);
+    }
+    return 1;
+}
+
+static void push_times(lua_State *L, const e64_times *times)
+{
+    const struct { const char *name; uint64_t value; } all[] = {
+        { "discover", times->discover }, { "map", times->map },
+        { "resolve", times->resolve }, { "apply", times->apply },
+        { "ifunc", times->ifunc }, { "start", times->start },
+    };
+    lua_newtable(L);
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        lua_pushinteger(L, (lua_Integer)all[i].value);
+        lua_setfield(L, -2, all[i].name);
+    }
+}
+
+// What a handle tells of its plugin. Name, path and state also once it is
+// closed.
+static bool push_field(lua_State *L, const struct handle *handle,
+                       const char *field)
+{
+    e64_plugin_info info;
+    bool closed = is_closed(handle);
+    e64_plugin_describe(handle->plugin, &info);
+    if (strcmp(field, "name") == 0)
+        lua_pushstring(L, info.name);
+    else if (strcmp(field, "path") == 0)
+        lua_pushstring(L, info.path);
+    else if (strcmp(field, "state") == 0)
+        lua_pushstring(L, closed ? "closed" : states[info.state]);
+    else if (strcmp(field, "generation") == 0)
+        lua_pushinteger(L, (lua_Integer)info.generation);
+    else if (closed)
+        return false;
+    else if (strcmp(field, "soname") == 0)
+        lua_pushstring(L, info.soname);
+    else if (strcmp(field, "base") == 0)
+        lua_pushinteger(L, (lua_Integer)info.base);
+    else if (strcmp(field, "handles") == 0)
+        lua_pushinteger(L, info.handles);
+    else if (strcmp(field, "segments") == 0)
+        lua_pushinteger(L, info.segments);
+    else if (strcmp(field, "imports") == 0)
+        lua_pushinteger(L, (lua_Integer)e64_imports(handle->plugin));
+    else if (strcmp(field, "tls") == 0 && info.tls_module)
+        lua_pushinteger(L, (lua_Integer)info.tls_module);
+    else if (strcmp(field, "times") == 0)
+        push_times(L, &info.times);
+    else
+        return false;
+    return true;
+}
+
+// Methods are in upvalue 1, where Lua adds its own.
+static int get(lua_State *L)
+{
+    const struct handle *handle = any_handle(L, 1);
+    const char *field = luaL_checkstring(L, 2);
+    if (push_field(L, handle, field))
+        return 1;
+    lua_pushvalue(L, 2);
+    lua_rawget(L, lua_upvalueindex(1));
+    return 1;
+}
+
+void handle_open(lua_State *L)
+{
+    static const luaL_Reg methods[] = {
+        { "close", close },
+        { "start", start },
+        { "lookup", lookup },
+        { "symbols", symbols },
+        { "relocations", relocations },
+        { NULL, NULL },
+    };
+    static const luaL_Reg events[] = {
+        { "__gc", collect },
+        { "__close", end_scope },
+        { "__tostring", describe },
+        { "__eq", equal },
+        { NULL, NULL },
+    };
+    bool fresh = luaL_newmetatable(L, HANDLE);
+    if (fresh) {
+        luaL_setfuncs(L, events, 0);
+        luaL_newlib(L, methods);
+        lua_pushvalue(L, -1);
+        lua_setfield(L, -3, "methods");
+        lua_pushcclosure(L, get, 1);
+        lua_setfield(L, -2, "__index");
+    }
+    // core.methods: for what is written in Lua.
+    lua_getfield(L, -1, "methods");
+    lua_setfield(L, -3, "methods");
+    lua_pop(L, 1);
+}

@@ -1,0 +1,28 @@
+// Symbols in Lua: what handle:lookup gives.
+
+#ifndef LUA_SYMBOL_H
+#define LUA_SYMBOL_H
+
+#include <lua.h>
+
+#include "elf64load.h"
+
+// The userdata. Its strings are copies: they outlive the plugin. Uservalue 1 is
+// the type that it was given, or nil.
+struct lua_symbol {
+    e64_symbol symbol;
+    e64_plugin *plugin; // the definer's record, held; NULL for the host's
+};
+
+void symbol_open(lua_State *L);
+
+// Pushes a symbol.
+void symbol_push(lua_State *L, const e64_symbol *symbol);
+
+// Raises on anything else.
+struct lua_symbol *symbol_check(lua_State *L, int index);
+
+// Raises when the plugin that defines it has been stopped.
+void symbol_alive(lua_State *L, const struct lua_symbol *symbol);
+
+#endif
