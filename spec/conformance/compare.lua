@@ -235,6 +235,7 @@ function compare.run (sides, path, mode, options)
                different = 0, excluded = left_count }
             faults[#faults + 1] = left == right
                and left .. " has two counts of relocations"
+               or first[left] and left .. ": glibc opened it on our side too"
                or left .. ": dlopen opened it, we did not"
          end
          theirs:skip(left_count)

@@ -148,10 +148,9 @@ int main(int count, char **words)
                 process.objects[i].path);
     for (size_t i = 0; i < process.count; i++) {
         const struct object *object = &process.objects[i];
-        bool wanted = host ? strcmp(object->path, report.library) == 0
-                           : object->mapper == (ours ? MAPPER_US
-                                                     : MAPPER_GLIBC);
-        if (wanted)
+        // Our side must have opened it: glibc's slots equal glibc's.
+        bool wanted = object->mapper == (ours ? MAPPER_US : MAPPER_GLIBC);
+        if (wanted && (!host || strcmp(object->path, report.library) == 0))
             report_file(&report, object);
     }
     fputs("end\n", out);
