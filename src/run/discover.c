@@ -4,6 +4,7 @@
 #include "run.h"
 
 #include <string.h>
+#include <sys/stat.h>
 
 #include "../error.h"
 #include "../memory.h"
@@ -185,6 +186,18 @@ static e64_status open_file(struct discovery *discovery, const char *name,
     return search_open(&request, file);
 }
 
+// What glibc has just opened by `name`, or has had under another name: glibc
+// knows a file by its identity and keeps the first path.
+static struct host_module *find_opened(const struct host_snapshot *snapshot,
+                                       const char *name)
+{
+    struct host_module *module = host_find(snapshot, name);
+    struct stat status;
+    if (!module && strchr(name, '/') && stat(name, &status) == 0)
+        module = host_find_file(snapshot, status.st_dev, status.st_ino);
+    return module;
+}
+
 // The host family is opened by glibc. Of it, libgcc_s and libstdc++ by the path
 // that the plugin's own search gives, as ld.so would find them.
 static e64_status open_family(struct discovery *discovery, const char *name,
@@ -206,9 +219,9 @@ static e64_status open_family(struct discovery *discovery, const char *name,
         if (status == E64_OK) {
             host_snapshot_release(discovery->snapshot);
             discovery->snapshot = snapshot;
-            struct host_module *module = host_find(snapshot, name);
+            struct host_module *module = find_opened(snapshot, name);
             if (!module && file.name)
-                module = host_find(snapshot, file.name);
+                module = find_opened(snapshot, file.name);
             if (module)
                 *found = &module->object;
             else
