@@ -58,7 +58,7 @@ void opener_measure(const char *path, struct sample *sample)
     int64_t end = now();
 
     e64_plugin_describe(plugin, &info);
-    int64_t constructors = info.times.start - info.times.ifunc;
+    int64_t constructors = info.times.start;
     sample->setup = ready - begin;
     sample->init = constructors + counts.running;
     sample->map = info.times.map;

@@ -1,0 +1,120 @@
+-- The bench, with as few measurements as it takes to see that it measures.
+
+local campaign = require "spec.support.campaign"
+local bench = require "spec.bench.bench"
+local chart = require "spec.bench.chart"
+local json = require "spec.bench.json"
+local statistics = require "spec.bench.statistics"
+local compile = require "spec.support.compile"
+
+-- A library whose constructors take 30 ms, in DT_INIT and in DT_INIT_ARRAY.
+local SLOW = [[
+#include <time.h>
+static void rest(long ms)
+{
+    struct timespec time = { 0, ms * 1000000 };
+    nanosleep(&time, 0);
+}
+void _init(void) { rest(10); }
+__attribute__((constructor)) static void one(void) { rest(10); }
+__attribute__((constructor)) static void two(void) { rest(10); }
+]]
+
+describe("The bench", function ()
+   local programs
+
+   lazy_setup(function () programs = bench.build() end)
+
+   for _, row in ipairs(bench.rows) do
+      it("measures both sides of the row " .. row, function ()
+         local result = assert(bench.measure(programs,
+            assert(campaign.locate "libsqlite3"), row, 3))
+         for _, name in ipairs { "theirs", "ours" } do
+            local side = result[name]
+            assert(side.total.median > 0)
+            assert(side.total.low <= side.total.median)
+            assert(side.total.median <= side.total.high)
+            assert(side.map.median > 0)
+            assert(side.resolve.median > 0)
+            assert(side.map.median + side.resolve.median + side.apply.median
+               <= side.total.high * 1.5)
+            assert(side.dirty.median > 0)
+         end
+         assert(result.ours.apply.median > 0)
+         assert(math.abs(result.ratio - result.theirs.total.median
+            / result.ours.total.median) < 1e-9)
+      end)
+   end
+
+   it("takes constructors out of the total on both sides", function ()
+      local path = compile.shared(SLOW, "-nostartfiles -Wl,-init,_init")
+      local result = assert(bench.measure(programs, path, "closure", 2))
+      for _, name in ipairs { "theirs", "ours" } do
+         local side = result[name]
+         assert(side.init.low >= 30e6, name .. " lost a constructor")
+         assert(side.init.high < 45e6, name .. " counted one twice")
+         assert(side.total.high < 10e6, name .. " counts constructors")
+      end
+   end)
+
+   it("opens dependencies by paths under which they are open already", function ()
+      -- Some of libgtk-3's open libm by its name before its own turn comes.
+      local result = assert(bench.measure(programs,
+         assert(campaign.locate "libgtk-3"), "first", 1))
+      assert(result.ours.total.median > 0)
+   end)
+
+   it("says why something could not be measured", function ()
+      local path = compile.shared("extern int nobody(void);"
+         .. "int f(void) { return nobody(); }")
+      local result, why = bench.measure(programs, path, "closure", 1)
+      assert.is_nil(result)
+      assert.matches("nobody", why, 1, true)
+   end)
+
+   it("gives medians, quartiles and geometric means", function ()
+      local summary = statistics.summary { 5, 1, 4, 2, 3 }
+      assert.same({ median = 3, low = 2, high = 4 }, summary)
+      assert.same({ median = 1.5, low = 1.25, high = 1.75 },
+         statistics.summary { 1, 2 })
+      assert(math.abs(statistics.mean { 1, 4 } - 2) < 1e-12)
+      assert.is_nil(statistics.mean {})
+   end)
+
+   it("writes JSON", function ()
+      assert.equal('{"a": [1, 2.5], "b": "x\\"\\\\\\u0001", "c": {"d": true}}\n',
+         json.encode { a = { 1, 2.5 }, b = 'x"\\\1', c = { d = true } })
+   end)
+
+   it("draws a bar of the right length for each ratio", function ()
+      local svg = chart.draw("t <", "s", { "first", "closure" }, {
+         { row = "first", library = "liba", ratio = 2 },
+         { row = "closure", library = "liba", ratio = 0.5 },
+      })
+      assert.matches("<text[^>]*>t &lt;</text>", svg)
+      local widths = {}
+      for width in svg:gmatch '<rect x="190" y="[%d.]+" width="([%d.]+)"' do
+         widths[#widths + 1] = tonumber(width)
+      end
+      -- The first one is the legend's.
+      assert.same(3, #widths)
+      assert(math.abs(widths[2] / widths[3] - 4) < 0.01)
+   end)
+
+   it("works as a command", function ()
+      local folder = os.tmpname()
+      os.remove(folder)
+      assert(os.execute("mkdir " .. folder))
+      local text = campaign.output(("spec/bench/run --pairs 1 --rows closure "
+         .. "--json %s/j --svg %s/s libz 2>&1"):format(folder, folder))
+      assert(text, "spec/bench/run failed")
+      assert.matches("closure +libz", text)
+      assert.matches("closure +geometric mean of 1: [%d.]+", text)
+      assert.matches('"means": {"closure": [%d.]+}',
+         campaign.contents(folder .. "/j"))
+      assert.matches("^<svg .*</svg>\n$", campaign.contents(folder .. "/s"))
+      os.execute("rm -r " .. folder)
+      local _, _, code = os.execute("spec/bench/run --rows no libz >/dev/null 2>&1")
+      assert.equal(2, code)
+   end)
+end)
