@@ -108,6 +108,30 @@ static bool is_code(const struct link_unit *unit, uint64_t address)
     return load && load->flags & PF_X;
 }
 
+static e64_status too_far(const struct link_unit *unit, uint64_t offset,
+                          uint32_t type, const struct reloc_values *values)
+{
+    fail(E64_UNSUPPORTED, "%s: the relocation %s of 0x%llx cannot hold "
+         "0x%llx: what it refers to is too far away; compile it with -fPIC",
+         unit->object.name, reloc_name(type), (unsigned long long)offset,
+         (unsigned long long)(values->S + values->Z + values->A));
+    error_path(unit->object.name);
+    return E64_UNSUPPORTED;
+}
+
+static e64_status apply_size(struct applying *applying, uint64_t offset,
+                             uint32_t type, uint32_t symbol, uint64_t addend)
+{
+    const struct link_unit *unit = applying->unit;
+    const struct link_binding *binding = link_binding(&unit->bindings, symbol,
+                                                      LINK_CLASS_ANY);
+    struct reloc_values values = { .A = addend,
+                                   .P = unit->object.bias + offset,
+                                   .Z = binding ? binding->size : 0 };
+    return reloc_apply(type, &values) ? E64_OK
+                                      : too_far(unit, offset, type, &values);
+}
+
 static e64_status apply_symbol(struct applying *applying, uint64_t offset,
                                uint32_t type, uint32_t symbol, uint64_t addend,
                                enum link_class class)
@@ -115,6 +139,9 @@ static e64_status apply_symbol(struct applying *applying, uint64_t offset,
     struct link_unit *unit = applying->unit;
     struct reloc_values values = { .A = addend, .B = unit->object.bias,
                                    .P = unit->object.bias + offset };
+    // Symbol 0 has the value 0 and is the plugin's own.
+    if (!symbol)
+        values.S = unit->object.bias;
     struct link_binding *binding = (struct link_binding *)
         link_binding(&unit->bindings, symbol, class);
     if (binding && binding->definer && binding->type == STT_GNU_IFUNC
@@ -126,18 +153,10 @@ static e64_status apply_symbol(struct applying *applying, uint64_t offset,
         return defer(unit, (struct link_deferred){ offset, binding->value,
                                                    addend, type });
     }
-    if (binding && binding->definer) {
+    if (binding && binding->definer)
         values.S = target(binding);
-        values.Z = binding->size;
-    }
-    if (reloc_apply(type, &values))
-        return E64_OK;
-    fail(E64_UNSUPPORTED, "%s: the relocation %s of 0x%llx cannot hold "
-         "0x%llx: what it refers to is too far away; compile it with -fPIC",
-         unit->object.name, reloc_name(type), (unsigned long long)offset,
-         (unsigned long long)(values.S + values.A));
-    error_path(unit->object.name);
-    return E64_UNSUPPORTED;
+    return reloc_apply(type, &values) ? E64_OK
+                                      : too_far(unit, offset, type, &values);
 }
 
 // DTPMOD64 and DTPOFF64. Without a symbol they are for the plugin itself; a
@@ -192,6 +211,8 @@ static e64_status apply_one(struct applying *applying, const uint8_t *entry)
     case RELOC_SYMBOL:
         return apply_symbol(applying, offset, type, symbol, addend,
                             LINK_CLASS_ANY);
+    case RELOC_SIZE:
+        return apply_size(applying, offset, type, symbol, addend);
     case RELOC_JUMP:
         return apply_symbol(applying, offset, type, symbol, addend,
                             LINK_CLASS_DEFINED);
@@ -228,24 +249,24 @@ e64_status link_apply(struct link_unit *unit)
     return status;
 }
 
+// One at a time and in the order of the tables: a resolver may call what an
+// earlier one has chosen. Text that has relocations is not run while it is
+// written to.
 e64_status link_apply_deferred(struct link_unit *unit)
 {
     const uint64_t bias = unit->object.bias;
-    if (unit->deferred_count == 0)
-        return E64_OK;
-    // All are asked before the first is written: text that has relocations
-    // cannot be run while it is written to.
-    for (uint32_t i = 0; i < unit->deferred_count; i++)
-        unit->deferred[i].resolver = ask(unit->deferred[i].resolver);
-    e64_status status = link_open_text(unit);
+    e64_status status = E64_OK;
     for (uint32_t i = 0; status == E64_OK && i < unit->deferred_count; i++) {
         const struct link_deferred *deferred = &unit->deferred[i];
-        reloc_apply(deferred->type, &(struct reloc_values){
-            .A = deferred->addend, .B = bias, .P = bias + deferred->place,
-            .S = deferred->resolver });
+        struct reloc_values values = { .A = deferred->addend, .B = bias,
+                                       .P = bias + deferred->place,
+                                       .S = ask(deferred->resolver) };
+        status = link_open_text(unit);
+        if (status == E64_OK && !reloc_apply(deferred->type, &values))
+            status = too_far(unit, deferred->place, deferred->type, &values);
+        if (status == E64_OK)
+            status = link_close_text(unit);
     }
-    if (status == E64_OK)
-        status = link_close_text(unit);
     link_deferred_free(unit);
     return status;
 }

@@ -54,6 +54,7 @@ struct link_unit {
     struct elf_file file;
     void *memory; // of its segments
     uint64_t size;
+    bool mapped; // all of its segments are
     uint64_t tls_module;
     struct link_bindings bindings;
     struct link_deferred *deferred;

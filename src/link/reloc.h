@@ -10,6 +10,7 @@ enum reloc_kind {
     RELOC_NONE,
     RELOC_RELATIVE,    // B + A
     RELOC_SYMBOL,      // needs S: any definition will do
+    RELOC_SIZE,        // needs Z: of any definition
     RELOC_JUMP,        // needs S: a definition that is no PLT entry
     RELOC_TLS,         // needs a symbol's module or offset
     RELOC_IRELATIVE,   // a resolver at B + A

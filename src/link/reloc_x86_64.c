@@ -27,8 +27,8 @@ static const struct {
     TYPE(R_X86_64_DTPOFF64, RELOC_TLS, 8),
     TYPE(R_X86_64_TPOFF64, RELOC_STATIC_TLS, 8),
     TYPE(R_X86_64_PC64, RELOC_SYMBOL, 8),
-    TYPE(R_X86_64_SIZE32, RELOC_SYMBOL, 4),
-    TYPE(R_X86_64_SIZE64, RELOC_SYMBOL, 8),
+    TYPE(R_X86_64_SIZE32, RELOC_SIZE, 4),
+    TYPE(R_X86_64_SIZE64, RELOC_SIZE, 8),
     TYPE(R_X86_64_TLSDESC, RELOC_DESCRIPTOR, 16),
     TYPE(R_X86_64_IRELATIVE, RELOC_IRELATIVE, 8),
     TYPE(R_X86_64_RELATIVE64, RELOC_RELATIVE, 8),
@@ -114,9 +114,10 @@ bool reloc_apply(uint32_t type, const struct reloc_values *values)
     case R_X86_64_RELATIVE64:
         return write64(P, B + A);
     case R_X86_64_64:
-    case R_X86_64_GLOB_DAT: // the psABI says S; ld.so adds A, which is 0
-    case R_X86_64_JUMP_SLOT:
         return write64(P, S + A);
+    case R_X86_64_GLOB_DAT:
+    case R_X86_64_JUMP_SLOT:
+        return write64(P, S);
     case R_X86_64_PC64:
         return write64(P, S + A - P);
     case R_X86_64_32:

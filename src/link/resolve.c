@@ -169,11 +169,18 @@ static e64_status add(struct resolving *resolving, uint32_t index,
 }
 
 static e64_status refuse(const struct link_unit *unit, uint32_t type,
-                         const char *why)
+                         uint32_t index, const char *why)
 {
-    fail(E64_UNSUPPORTED, "%s: holds a relocation %s (type %u): %s",
-         unit->object.name, reloc_name(type), type, why);
+    Elf64_Sym symbol;
+    const char *name = "";
+    if (index && elf_symbol(unit->object.symbols, index, &symbol))
+        name = elf_string(unit->object.symbols, symbol.st_name);
+    fail(E64_UNSUPPORTED, "%s: holds a relocation %s (type %u)%s%s%s: %s",
+         unit->object.name, reloc_name(type), type, *name ? " for '" : "",
+         name, *name ? "'" : "", why);
     error_path(unit->object.name);
+    if (*name)
+        error_symbol(name, NULL);
     return E64_UNSUPPORTED;
 }
 
@@ -190,6 +197,7 @@ static e64_status resolve_table(struct resolving *resolving, struct view table)
         case RELOC_IRELATIVE:
             break;
         case RELOC_SYMBOL:
+        case RELOC_SIZE:
             if (symbol)
                 status = add(resolving, symbol, LINK_CLASS_ANY);
             break;
@@ -199,20 +207,23 @@ static e64_status resolve_table(struct resolving *resolving, struct view table)
                 status = add(resolving, symbol, LINK_CLASS_DEFINED);
             break;
         case RELOC_COPY:
-            status = refuse(resolving->unit, type, "only executables may");
+            status = refuse(resolving->unit, type, symbol, "only "
+                            "executables have copies of others' data; link it "
+                            "with -shared");
             break;
         case RELOC_STATIC_TLS:
-            status = refuse(resolving->unit, type, "it uses initial-exec "
-                            "thread-local storage; compile it with "
-                            "-ftls-model=global-dynamic");
+            status = refuse(resolving->unit, type, symbol, "it uses "
+                            "initial-exec thread-local storage; compile it "
+                            "with -ftls-model=global-dynamic");
             break;
         case RELOC_DESCRIPTOR:
-            status = refuse(resolving->unit, type, "it uses TLS descriptors; "
-                            "compile it with -mtls-dialect=gnu");
+            status = refuse(resolving->unit, type, symbol, "it uses TLS "
+                            "descriptors; compile it with "
+                            "-mtls-dialect=gnu");
             break;
         case RELOC_UNKNOWN:
-            status = refuse(resolving->unit, type, "x86-64 shared objects have "
-                            "no such relocation");
+            status = refuse(resolving->unit, type, symbol, "x86-64 "
+                            "shared objects have no such relocation");
             break;
         }
         if (status != E64_OK)

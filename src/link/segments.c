@@ -261,6 +261,24 @@ static e64_status add_tls(struct link_unit *unit)
     return status;
 }
 
+// LeakSanitizer looks for pointers in what glibc has mapped, and must be told of
+// our segments.
+extern void __lsan_register_root_region(const void *start, size_t size)
+    __attribute__((weak));
+extern void __lsan_unregister_root_region(const void *start, size_t size)
+    __attribute__((weak));
+
+static void tell_sanitizer(const struct link_unit *unit, bool mapped)
+{
+    void (*tell)(const void *, size_t) = mapped ? __lsan_register_root_region
+                                       : __lsan_unregister_root_region;
+    for (uint32_t i = 0; tell && i < unit->image.load_count; i++) {
+        const struct elf_load *load = &unit->image.loads[i];
+        if (load->flags & PF_W)
+            tell(address(unit, load->vaddr), load->memsz);
+    }
+}
+
 e64_status link_read(struct link_unit *unit)
 {
     e64_status status = elf_image_read(unit->file.view, unit->file.name,
@@ -280,8 +298,11 @@ e64_status link_map(struct link_unit *unit)
     e64_status status = reserve(unit);
     for (uint32_t i = 0; status == E64_OK && i < unit->image.load_count; i++)
         status = map_segment(unit, i);
-    if (status == E64_OK)
+    if (status == E64_OK) {
+        tell_sanitizer(unit, true);
+        unit->mapped = true;
         status = add_tls(unit);
+    }
     return status;
 }
 
@@ -349,6 +370,8 @@ void link_free(struct link_unit *unit)
     tls_module_free(unit->tls_module);
     link_bindings_free(&unit->bindings);
     link_deferred_free(unit);
+    if (unit->mapped)
+        tell_sanitizer(unit, false);
     if (unit->memory)
         munmap(unit->memory, unit->size);
     elf_image_free(&unit->image);

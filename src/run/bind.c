@@ -197,6 +197,15 @@ static e64_status apply_all(struct discovery *discovery, e64_plugin **sorted)
     return status;
 }
 
+static bool is_fresh(const struct discovery *discovery,
+                     const e64_plugin *plugin)
+{
+    for (uint32_t i = 0; i < discovery->fresh_count; i++)
+        if (discovery->fresh[i] == plugin)
+            return true;
+    return false;
+}
+
 e64_status bind_group(struct discovery *discovery, e64_plugin *root,
                       bool deepbind)
 {
@@ -204,13 +213,11 @@ e64_status bind_group(struct discovery *discovery, e64_plugin *root,
     e64_plugin **sorted = memory_array(count, sizeof *sorted);
     if (!sorted)
         return fail_memory(count * sizeof *sorted);
-    for (uint32_t i = 0; i < count; i++)
-        sorted[i] = discovery->fresh[i];
-    pthread_mutex_lock(&discovery->runtime->lock);
-    e64_status status = order_sort(sorted, count, false);
-    pthread_mutex_unlock(&discovery->runtime->lock);
-    if (status == E64_OK)
-        status = map_all(discovery, &root->times);
+    count = 0;
+    for (uint32_t i = 0; i < root->order_count; i++)
+        if (is_fresh(discovery, root->order[i]))
+            sorted[count++] = root->order[i];
+    e64_status status = map_all(discovery, &root->times);
     uint64_t start = run_now();
     if (status == E64_OK)
         status = resolve_all(discovery, sorted, root, deepbind);

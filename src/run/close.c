@@ -115,7 +115,7 @@ static e64_status take_unused(e64_plugin *closed, struct list *unused)
     if (unused->count)
         qsort(unused->plugins, unused->count, sizeof *unused->plugins,
               by_generation);
-    e64_status status = order_sort(unused->plugins, unused->count, true);
+    e64_status status = order_stop(unused->plugins, unused->count);
     if (status != E64_OK) {
         unused->count = 0;
         return status;
@@ -182,7 +182,7 @@ static e64_status take_all(e64_runtime *runtime, struct list *all)
     memory_free(kept.plugins);
     if (failed)
         return fail_memory(sizeof *all->plugins);
-    return order_sort(all->plugins, all->count, true);
+    return order_stop(all->plugins, all->count);
 }
 
 e64_status close_all(e64_runtime *runtime)
@@ -203,18 +203,30 @@ e64_status close_all(e64_runtime *runtime)
     return status;
 }
 
-void close_at_exit(e64_runtime *runtime)
+// Stops all that is open; nothing is unmapped.
+static void stop_all(e64_runtime *runtime)
 {
     struct list all = { 0 };
     pthread_mutex_lock(&runtime->lock);
     for (uint32_t i = 0; i < runtime->plugin_count; i++)
         if (!runtime->plugins[i]->gone)
             add(&all, runtime->plugins[i]);
-    e64_status status = order_sort(all.plugins, all.count, true);
+    e64_status status = order_stop(all.plugins, all.count);
     pthread_mutex_unlock(&runtime->lock);
     for (uint32_t i = 0; status == E64_OK && i < all.count; i++)
         stop_plugin(all.plugins[i]);
     memory_free(all.plugins);
+}
+
+// The end of the process. What is still open is stopped when glibc finalises
+// the object that this loader is part of: after all atexit handlers, as ld.so
+// does with what dlopen opened, and last of the destructors of an executable
+// that the loader is linked into (priority 101).
+__attribute__((destructor(101))) static void stop_at_exit(void)
+{
+    for (e64_runtime *runtime = runtime_first(); runtime;
+         runtime = runtime->next)
+        stop_all(runtime);
 }
 
 e64_plugin *e64_retain(e64_plugin *plugin)

@@ -54,7 +54,7 @@ static void discovery_free(struct discovery *discovery)
 }
 
 // The plugins of a root's scope, sorted as they are to be stopped.
-static e64_status make_order(e64_plugin *root)
+static e64_status make_order(e64_plugin *root, bool fresh)
 {
     root->order = memory_array(root->scope_count, sizeof *root->order);
     if (!root->order)
@@ -70,7 +70,7 @@ static e64_status make_order(e64_plugin *root)
     }
     root->order = NULL;
     pthread_mutex_lock(&root->runtime->lock);
-    e64_status status = order_sort(order, count, false);
+    e64_status status = order_start(order, count, fresh);
     pthread_mutex_unlock(&root->runtime->lock);
     root->order = order;
     root->order_count = count;
@@ -94,13 +94,14 @@ static e64_status make_scope(struct discovery *discovery, e64_plugin *root)
 {
     if (root->scope)
         return E64_OK;
+    bool fresh = root->needs == NULL;
     const struct elf_object *object = root->host ? &root->host->object
                                                  : &root->unit.object;
     e64_status status = scope_list(discovery, object, &root->scope,
                                    &root->scope_count);
     keep_snapshot(discovery, root);
     if (status == E64_OK && !root->host)
-        status = make_order(root);
+        status = make_order(root, fresh);
     return status;
 }
 

@@ -10,6 +10,7 @@
 struct sorting {
     e64_plugin **head; // sorted ones go before it
     bool all;          // bindings count as dependencies
+    const e64_plugin *blank; // its own dependencies are not followed
     bool found_bound;  // there were any
 };
 
@@ -29,7 +30,9 @@ static void visit(struct sorting *sorting, e64_plugin *plugin)
     if (!plugin->marked)
         return;
     plugin->marked = false;
-    if (plugin->order) {
+    if (plugin == sorting->blank) {
+        // All of them are in the list.
+    } else if (plugin->order) {
         for (uint32_t i = 0; i < plugin->order_count; i++)
             visit(sorting, plugin->order[i]);
     } else {
@@ -47,9 +50,10 @@ static void visit(struct sorting *sorting, e64_plugin *plugin)
 }
 
 static bool sort(e64_plugin **plugins, e64_plugin **sorted, uint32_t count,
-                 bool all)
+                 bool all, const e64_plugin *blank)
 {
-    struct sorting sorting = { .head = sorted + count, .all = all };
+    struct sorting sorting = { .head = sorted + count, .all = all,
+                               .blank = blank };
     for (uint32_t i = 0; i < count; i++)
         plugins[i]->marked = true;
     for (uint32_t i = count; i-- > 0; )
@@ -59,14 +63,34 @@ static bool sort(e64_plugin **plugins, e64_plugin **sorted, uint32_t count,
     return sorting.found_bound;
 }
 
-e64_status order_sort(e64_plugin **plugins, uint32_t count, bool all)
+static e64_status order(e64_plugin **plugins, uint32_t count, bool all,
+                        const e64_plugin *blank)
 {
     e64_plugin **sorted = memory_array(count, sizeof *sorted);
     if (!sorted)
         return fail_memory(count * sizeof *sorted);
     // Where bindings make a circle with what is needed, the latter counts.
-    if (sort(plugins, sorted, count, all))
-        sort(plugins, sorted, count, false);
+    if (sort(plugins, sorted, count, all, blank))
+        sort(plugins, sorted, count, false, blank);
     memory_free(sorted);
     return E64_OK;
+}
+
+e64_status order_start(e64_plugin **plugins, uint32_t count, bool fresh)
+{
+    e64_plugin *root = plugins[0];
+    e64_status status = order(plugins, count, false, fresh ? root : NULL);
+    // Where the root is part of a circle, it is started last all the same.
+    uint32_t at = 0;
+    while (plugins[at] != root)
+        at++;
+    for (; at > 0; at--)
+        plugins[at] = plugins[at - 1];
+    plugins[0] = root;
+    return status;
+}
+
+e64_status order_stop(e64_plugin **plugins, uint32_t count)
+{
+    return order(plugins, count, true, NULL);
 }

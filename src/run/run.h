@@ -45,7 +45,7 @@ struct e64_plugin {
     const struct elf_object **needs, **filters;
     uint32_t need_count, filter_count;
     // For what has been opened by name: its own scope, breadth first, and the
-    // plugins of it in the order in which they are stopped.
+    // plugins of it, dependents first.
     const struct elf_object **scope;
     uint32_t scope_count;
     e64_plugin **order;
@@ -164,10 +164,15 @@ e64_status scope_list(struct discovery *discovery,
 
 // -------------------------------------------------------------- order.c ---
 
-// Sorts plugins in place, dependents first, as ld.so does. With `all`, bindings
-// beyond what is needed count as dependencies where they make no circle. With
-// the runtime's lock held.
-e64_status order_sort(e64_plugin **plugins, uint32_t count, bool all);
+// Both sort plugins in place, dependents first, as ld.so does, with the runtime's
+// lock held.
+
+// What a root needs, the root standing first. When the root is fresh it cuts
+// the circles that it is part of.
+e64_status order_start(e64_plugin **plugins, uint32_t count, bool fresh);
+// What is to be stopped, in the order in which it was mapped. Bindings beyond
+// what is needed count as dependencies, too, where they make no circle.
+e64_status order_stop(e64_plugin **plugins, uint32_t count);
 
 // --------------------------------------------------------------- bind.c ---
 
@@ -191,8 +196,6 @@ void stop_plugin(e64_plugin *plugin);
 e64_status close_plugin(e64_plugin *plugin);
 // Stops and unmaps all but what must not be unloaded.
 e64_status close_all(e64_runtime *runtime);
-// Stops all, as ld.so does when the process ends; nothing is unmapped.
-void close_at_exit(e64_runtime *runtime);
 
 // ------------------------------------------------------------- unique.c ---
 
