@@ -136,6 +136,8 @@ describe("The yardstick", function ()
       -- Two sides that open different files: the second one has no libsqlite3.
       local result = compare.run(sides, assert(campaign.locate "libsqlite3"),
          "own", { ours = "theirs", second = assert(campaign.locate "libz") })
+      assert.matches("libsqlite3[^\n]*: dlopen opened it, we did not",
+         table.concat(result.faults, "\n"))
       assert.is_false(compare.good(result))
       assert(compare.sum(result).excluded > 2000)
    end)

@@ -59,10 +59,13 @@ function bench.measure (programs, path, row, count)
    local words = { "exec", quoted(programs.pairs), tostring(count),
       quoted(programs.theirs), quoted(programs.ours), "open", quoted(path) }
    if row == "first" then
-      local listing = campaign.output(("exec %s list %s 2>&1"):format(
+      local listing, why = campaign.output(("exec %s list %s 2>&1"):format(
          quoted(programs.theirs), quoted(path)))
-      if not listing then return nil, "dlopen cannot open it" end
-      for name in listing:gmatch "[^\n]+" do words[#words + 1] = quoted(name) end
+      if not listing then return nil, why end
+      -- Libraries may print things of their own.
+      for name in listing:gmatch "%f[^\n\0]/[^\n]+" do
+         words[#words + 1] = quoted(name)
+      end
    end
    local messages = os.tmpname()
    words[#words + 1] = "2>" .. quoted(messages)

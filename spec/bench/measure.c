@@ -11,6 +11,7 @@
 
 #include <dlfcn.h>
 #include <err.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <link.h>
 #include <stdio.h>
@@ -61,6 +62,8 @@ static long faults(void)
 
 int main(int count, char **words)
 {
+    // The program's file has a digest for a name.
+    program_invocation_short_name = "measure";
     if (count == 3 && strcmp(words[1], "list") == 0) {
         list(words[2]);
         fflush(stdout);

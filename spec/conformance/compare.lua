@@ -108,8 +108,8 @@ function side:finish (faults)
    end
    if not ok or not self.complete then
       local last = text:gsub("%s+$", "")
-      faults[#faults + 1] = ("%s: ended by %s %s: %s"):format(self.name,
-         how, status, last)
+      faults[#faults + 1] = ("%s: %s %s%s"):format(self.name, how, status,
+         last:match "^%l+(:.*)" or ": " .. last)
    end
 end
 
@@ -195,13 +195,15 @@ function compare.run (sides, path, mode, options)
       differences = {}, faults = {} }
    local dependencies = {}
    if mode == "host" then
-      local listing = campaign.output(("exec timeout 600 %s list %s"):format(
-         quoted(sides.program), quoted(path)))
+      local listing, why = campaign.output(
+         ("exec timeout 600 %s list %s 2>&1"):format(quoted(sides.program),
+            quoted(path)))
       if not listing then
-         result.faults[1] = "dlopen could not open it"
+         result.faults[1] = why
          return result
       end
-      for name in listing:gmatch "[^\n]+" do
+      -- Libraries may print things of their own.
+      for name in listing:gmatch "%f[^\n\0]/[^\n]+" do
          dependencies[#dependencies + 1] = name
       end
    end
@@ -233,10 +235,14 @@ function compare.run (sides, path, mode, options)
             result.files[#result.files + 1] = { path = left,
                total = left_count, equal = 0, design = 0, rewritten = 0,
                different = 0, excluded = left_count }
-            faults[#faults + 1] = left == right
-               and left .. " has two counts of relocations"
-               or first[left] and left .. ": glibc opened it on our side too"
-               or left .. ": dlopen opened it, we did not"
+            if left == right then
+               faults[#faults + 1] = left .. " has two counts of relocations"
+            elseif first[left] then
+               faults[#faults + 1] = left .. ": glibc opened it on our side too"
+            elseif next(first) then
+               -- Else nothing was opened, and the message of that follows.
+               faults[#faults + 1] = left .. ": dlopen opened it, we did not"
+            end
          end
          theirs:skip(left_count)
          left, left_count = theirs:next()

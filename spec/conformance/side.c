@@ -21,6 +21,7 @@
 
 #include <dlfcn.h>
 #include <err.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -110,6 +111,8 @@ int main(int count, char **words)
 {
     static const char *const mappers[] = { "start", "glibc", "ours" };
 
+    // The program's file has a digest for a name.
+    program_invocation_short_name = words[1];
     if (count == 3 && strcmp(words[1], "list") == 0) {
         list(words[2]);
         fflush(stdout);

@@ -16,14 +16,18 @@ end
 
 local quoted = campaign.quoted
 
---- The output of a command, without its last newline; nil when it fails.
+--- The output of a command, without its last newline; nil and the output when
+--- it fails.
 ---@param command string
+---@return string?
 ---@return string?
 function campaign.output (command)
    local pipe = assert(io.popen(command))
    local text = pipe:read "a"
-   if not pipe:close() then return nil end
-   return (text:gsub("\n$", ""))
+   local ok = pipe:close()
+   text = text:gsub("\n$", "")
+   if not ok then return nil, text end
+   return text
 end
 
 ---@param path string
