@@ -199,6 +199,9 @@ static e64_status read_segment(struct elf_image *image, const char *name,
         wrong = add_load(image, header);
         break;
     case PT_DYNAMIC:
+        if (header->p_filesz == 0)
+            wrong = "PT_DYNAMIC is empty in the file, as in separate debug "
+                    "information";
         image->dynamic = range;
         break;
     case PT_TLS:

@@ -1,5 +1,6 @@
 // Maps the segments of an image (gABI "Program Loading").
 
+#include <errno.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -38,7 +39,10 @@ static uint8_t *address(const struct link_unit *unit, uint64_t vaddr)
 
 static e64_status fail_map(const struct link_unit *unit, const char *what)
 {
-    e64_status status = fail_system("%s: cannot %s", unit->object.name, what);
+    e64_status status = errno == ENOMEM
+        ? fail(E64_NOMEMORY, "%s: out of memory: cannot %s", unit->object.name,
+               what)
+        : fail_system("%s: cannot %s", unit->object.name, what);
     error_path(unit->object.name);
     return status;
 }
