@@ -14,13 +14,13 @@ static const char *base_of(const char *name)
     return slash ? slash + 1 : name;
 }
 
-// Is it NAME.so, or NAME.so.VERSION?
+// Is it NAME.so.VERSION? NAME.so alone is for the linker: an ld script, or a link
+// to what has the DT_SONAME to go by.
 static bool is_library(const char *base, const char *name)
 {
     size_t length = strlen(name);
     return strncmp(base, name, length) == 0
-        && strncmp(base + length, ".so", 3) == 0
-        && (base[length + 3] == '\0' || base[length + 3] == '.');
+        && strncmp(base + length, ".so.", 4) == 0;
 }
 
 bool host_is_compiler_family(const char *name)

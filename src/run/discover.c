@@ -198,38 +198,62 @@ static struct host_module *find_opened(const struct host_snapshot *snapshot,
     return module;
 }
 
+// Lets glibc open a file and finds what it became.
+static e64_status open_by_glibc(struct discovery *discovery, const char *name,
+                                const char *path,
+                                const struct elf_object **found)
+{
+    struct host_snapshot *snapshot;
+    e64_status status = host_open(path);
+    if (status == E64_OK)
+        status = host_snapshot(&snapshot);
+    if (status != E64_OK)
+        return status;
+    host_snapshot_release(discovery->snapshot);
+    discovery->snapshot = snapshot;
+    struct host_module *module = find_opened(snapshot, name);
+    if (!module)
+        module = find_opened(snapshot, path);
+    if (!module)
+        return fail(E64_CHANGED, "%s: glibc opened it, and it is gone already",
+                    name);
+    *found = &module->object;
+    return E64_OK;
+}
+
 // The host family is opened by glibc. Of it, libgcc_s and libstdc++ by the path
 // that the plugin's own search gives, as ld.so would find them.
 static e64_status open_family(struct discovery *discovery, const char *name,
                               e64_plugin *wanter,
                               const struct elf_object **found)
 {
-    struct elf_file file = { .fd = -1 };
-    e64_status status = E64_OK;
-    if (host_is_compiler_family(name)) {
-        status = open_file(discovery, name, wanter, &file);
-        if (status == E64_OK)
-            *found = find_file(discovery, name, &file);
-    }
-    if (status == E64_OK && !*found)
-        status = host_open(file.name ? file.name : name);
-    if (status == E64_OK && !*found) {
-        struct host_snapshot *snapshot;
-        status = host_snapshot(&snapshot);
-        if (status == E64_OK) {
-            host_snapshot_release(discovery->snapshot);
-            discovery->snapshot = snapshot;
-            struct host_module *module = find_opened(snapshot, name);
-            if (!module && file.name)
-                module = find_opened(snapshot, file.name);
-            if (module)
-                *found = &module->object;
-            else
-                status = fail(E64_CHANGED, "%s: glibc opened it, and it is "
-                              "gone already", name);
-        }
-    }
+    if (!host_is_compiler_family(name))
+        return open_by_glibc(discovery, name, name, found);
+    struct elf_file file;
+    e64_status status = open_file(discovery, name, wanter, &file);
+    if (status != E64_OK)
+        return status;
+    *found = find_file(discovery, name, &file);
+    if (!*found)
+        status = open_by_glibc(discovery, name, file.name, found);
     elf_file_close(&file);
+    return status;
+}
+
+// A file of another name may turn out to be one of the host family.
+static bool is_family(const e64_plugin *plugin)
+{
+    const char *soname = plugin->unit.object.soname;
+    return soname && host_is_family(soname);
+}
+
+static e64_status give_to_host(struct discovery *discovery, e64_plugin *plugin,
+                               const struct elf_object **found)
+{
+    discovery->fresh_count--; // the last one that was added
+    e64_status status = open_by_glibc(discovery, plugin->unit.object.soname,
+                                      plugin->unit.file.name, found);
+    plugin_drop(plugin);
     return status;
 }
 
@@ -259,6 +283,8 @@ static e64_status discover(struct discovery *discovery, const char *name,
         return E64_OK;
     }
     status = read_plugin(discovery, name, wanter, &file, isolated, &plugin);
+    if (status == E64_OK && is_family(plugin))
+        return give_to_host(discovery, plugin, found);
     if (status == E64_OK)
         *found = &plugin->unit.object;
     return status;
@@ -291,6 +317,13 @@ e64_status discover_source(struct discovery *discovery,
     }
     const char *name = source->name ? source->name : file.name;
     status = read_plugin(discovery, name, NULL, &file, isolated, &plugin);
+    if (status == E64_OK && is_family(plugin)) {
+        fail(E64_UNSUPPORTED, "%s: is %s, which belongs to the host family: "
+             "only glibc may open it, by its path", name,
+             plugin->unit.object.soname);
+        error_path(name);
+        return E64_UNSUPPORTED;
+    }
     if (status == E64_OK)
         *found = &plugin->unit.object;
     return status;
