@@ -29,6 +29,7 @@ static struct entry entries[ENTRIES];
 static size_t used;
 static uint8_t *stubs;
 static bool watching;
+static bool adding;
 static int depth;
 static struct link_map *last;
 static struct constructors counts;
@@ -101,17 +102,33 @@ static void redirect(struct link_map *map)
     }
 }
 
-// What glibc calls instead of its empty function.
+static struct link_map *end_of_list(void)
+{
+    struct link_map *map = state->r_map;
+    while (map->l_next)
+        map = map->l_next;
+    return map;
+}
+
+// What glibc calls instead of its empty function: before its list changes, with
+// the reason, and when it has changed. An open that fails adds and deletes.
 static void changed(void)
 {
-    if (!watching || depth || state->r_state != RT_CONSISTENT)
+    if (!watching || depth)
         return;
     int64_t begin = now();
-    while (last->l_next) {
-        last = last->l_next;
-        redirect(last);
+    if (state->r_state != RT_CONSISTENT) {
+        adding = state->r_state == RT_ADD;
+    } else if (!adding) {
+        last = end_of_list();
+    } else {
+        while (last->l_next) {
+            last = last->l_next;
+            redirect(last);
+        }
+        adding = false;
+        counts.mapped = begin;
     }
-    counts.mapped = begin;
     counts.watching += now() - begin;
 }
 
@@ -179,9 +196,7 @@ void constructors_install(void)
 
 void constructors_watch(void)
 {
-    last = state->r_map;
-    while (last->l_next)
-        last = last->l_next;
+    last = end_of_list();
     memset(&counts, 0, sizeof counts);
     used = 0;
     watching = true;
