@@ -1,6 +1,8 @@
 --- Runtimes: each has its own plugins and its own policy.
 
 local core = require "elf64load.core"
+local ldscript = require "elf64load.ldscript"
+local search = require "elf64load.search"
 
 local runtime = {}
 
@@ -76,6 +78,49 @@ local function check_options (given)
    end
 end
 
+-- Hands to C what a script may have changed: a list of searchers that is as it
+-- was made needs no Lua when a file is looked for.
+local function prepare (self)
+   if self.path ~= self.given_path then
+      self.core:path(self.path)
+      self.given_path = self.path
+   end
+   local touched = not search.untouched(self)
+   if touched ~= self.given_search then
+      self.core:search(touched and function (name, wanter)
+         return search.find(self, name, wanter)
+      end or nil)
+      self.given_search = touched
+   end
+end
+
+-- The text of a file that is no ELF file, or nil.
+local function read_text (path)
+   local file = io.open(path, "rb")
+   local text = file and file:read(ldscript.longest)
+   if file then file:close() end
+   return text and not text:find "^\127ELF" and text or nil
+end
+
+-- libNAME.so may be a GNU ld script, which names the shared object to take.
+-- Gives nothing when the file is no script at all.
+local function follow (self, path, given)
+   local text = read_text(path)
+   local inputs, why = ldscript.parse(text or "\0")
+   if not inputs then
+      if not ldscript.resembles(text or "\0") then return end
+      return nil, path .. ": " .. why, "badformat", { path = path }
+   end
+   for _, input in ipairs(inputs) do
+      local name = input.path or "lib" .. input.library .. ".so"
+      if name:find "%.so$" or name:find "%.so%." then
+         return self.core:open(name, given)
+      end
+   end
+   return nil, path .. ": the ld script names no shared object", "badformat",
+      { path = path }
+end
+
 ---Opens a plugin with all that it needs, and starts it. A name with a slash is a
 ---path; another is looked for. The same file gives an equal handle.
 ---@param name string
@@ -86,7 +131,14 @@ end
 ---@return table? detail
 function Runtime:open (name, given)
    check_options(given)
-   return self.core:open(name, given)
+   prepare(self)
+   local plugin, message, kind, detail = self.core:open(name, given)
+   if plugin or kind ~= "badformat" or not detail.path then
+      return plugin, message, kind, detail
+   end
+   local followed = table.pack(follow(self, detail.path, given))
+   if followed.n > 0 then return table.unpack(followed, 1, followed.n) end
+   return nil, message, kind, detail
 end
 
 ---The same from bytes or a source, which is a new plugin each time unless it is
@@ -100,7 +152,18 @@ end
 ---@return table? detail
 function Runtime:load (from, name, given)
    check_options(given)
+   prepare(self)
    return self.core:load(from, name, given)
+end
+
+---Finds a file by templates, as package.searchpath does; the name is put in as it
+---is.
+---@param name string
+---@param path string
+---@return string? file
+---@return string? why_not
+function Runtime:searchpath (name, path)
+   return search.searchpath(name, path)
 end
 
 ---Stops and unmaps all that is open in it.
@@ -128,7 +191,10 @@ function runtime.new (policy)
       end
    end
    return setmetatable({
-      core = assert(core.runtime { path = policy.path }),
+      core = assert(core.runtime()),
+      path = policy.path,
+      searchers = search.list(),
+      given_search = false,
    }, meta)
 end
 

@@ -8,6 +8,7 @@
 #include "handle.h"
 #include "run/run.h"
 #include "runtime.h"
+#include "searchers.h"
 #include "symbol.h"
 #include "typed.h"
 
@@ -45,6 +46,7 @@ int luaopen_elf64load_core(lua_State *L)
     symbol_open(L);
     handle_open(L);
     runtime_open(L);
+    searchers_open(L);
     typed_open(L);
     lua_pushcfunction(L, whence);
     lua_setfield(L, -2, "whence");

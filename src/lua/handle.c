@@ -158,6 +158,20 @@ static int relocations(lua_State *L)
     return 1;
 }
 
+// What DT_NEEDED stands for: { path =, host = } in file order.
+static void push_needs(lua_State *L, const e64_plugin *plugin)
+{
+    lua_newtable(L);
+    for (uint32_t i = 0; i < plugin->need_count; i++) {
+        lua_newtable(L);
+        lua_pushstring(L, plugin->needs[i]->name);
+        lua_setfield(L, -2, "path");
+        lua_pushboolean(L, plugin->needs[i]->host);
+        lua_setfield(L, -2, "host");
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+}
+
 static void push_times(lua_State *L, const e64_times *times)
 {
     const struct { const char *name; uint64_t value; } all[] = {
@@ -202,6 +216,8 @@ static bool push_field(lua_State *L, const struct handle *handle,
         lua_pushinteger(L, (lua_Integer)e64_imports(handle->plugin));
     else if (strcmp(field, "tls") == 0 && info.tls_module)
         lua_pushinteger(L, (lua_Integer)info.tls_module);
+    else if (strcmp(field, "needs") == 0)
+        push_needs(L, handle->plugin);
     else if (strcmp(field, "times") == 0)
         push_times(L, &info.times);
     else

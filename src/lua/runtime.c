@@ -10,6 +10,7 @@
 #include "error.h"
 #include "failure.h"
 #include "handle.h"
+#include "memory.h"
 #include "run/run.h"
 #include "source.h"
 
@@ -309,14 +310,11 @@ static int collect(lua_State *L)
     return 0;
 }
 
-// core.runtime{ path =, search = }
+// core.runtime()
 static int new(lua_State *L)
 {
     e64_runtime_options options = { .struct_size = sizeof options };
     e64_error error;
-    luaL_checktype(L, 1, LUA_TTABLE);
-    if (lua_getfield(L, 1, "path") != LUA_TNIL)
-        options.path = luaL_checkstring(L, -1);
     struct runtime *runtime = lua_newuserdatauv(L, sizeof *runtime, 1);
     *runtime = (struct runtime){ NULL, NULL };
     luaL_setmetatable(L, RUNTIME);
@@ -338,6 +336,19 @@ static int set_search(lua_State *L)
     return 0;
 }
 
+// runtime:path(templates or nil): what is searched first.
+static int set_path(lua_State *L)
+{
+    struct runtime *runtime = check(L, 1);
+    const char *path = luaL_optstring(L, 2, NULL);
+    char *copy = path ? memory_copy(path) : NULL;
+    if (path && !copy)
+        return luaL_error(L, "out of memory for the path");
+    memory_free(runtime->runtime->path);
+    runtime->runtime->path = copy;
+    return 0;
+}
+
 void runtime_open(lua_State *L)
 {
     static const luaL_Reg methods[] = {
@@ -346,6 +357,7 @@ void runtime_open(lua_State *L)
         { "host", host },
         { "plugins", plugins },
         { "search", set_search },
+        { "path", set_path },
         { "close", close },
         { NULL, NULL },
     };

@@ -1,0 +1,122 @@
+--- Where a plugin comes from: `path`, `searchers` and `searchpath` of elf64load,
+--- which are to plugins what those of `package` are to modules.
+---
+--- `searchers` is an array of functions that are asked in turn. It begins as
+--- ld.so's order, whose steps also stand in it by name:
+---
+---    elf.searchers[1]  elf.searchers.path         templates, elf.path
+---    elf.searchers[2]  elf.searchers.rpath        DT_RPATH, and loaders'
+---    elf.searchers[3]  elf.searchers.environment  LD_LIBRARY_PATH
+---    elf.searchers[4]  elf.searchers.runpath      DT_RUNPATH
+---    elf.searchers[5]  elf.searchers.cache        ld.so.cache
+---    elf.searchers[6]  elf.searchers.default      /lib, /usr/lib and the like
+---
+--- A searcher answers the path of a file or a source (elf.source), or nil and a
+--- string that says why not:
+---
+---    table.insert(elf.searchers, 2, function (name, wanter)
+---       local bytes = pack[name]
+---       if bytes then return elf.source { bytes = bytes, name = name } end
+---       return nil, "not in the pack"
+---    end)
+
+local core = require "elf64load.core"
+
+local search = {}
+
+---On whose behalf a file is looked for; nil is the program itself.
+---@class elf64load.wanter
+---@field path string? its file
+---@field rpath string? DT_RPATH
+---@field runpath string? DT_RUNPATH
+---@field nodeflib boolean? DF_1_NODEFLIB
+---@field loader elf64load.wanter? what it was loaded for
+
+---@alias elf64load.searcher fun(name: string, wanter: elf64load.wanter?, path: string?): (string|table|nil), string?
+
+---What has a path and searchers: elf64load itself, or a runtime.
+---@class elf64load.searching
+---@field path string? templates: "./plugins/?.so;$ORIGIN/?"
+---@field searchers elf64load.searcher[]
+
+local steps = { "path", "rpath", "environment", "runpath", "cache", "default" }
+
+---A new list in ld.so's order.
+---@return elf64load.searcher[]
+function search.list ()
+   local list = {}
+   for at, name in ipairs(steps) do
+      list[at] = core.search[name]
+      list[name] = core.search[name]
+   end
+   return list
+end
+
+---@param state elf64load.searching
+---@return elf64load.searcher[]
+local function searchers (state)
+   local list = state.searchers
+   if type(list) ~= "table" then
+      error("'searchers' must be a table", 0)
+   end
+   return list
+end
+
+---Is the list still as it was made? Then C goes through it alone.
+---@param state elf64load.searching
+---@return boolean
+function search.untouched (state)
+   local list = searchers(state)
+   for at, name in ipairs(steps) do
+      if list[at] ~= core.search[name] then return false end
+   end
+   return list[#steps + 1] == nil
+end
+
+---Asks each searcher; adds to `reasons` why not.
+local function walk (state, name, wanter, reasons)
+   for at, searcher in ipairs(searchers(state)) do
+      local answer, reason = searcher(name, wanter, state.path)
+      local kind = type(answer)
+      if kind == "string" or kind == "table" or kind == "userdata" then
+         return answer
+      elseif answer then
+         error(("searcher %d answered a %s for '%s'; a path, a source, or nil "
+            .. "and why not expected"):format(at, kind, name), 0)
+      elseif type(reason) == "string" and reason ~= "" then
+         reasons[#reasons + 1] = reason
+      end
+   end
+end
+
+---Goes through a list that was touched, as `require` does through its own. A
+---path is nothing to look for: it is answered by nil without a reason.
+---@param state elf64load.searching
+---@param name string
+---@param wanter elf64load.wanter?
+---@return string|table|nil found a path or a source
+---@return string? why_not
+function search.find (state, name, wanter)
+   if name:find("/", 1, true) then return nil end
+   local reasons = {}
+   local found = walk(state, name, wanter, reasons)
+   if not found and not wanter and not name:find(".so", 1, true) then
+      found = walk(state, "lib" .. name .. ".so", nil, {})
+   end
+   if found then return found end
+   local by = wanter and wanter.path and ", needed by " .. wanter.path or ""
+   if #reasons == 0 then return nil, "not found" .. by end
+   return nil, ("not found%s:\n\t%s"):format(by, table.concat(reasons, "\n\t"))
+end
+
+---Finds a file by templates, as package.searchpath does, but the name is put in
+---as it is.
+---@param name string
+---@param path string "./?.so;./lib?.so"
+---@return string? file
+---@return string? why_not
+function search.searchpath (name, path)
+   return package.searchpath(name, path, "")
+end
+
+return search
