@@ -15,6 +15,7 @@ struct host_module {
     struct elf_object object;
     struct elf_symbols symbols;
     char *path;          // as glibc has it; the executable's from /proc
+    const Elf64_Dyn *dynamic;
     const char **needed; // DT_NEEDED, in file order
     uint32_t needed_count;
     bool startup; // mapped before the process started: never unloaded
@@ -79,6 +80,16 @@ void *host_unique(const struct host_module *module, const char *name);
 static inline struct host_module *host_module_of(const struct elf_object *object)
 {
     return (struct host_module *)object; // object is its first member
+}
+
+// A pointer of the module's dynamic section as an address: glibc has relocated
+// some of them.
+static inline uintptr_t host_address(const struct host_module *module,
+                                     uint64_t pointer)
+{
+    const struct elf_object *object = &module->object;
+    return pointer >= object->start && pointer < object->end
+         ? pointer : object->bias + pointer;
 }
 
 // For host/*.c.

@@ -160,6 +160,7 @@ struct host_module *host_module_read(const struct dl_phdr_info *info)
     if (tables.has_soname)
         module->object.soname = elf_string(&module->symbols,
                                            (uint32_t)tables.soname);
+    module->dynamic = dynamic;
     module->object.bias = info->dlpi_addr;
     module->object.symbols = &module->symbols;
     module->object.tls_module = info->dlpi_tls_modid;

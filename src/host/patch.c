@@ -1,0 +1,98 @@
+// Points the host's imports elsewhere.
+
+#include "patch.h"
+
+#include <link.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "../error.h"
+
+struct slots {
+    const struct host_module *module;
+    const char *name;
+    void (*visit)(void *data, void **slot);
+    void *data;
+};
+
+// Relocations of a function that is imported are words that hold its address,
+// so the type need not be looked at.
+static void visit_table(const struct slots *slots, uintptr_t table,
+                        uint64_t size)
+{
+    const struct host_module *module = slots->module;
+    for (uint64_t at = 0; at + sizeof(Elf64_Rela) <= size;
+         at += sizeof(Elf64_Rela)) {
+        Elf64_Rela entry;
+        Elf64_Sym symbol;
+        memcpy(&entry, (const char *)table + at, sizeof entry);
+        uint32_t index = (uint32_t)ELF64_R_SYM(entry.r_info);
+        if (index && elf_symbol(&module->symbols, index, &symbol)
+            && symbol.st_shndx == SHN_UNDEF
+            && strcmp(elf_string(&module->symbols, symbol.st_name),
+                      slots->name) == 0)
+            slots->visit(slots->data, (void **)(module->object.bias
+                                                + entry.r_offset));
+    }
+}
+
+void host_slots(const struct host_module *module, const char *name,
+                void (*visit)(void *data, void **slot), void *data)
+{
+    const struct slots slots = { module, name, visit, data };
+    uint64_t rela = 0, rela_size = 0, jmprel = 0, jmprel_size = 0;
+    for (const Elf64_Dyn *entry = module->dynamic;
+         entry && entry->d_tag != DT_NULL; entry++) {
+        switch (entry->d_tag) {
+        case DT_RELA: rela = entry->d_un.d_ptr; break;
+        case DT_RELASZ: rela_size = entry->d_un.d_val; break;
+        case DT_JMPREL: jmprel = entry->d_un.d_ptr; break;
+        case DT_PLTRELSZ: jmprel_size = entry->d_un.d_val; break;
+        }
+    }
+    visit_table(&slots, host_address(module, rela), rela ? rela_size : 0);
+    visit_table(&slots, host_address(module, jmprel),
+                jmprel ? jmprel_size : 0);
+}
+
+// How a page is protected now, as /proc/self/maps has it; -1 when unknown.
+static int protection_of(uintptr_t address)
+{
+    FILE *maps = fopen("/proc/self/maps", "re");
+    char line[512];
+    int protection = -1;
+    while (maps && protection < 0 && fgets(line, sizeof line, maps)) {
+        unsigned long start, end;
+        char flags[5];
+        if (sscanf(line, "%lx-%lx %4s", &start, &end, flags) == 3
+            && address >= start && address < end)
+            protection = (flags[0] == 'r' ? PROT_READ : 0)
+                       | (flags[1] == 'w' ? PROT_WRITE : 0)
+                       | (flags[2] == 'x' ? PROT_EXEC : 0);
+    }
+    if (maps)
+        fclose(maps);
+    return protection;
+}
+
+e64_status host_patch(void **slot, void *value)
+{
+    uintptr_t page_size = (uintptr_t)sysconf(_SC_PAGESIZE);
+    void *page = (void *)((uintptr_t)slot & ~(page_size - 1));
+    int protection = protection_of((uintptr_t)slot);
+    // Unknown, without /proc: a table that is written after start is writable,
+    // and one that is not has been made read-only by RELRO.
+    bool writable = protection >= 0 && protection & PROT_WRITE;
+    if (!writable
+        && mprotect(page, page_size, PROT_READ | PROT_WRITE) != 0)
+        return fail_system("cannot change a slot of the host at %p",
+                           (void *)slot);
+    __atomic_store_n(slot, value, __ATOMIC_RELEASE);
+    if (!writable && protection >= 0
+        && mprotect(page, page_size, protection) != 0)
+        return fail_system("cannot protect a slot of the host at %p again",
+                           (void *)slot);
+    return E64_OK;
+}

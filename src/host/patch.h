@@ -1,0 +1,21 @@
+// Where the host's objects keep the addresses of functions that they import, and
+// how such a slot is pointed elsewhere.
+
+#ifndef HOST_PATCH_H
+#define HOST_PATCH_H
+
+#include "host.h"
+
+// Calls `visit` with each slot of the module's procedure linkage and global
+// offset tables that is for the import `name`, whatever its version.
+void host_slots(const struct host_module *module, const char *name,
+                void (*visit)(void *data, void **slot), void *data);
+
+// Writes a slot, atomically, whatever its page's protection, which is as before
+// afterwards. Returns E64_SYSTEM when the protection cannot be changed.
+//
+// A slot that glibc has not bound yet would be overwritten by a call that is
+// being bound: let it be bound first, by a call.
+e64_status host_patch(void **slot, void *value);
+
+#endif
