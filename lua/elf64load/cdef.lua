@@ -61,11 +61,13 @@ end
 function cdef.bind (handle, text)
    if type(text) ~= "string" then
       error("cdef needs C declarations as a string", 2)
+   elseif handle.state == "closed" then
+      error(("closed: the handle of %s has been closed"):format(handle.path), 2)
    end
    local names, constants = ctypes.declare(handle, text)
    if not names then error("cdef: " .. constants, 2) end
    return namespace(function (name)
-      return handle:lookup(name)
+      return core.find(handle, name)
    end, names, constants)
 end
 

@@ -117,9 +117,8 @@ static int start(lua_State *L)
     return 1;
 }
 
-static int lookup(lua_State *L)
+static int look_up(lua_State *L, e64_plugin *plugin)
 {
-    e64_plugin *plugin = handle_check(L, 1);
     const char *name = luaL_checkstring(L, 2);
     const char *version = luaL_optstring(L, 3, NULL);
     e64_symbol symbol;
@@ -128,6 +127,22 @@ static int lookup(lua_State *L)
         return failure_push(L, &error, 0);
     symbol_push(L, &symbol);
     return 1;
+}
+
+static int lookup(lua_State *L)
+{
+    return look_up(L, handle_check(L, 1));
+}
+
+// core.find(handle, name): the same for a namespace, which lives as long as the
+// plugin and not as long as the handle that it was asked of.
+static int find(lua_State *L)
+{
+    e64_plugin *plugin = any_handle(L, 1)->plugin;
+    if (atomic_load(&plugin->state) == E64_STATE_STOPPED)
+        return luaL_error(L, "closed: %s has been stopped",
+                          plugin->unit.object.name);
+    return look_up(L, plugin);
 }
 
 static int add_symbol(void *data, const e64_symbol *symbol)
@@ -267,4 +282,6 @@ void handle_open(lua_State *L)
     lua_getfield(L, -1, "methods");
     lua_setfield(L, -3, "methods");
     lua_pop(L, 1);
+    lua_pushcfunction(L, find);
+    lua_setfield(L, -2, "find");
 }
