@@ -140,23 +140,24 @@ end
 
 register("leaves_nothing", leaves_nothing, "Expected that nothing is left.")
 
--- More than malloc keeps for itself between two equal states, less than one
--- block for each of the rounds.
+-- Less than one block of the smallest size for each of the rounds.
 local ROUNDS <const> = 64
 local SLACK <const> = 1024
 
 --- keeps_heap(f, ...): many rounds of f(...) leave the heap as large as it was.
+--- Two times: what is made once and kept is not counted.
 local function keeps_heap (state, arguments)
    local f = arguments[1]
-   for _ = 1, 4 do f(table.unpack(arguments, 2, arguments.n)) end
-   local before = resources.heap()
-   for _ = 1, ROUNDS do f(table.unpack(arguments, 2, arguments.n)) end
-   local grown = resources.heap() - before
-   if grown >= SLACK then
-      return refuse(state, ("%d rounds leave %d bytes in the heap"):format(
-         ROUNDS, grown))
+   local grown = math.huge
+   for _ = 1, 2 do
+      for _ = 1, 4 do f(table.unpack(arguments, 2, arguments.n)) end
+      local before = resources.heap()
+      for _ = 1, ROUNDS do f(table.unpack(arguments, 2, arguments.n)) end
+      grown = math.min(grown, resources.heap() - before)
+      if grown < SLACK then return true end
    end
-   return true
+   return refuse(state, ("%d rounds leave %d bytes in the heap"):format(
+      ROUNDS, grown))
 end
 
 register("keeps_heap", keeps_heap, "Expected that the heap does not grow.")
