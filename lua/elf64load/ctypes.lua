@@ -103,9 +103,9 @@ for base, names in pairs {
    ["unsigned char"] = "uint8_t uint_least8_t uint_fast8_t",
    ["short"] = "int16_t int_least16_t",
    ["unsigned short"] = "uint16_t uint_least16_t char16_t",
-   ["int"] = "int32_t int_least32_t wchar_t pid_t id_t clockid_t key_t",
+   ["int"] = "int32_t int_least32_t wchar_t pid_t clockid_t key_t",
    ["unsigned int"] = [[uint32_t uint_least32_t char32_t wint_t uid_t gid_t
-      mode_t socklen_t useconds_t]],
+      id_t mode_t socklen_t useconds_t]],
    ["long"] = [[int64_t int_least64_t int_fast16_t int_fast32_t int_fast64_t
       intptr_t intmax_t ptrdiff_t ssize_t off_t off64_t time_t clock_t
       suseconds_t blksize_t blkcnt_t]],
