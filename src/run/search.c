@@ -358,6 +358,9 @@ e64_status search_in(enum search_place place,
     struct search search;
     struct elf_file file;
     *path = NULL;
+    if (!*request->name || strchr(request->name, '/'))
+        return fail(E64_NOTFOUND, "'%s' is not a name to look for",
+                    request->name);
     e64_status status = begin(&search, request, &file);
     if (status != E64_OK)
         return status;
@@ -365,11 +368,11 @@ e64_status search_in(enum search_place place,
         const char *reason = text_get(&search.reasons);
         status = fail(E64_NOTFOUND, "%s%s", *reason ? reason : nothing[place],
                       text_get(&search.passed));
-    } else if (search.ended.size == 0) {
-        status = search.status;
     } else {
-        *path = memory_copy(search.ended.data);
-        status = *path ? E64_OK : fail_memory(search.ended.size);
+        *path = search.ended.size ? memory_copy(search.ended.data) : NULL;
+        if (!*path && search.status == E64_OK)
+            search.status = fail_memory(search.path.size);
+        status = *path ? E64_OK : search.status;
         elf_file_close(&file);
     }
     finish(&search);

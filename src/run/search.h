@@ -64,7 +64,8 @@ e64_status search_open(const struct search_request *request,
 
 // One step alone, for scripts: the path of the file (memory_free), or
 // E64_NOTFOUND with a message that says why not, for a list of such. A file
-// that ends a search is an answer: opening it gives the failure.
+// that ends a search is an answer: opening it gives the failure. The name has
+// no '/'.
 e64_status search_in(enum search_place place,
                      const struct search_request *request, char **path);
 

@@ -104,6 +104,10 @@ static uint64_t read_mask(const struct bytes *start)
         at = strchr(at, ':');
         at = at ? at + 1 : NULL;
     }
+    // glibc puts a zero behind each tunable that it knows, in place, so that
+    // those after it look like variables.
+    if (!value)
+        value = variable(start, tunable);
     if (!value)
         value = variable(start, "LD_HWCAP_MASK");
     return value ? strtoull(value, NULL, 0) : UINT64_MAX;
