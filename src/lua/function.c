@@ -49,48 +49,59 @@ static enum call_kind promote(lua_State *L, int index,
     }
 }
 
+// Converts what stands in place of "..." and finds how to call that.
+static struct call_shape *convert_rest(lua_State *L,
+                                       const struct call_type *type,
+                                       size_t count,
+                                       struct value_place *place,
+                                       union call_value *values)
+{
+    unsigned char kinds[CALL_MOST_ARGUMENTS];
+    size_t named = type->count;
+    for (size_t i = named; i < count; i++) {
+        place->number = (lua_Integer)i + 1;
+        enum call_kind kind = promote(L, (int)i + 2, place, &values[i]);
+        kinds[i - named] = (unsigned char)kind;
+    }
+    struct call_shape *shape =
+        call_shape_variadic(ctype_pool(L), type, kinds, count);
+    if (!shape)
+        luaL_error(L, "not enough memory for a C call");
+    return shape;
+}
+
 // reference_check, without its way through the registry.
 static const struct reference *check_self(lua_State *L)
 {
-    bool ours = lua_type(L, 1) == LUA_TUSERDATA && lua_getmetatable(L, 1);
-    if (!ours || !lua_rawequal(L, -1, lua_upvalueindex(1)))
-        reference_check(L, 1);
-    lua_pop(L, 1);
-    return lua_touserdata(L, 1);
+    const struct reference *self = lua_touserdata(L, 1);
+    if (!self || !lua_getmetatable(L, 1)
+        || !lua_rawequal(L, -1, lua_upvalueindex(1)))
+        return reference_check(L, 1);
+    return self;
 }
 
 int function_call(lua_State *L)
 {
+    size_t count = (size_t)lua_gettop(L) - 1;
     const struct reference *self = check_self(L);
     const struct call_type *type = self->type;
     if (type->kind != CALL_FUNCTION)
         return luaL_error(L, "'%s' is no function",
                           reference_spell(L, self));
-    size_t count = (size_t)lua_gettop(L) - 1;
-    size_t named = type->count;
     reference_alive(L, self);
-    if (type->variadic ? count < named || count > CALL_MOST_ARGUMENTS
-                       : count != named)
+    if (type->variadic ? count < type->count || count > CALL_MOST_ARGUMENTS
+                       : count != type->count)
         return wrong_count(L, self, (int)count);
 
-    union call_value result, values[count + 1];
+    union call_value result, values[CALL_MOST_ARGUMENTS];
     struct value_place place = { self, true, 0 };
-    for (size_t i = 0; i < named; i++) {
+    for (size_t i = 0; i < type->count; i++) {
         place.number = (lua_Integer)i + 1;
         value_store(L, (int)i + 2, type->parameters[i], &values[i], &place);
     }
     struct call_shape *shape = self->shape;
-    if (type->variadic) {
-        unsigned char kinds[count - named + 1];
-        for (size_t i = named; i < count; i++) {
-            place.number = (lua_Integer)i + 1;
-            kinds[i - named] = (unsigned char)promote(L, (int)i + 2, &place,
-                                                      &values[i]);
-            }
-        shape = call_shape_variadic(ctype_pool(L), type, kinds, count);
-        if (!shape)
-            return luaL_error(L, "not enough memory for a C call");
-    }
+    if (type->variadic)
+        shape = convert_rest(L, type, count, &place, values);
 
     // Lua's stack keeps the texts and memory that the arguments point to.
     call_invoke(shape, (void (*)(void))self->address, &result, values);
