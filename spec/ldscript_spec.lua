@@ -42,7 +42,7 @@ GROUP ( /lib/x86_64-linux-gnu/libc.so.6 /usr/lib/x86_64-linux-gnu/libc_nonshared
    it("may name libraries as the linker's options do", function ()
       assert.equal("libncurses.so.6 -ltinfo",
          parsed "INPUT(libncurses.so.6 -ltinfo)\n")
-      assert.equal("-l:libx.so.1 -lgcc?",
+      assert.equal("libx.so.1 -lgcc?",
          parsed "GROUP ( -l:libx.so.1 AS_NEEDED(-lgcc))")
    end)
 
@@ -91,6 +91,13 @@ TARGET(elf64-x86-64) /* one * / ** */ GROUP(a /* in between */b);
       refused("line 1", "GROUP ( a AS_NEEDED ( b )")
       refused("line 1", "INPUT(AS_NEEDED(AS_NEEDED(x)))")
       refused("line 1", 'INPUT("a)')
+   end)
+
+   it("is known from what was meant to be one and cannot be read", function ()
+      assert.is_true(ldscript.resembles "GROUP(a)\nSECTIONS { . = 0; }")
+      assert.is_false(ldscript.resembles "GROUP(a)\0")
+      assert.is_false(ldscript.resembles "hello (world)\0")
+      assert.is_true(#("x"):rep(ldscript.longest) > 65536)
    end)
 
    it("is told from what is none", function ()

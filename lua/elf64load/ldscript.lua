@@ -15,7 +15,7 @@ local ldscript = {}
 
 ---@class elf64load.input
 ---@field path string? a file: a path, or a name to look for
----@field library string? "foo" of -lfoo, or ":name" of -l:name
+---@field library string? "foo" of -lfoo; -l:name is a path "name"
 ---@field as_needed boolean
 
 -- Scripts have a few hundred bytes; something much longer is something else.
@@ -44,9 +44,9 @@ local name = token(quoted + plain)
 -- "=" and "$SYSROOT" stand for the folder of a cross compiler's system, which
 -- here is the root.
 local function input (text, as_needed)
-   local library = text:match "^%-l(.+)$"
+   local library = text:match "^%-l([^:].*)$"
    if library then return { library = library, as_needed = as_needed } end
-   local path = text:gsub("^=", ""):gsub("^%$SYSROOT", "")
+   local path = text:gsub("^%-l:", ""):gsub("^=", ""):gsub("^%$SYSROOT", "")
    return { path = path, as_needed = as_needed }
 end
 

@@ -32,7 +32,9 @@ local search = {}
 ---@field nodeflib boolean? DF_1_NODEFLIB
 ---@field loader elf64load.wanter? what it was loaded for
 
----@alias elf64load.searcher fun(name: string, wanter: elf64load.wanter?, path: string?): (string|table|nil), string?
+---@alias elf64load.found string|table|nil a path, a source, or nil and why not
+---@alias elf64load.searcher
+---| fun(name: string, wanter: elf64load.wanter?, path: string?): elf64load.found, string?
 
 ---What has a path and searchers: elf64load itself, or a runtime.
 ---@class elf64load.searching

@@ -1,0 +1,228 @@
+--- The searchers of elf64load: ld.so's order as a list in Lua.
+
+local core = require "elf64load.core"
+local search = require "elf64load.search"
+local child = require "spec.support.child"
+local searching = require "spec.support.searching"
+
+local tree
+
+before_each(function () tree = searching.tree() end)
+after_each(function () tree:remove() end)
+
+local function state (path)
+   return { path = path, searchers = search.list() }
+end
+
+-- Kinds of failure are for elf.open; a searcher gives nil and why not.
+local function says (words, found, why)
+   assert.is_nil(found)
+   assert.is_not_nil(why:find(words, 1, true), why)
+end
+
+describe("The list of searchers", function ()
+   it("is ld.so's order, after the templates", function ()
+      local list = search.list()
+      local names = {
+         "path", "rpath", "environment", "runpath", "cache", "default",
+      }
+      assert.equal(#names, #list)
+      for at, name in ipairs(names) do
+         assert.equal("function", type(list[at]))
+         assert.equal(core.search[name], list[at])
+         assert.equal(list[name], list[at])
+      end
+   end)
+
+   it("knows whether it was touched", function ()
+      local this = state()
+      assert.is_true(search.untouched(this))
+      table.insert(this.searchers, function () end)
+      assert.is_false(search.untouched(this))
+      table.remove(this.searchers)
+      assert.is_true(search.untouched(this))
+      this.searchers[1], this.searchers[2] = this.searchers[2], this.searchers[1]
+      assert.is_false(search.untouched(this))
+      this.searchers = { table.unpack(search.list(), 1, 5) }
+      assert.is_false(search.untouched(this))
+      this.searchers = search.list()
+      assert.is_true(search.untouched(this))
+   end)
+
+   it("must be a table", function ()
+      for _, value in ipairs { 1, "x", false } do
+         local this = { searchers = value }
+         assert.has_error(function () search.find(this, "x") end,
+            "'searchers' must be a table")
+         assert.has_error(function () search.untouched(this) end,
+            "'searchers' must be a table")
+      end
+   end)
+end)
+
+describe("A searcher", function ()
+   local list = search.list()
+
+   it("for templates puts the name in as it is", function ()
+      local found = tree:library "a.b.so"
+      local path = tree:within "/nowhere/?.so;%/?.so"
+      assert.equal(found, list.path("a.b", nil, path))
+      says(tree:within "no file /nowhere/x.so, no file %/x.so",
+         list.path("x", nil, path))
+      says("the path is empty", list.path "x")
+      says("the path is empty", list.path("x", nil, ""))
+   end)
+
+   it("for DT_RPATH looks into the wanter's and its loaders'", function ()
+      local found = tree:library "two/libsearched.so"
+      local wanter = { path = tree:within "%/x.so", rpath = "$ORIGIN/one",
+         loader = { path = tree:within "%/y.so", rpath = "/nowhere:$ORIGIN/two" },
+      }
+      assert.equal(found, list.rpath("libsearched.so", wanter))
+      says("not in DT_RPATH of " .. tree:within "%/x.so (%/one), ",
+         list.rpath("libother.so", wanter))
+      wanter.runpath = "/nowhere"
+      says("no DT_RPATH counts", list.rpath("libsearched.so", wanter))
+   end)
+
+   it("for DT_RUNPATH looks into the wanter's", function ()
+      local found = tree:library "one/libsearched.so"
+      local wanter = { path = tree:within "%/x.so", runpath = "$ORIGIN/one" }
+      assert.equal(found, list.runpath("libsearched.so", wanter))
+      says("not in DT_RUNPATH", list.runpath("libother.so", wanter))
+      says("there is no DT_RUNPATH", list.runpath("libother.so", {}))
+   end)
+
+   it("for the environment looks into it as it was at process start", function ()
+      local found = tree:library "libsearched.so"
+      local result = child.lua([[
+         local core = require "elf64load.core"
+         print(core.search.environment "libsearched.so")
+         print(core.search.environment "libother.so")
+      ]], {}, { env = { LD_LIBRARY_PATH = tree.path } })
+      assert.equal(0, result.code, result.err)
+      assert.equal(found .. "\nnil\tnot in LD_LIBRARY_PATH (" .. tree.path
+         .. ")\n", result.out)
+   end)
+
+   it("for the cache and for ld.so's own folders heeds nodeflib", function ()
+      local cached = list.cache "libz.so.1"
+      assert.is_not_nil(cached:match "/libz%.so%.1$")
+      assert.is_not_nil(list.default("libz.so.1"):match "/libz%.so%.1$")
+      local wanter = { nodeflib = true }
+      says("which DF_1_NODEFLIB excludes", list.cache("libz.so.1", wanter))
+      says("DF_1_NODEFLIB excludes", list.default("libz.so.1", wanter))
+      says("not in /etc/ld.so.cache", list.cache "libnowhere.so")
+      says("not in ld.so's own folders", list.default "libnowhere.so")
+   end)
+
+   it("names what it passed over", function ()
+      local path = tree:patched("libsearched.so", 4, "\1")
+      says(path .. " was passed over: invalid filetype, only ELF64 supported",
+         list.runpath("libsearched.so", { runpath = tree.path }))
+   end)
+
+   it("does not look for paths", function ()
+      for _, name in ipairs { "", "/", "./libz.so", "$ORIGIN/libz.so" } do
+         says("is not a name to look for", list.cache(name))
+      end
+   end)
+
+   it("raises on wanters that are none", function ()
+      local circle = {}
+      circle.loader = circle
+      for _, wanter in ipairs {
+         1, "x", { rpath = 1 }, { path = {} }, { loader = "x" }, circle,
+      } do
+         assert.has_error(function () list.rpath("libz.so.1", wanter) end)
+      end
+      assert.has_error(function () list.rpath() end)
+      assert.has_error(function () list.path("x", nil, {}) end)
+   end)
+end)
+
+describe("A list that was touched", function ()
+   it("is asked in its order, and the first answer counts", function ()
+      local this, asked = state "/nowhere/?", {}
+      local source = { bytes = "x" }
+      local wanter = { path = "/p/x.so" }
+      this.searchers = {
+         function (...) asked[1] = { ... } end,
+         function (...) asked[2] = { ... } return nil, "not today" end,
+         function (...) asked[3] = { ... } return source end,
+         function () asked[4] = {} end,
+      }
+      assert.equal(source, search.find(this, "libx.so", wanter))
+      for at = 1, 3 do
+         assert.same({ "libx.so", wanter, "/nowhere/?" }, asked[at])
+      end
+      assert.is_nil(asked[4])
+   end)
+
+   it("finds what C finds", function ()
+      local this = state(tree:within "%/own/?;%/own/?.plugin")
+      table.insert(this.searchers, 1, function () return nil end)
+      local found = tree:library "own/libsearched.so.plugin"
+      assert.equal(found, search.find(this, "libsearched.so"))
+      tree:library "p/libsearched.so.2"
+      local wanter = { path = tree:within "%/p/x.so", rpath = "$ORIGIN" }
+      assert.equal(tree:within "%/p/libsearched.so.2",
+         search.find(this, "libsearched.so.2", wanter))
+      assert.equal(core.search.cache "libz.so.1",
+         search.find(this, "libz.so.1"))
+   end)
+
+   it("looks for lib?.so when a script asks for a bare name", function ()
+      local this = state(tree:within "%/?")
+      this.searchers[1], this.searchers[2] = this.searchers[2], this.searchers[1]
+      local found = tree:library "libsearched.so"
+      assert.equal(found, search.find(this, "searched"))
+      says("not found, needed by /x:",
+         search.find(this, "searched", { path = "/x" }))
+      found = tree:library "searched"
+      assert.equal(found, search.find(this, "searched"))
+   end)
+
+   it("joins the reasons why not", function ()
+      local this = { searchers = {
+         function () return nil, "the first is shut" end,
+         function () return false end,
+         core.search.cache,
+         function () return nil, "" end,
+      } }
+      local found, why = search.find(this, "libnowhere.so")
+      assert.is_nil(found)
+      assert.equal("not found:\n\tthe first is shut\n\tnot in /etc/ld.so.cache",
+         why)
+      found, why = search.find({ searchers = {} }, "x.so", { path = "/p.so" })
+      assert.is_nil(found)
+      assert.equal("not found, needed by /p.so", why)
+   end)
+
+   it("leaves paths to the caller", function ()
+      local this = { searchers = { function () error "asked" end } }
+      assert.same({ n = 1 }, table.pack(search.find(this, "./x.so")))
+   end)
+
+   it("hands errors on, and raises on answers that are none", function ()
+      local this = { searchers = { function () error({ code = 7 }) end } }
+      local done, raised = pcall(search.find, this, "x")
+      assert.is_false(done)
+      assert.same({ code = 7 }, raised)
+      this = { searchers = { function () end, function () return 7 end } }
+      assert.has_error(function () search.find(this, "x") end,
+         "searcher 2 answered a number for 'x'; a path, a source, or nil and "
+         .. "why not expected")
+   end)
+end)
+
+describe("searchpath", function ()
+   it("is package.searchpath without dots becoming slashes", function ()
+      local found = tree:write("a.b.so", "")
+      local path = tree:within "%/?.x;%/?.so"
+      assert.equal(found, search.searchpath("a.b", path))
+      assert.equal(select(2, package.searchpath("c.d", path, "")),
+         select(2, search.searchpath("c.d", path)))
+      says(tree:within "%/c.d.so", search.searchpath("c.d", path))
+   end)
+end)
