@@ -17,6 +17,7 @@ local quoted = function (text)
    return "'" .. text:gsub("'", "'\\''") .. "'"
 end
 
+-- Its short name and the path of its library.
 local function sanitizer ()
    for line in io.lines "/proc/self/maps" do
       local path, name = line:match "(/%S*/lib([at])san%.so%S*)"
@@ -24,8 +25,10 @@ local function sanitizer ()
    end
 end
 
+local short, library = sanitizer()
+
 ---@type string|nil "asan" or "tsan" when this process runs under one.
-child.sanitizer = sanitizer()
+child.sanitizer = short
 
 ---@class result
 ---@field out string what it wrote to its standard output
@@ -44,6 +47,7 @@ child.sanitizer = sanitizer()
 ---@field input? string path of its standard input
 ---@field merge? boolean standard error goes to `out`
 ---@field through? string[] a command that runs the program
+---@field host? string for Lua: a program in this one's place, with core.so
 
 -- GNU timeout exits with this code when it had to end the program.
 local TIMED_OUT = 124
@@ -108,9 +112,15 @@ end
 
 -- The words of a shell that run a Lua script in a host like this one. spec/run
 -- gives them; without it, a process that finds the same modules will do.
-local function host (preload)
+local function host (preload, program)
    local words = os.getenv "ELF64LOAD_HOST"
-   if not words or words == "" then
+   if program then
+      -- core.so and the scripts as this process has them, or as it was built.
+      local root = lfs.currentdir()
+      words = ("env LUA_PATH=%s LUA_CPATH=%s LD_PRELOAD='%s' %s"):format(
+         quoted(root .. "/lua/?.lua;" .. root .. "/lua/?/init.lua;;"),
+         quoted(child.build .. "/lua/?.so;;"), library or "", quoted(program))
+   elseif not words or words == "" then
       words = ("env LUA_PATH=%s LUA_CPATH=%s %s"):format(quoted(package.path),
          quoted(package.cpath), quoted(child.host))
    end
@@ -131,7 +141,7 @@ end
 function child.lua (source, arguments, limits)
    limits = limits or {}
    local script = { compile.text(source, ".lua"), table.unpack(arguments or {}) }
-   return run(host(limits.preload) .. " " .. quote(script), limits)
+   return run(host(limits.preload, limits.host) .. " " .. quote(script), limits)
 end
 
 --- How a child ended, in words for messages.

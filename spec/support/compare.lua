@@ -174,10 +174,10 @@ end
 
 local steps = {}
 
+local glibc = assert(package.loadlib(arg[3], "luaopen_dlopen"))()
+
 function steps.host (path, scope)
-   local ok, _, why = package.loadlib(path,
-      scope == "global" and "*" or "no_such_function")
-   say("host: %s", (ok or why == "init") and "ok" or "failed")
+   say("host: %s", glibc.load(path, scope == "global") and "ok" or "failed")
 end
 
 function steps.open (name, path, ...)
@@ -258,6 +258,38 @@ for line in io.lines(arg[1]) do
 end
 ]=]
 
+-- glibc's dlopen and dlclose as Lua functions. package.loadlib does not do: it
+-- asks for a path once only.
+local DLOPEN = [[
+#include <dlfcn.h>
+#include <lauxlib.h>
+
+static int load(lua_State *L)
+{
+    void *handle = dlopen(luaL_checkstring(L, 1), RTLD_NOW
+        | (lua_toboolean(L, 2) ? RTLD_GLOBAL : RTLD_LOCAL));
+    if (handle)
+        lua_pushlightuserdata(L, handle);
+    else
+        lua_pushnil(L);
+    return 1;
+}
+
+static int unload(lua_State *L)
+{
+    lua_pushboolean(L, dlclose(lua_touserdata(L, 1)) == 0);
+    return 1;
+}
+
+int luaopen_dlopen(lua_State *L)
+{
+    static const luaL_Reg functions[] = {
+        {"load", load}, {"unload", unload}, {0, 0}};
+    luaL_newlib(L, functions);
+    return 1;
+}
+]]
+
 local REACH = [[
 long reach_call(long (*function)(long, long), long a, long b)
 {
@@ -270,10 +302,36 @@ long reach_value(const long *variable)
 }
 ]]
 
+-- A program that runs a Lua script, as lua5.4 does, and may have more in it.
+local HOST = [[
+#include <lauxlib.h>
+#include <lualib.h>
+#include <stdio.h>
+
+int main(int argc, char **argv)
+{
+    lua_State *L = luaL_newstate();
+    luaL_openlibs(L);
+    lua_newtable(L);
+    for (int i = 0; i < argc; i++) {
+        lua_pushstring(L, argv[i]);
+        lua_rawseti(L, -2, i - 1);
+    }
+    lua_setglobal(L, "arg");
+    if (luaL_dofile(L, argv[1])) {
+        fprintf(stderr, "%s\n", lua_tostring(L, -1));
+        return 1;
+    }
+    lua_close(L);
+    return 0;
+}
+]]
+
 ---@class options
 ---@field env? table<string, string>
 ---@field preload? string
----@field program? string a program in the harness's place, made by `harness`
+---@field program? string in the place of the program that asks ld.so
+---@field host? string in the place of the host that asks this loader
 
 --- The program that does a script's steps with dlopen.
 ---@param extra? string more C for it, e.g. symbols that it exports
@@ -281,6 +339,22 @@ long reach_value(const long *variable)
 ---@return string path
 function compare.harness (extra, flags)
    return compile.program(HARNESS .. (extra or ""), flags)
+end
+
+--- A host for this loader that may have the same more in it. It loads core.so.
+---@param extra? string
+---@param flags? string
+---@return string path
+function compare.host (extra, flags)
+   return compile.program(HOST .. (extra or ""), "-I/usr/include/lua5.4 "
+      .. "-Wl,-E -l:liblua5.4.a -lm -ldl " .. (flags or ""))
+end
+
+--- A Lua module with glibc's dlopen(path, global) and dlclose(handle) as `load`
+--- and `unload`, for package.loadlib(path, "luaopen_dlopen").
+---@return string path
+function compare.dlopen ()
+   return compile.shared(DLOPEN, "-I/usr/include/lua5.4")
 end
 
 --- Does a script with ld.so.
@@ -301,8 +375,8 @@ end
 function compare.ours (lines, options)
    options = options or {}
    local path = compile.text(table.concat(lines, "\n") .. "\n", ".script")
-   return child.lua(REPLAY, { path, compile.shared(REACH) },
-      { env = options.env, preload = options.preload })
+   return child.lua(REPLAY, { path, compile.shared(REACH), compare.dlopen() },
+      { env = options.env, preload = options.preload, host = options.host })
 end
 
 return compare
