@@ -199,9 +199,10 @@ describe("A list that was touched", function ()
       assert.equal("not found, needed by /p.so", why)
    end)
 
-   it("leaves paths to the caller", function ()
+   it("is not asked for paths", function ()
       local this = { searchers = { function () error "asked" end } }
-      assert.same({ n = 1 }, table.pack(search.find(this, "./x.so")))
+      assert.equal("./x.so", search.find(this, "./x.so"))
+      assert.same({ n = 1 }, table.pack(search.find(this, "$ORIGIN/x.so")))
    end)
 
    it("hands errors on, and raises on answers that are none", function ()
@@ -224,5 +225,90 @@ describe("searchpath", function ()
       assert.equal(select(2, package.searchpath("c.d", path, "")),
          select(2, search.searchpath("c.d", path)))
       says(tree:within "%/c.d.so", search.searchpath("c.d", path))
+   end)
+end)
+
+describe("elf.open", function ()
+   local elf = require "elf64load"
+
+   it("looks through the path of its runtime first", function ()
+      local found = tree:library "libz.so.1.plugin"
+      local runtime <close> = elf.runtime { path = tree:within "%/?.plugin" }
+      local plugin = assert(runtime:open "libz.so.1")
+      assert.equal(found, plugin.path)
+      runtime.path = tree:within "/nowhere/?"
+      assert.is_nil(runtime:open "libsearched.so")
+      tree:library "libsearched.so.other"
+      runtime.path = tree:within "%/?.other"
+      assert.is_not_nil(runtime:open "libsearched.so")
+   end)
+
+   it("finds lib?.so for a bare name", function ()
+      local found = tree:library "libsearched.so"
+      local runtime <close> = elf.runtime { path = tree:within "%/?" }
+      assert.equal(found, assert(runtime:open "searched").path)
+   end)
+
+   it("asks searchers that are Lua functions", function ()
+      local found = tree:library "x.so"
+      local runtime <close> = elf.runtime {}
+      local asked = {}
+      table.insert(runtime.searchers, 1, function (name, wanter)
+         asked[#asked + 1] = { name, wanter }
+         if name == "libmine.so" then return found end
+         if name == "libbytes.so" then
+            return elf.source { bytes = searching.contents(found), name = name }
+         end
+         return nil, "no mine of ours has it"
+      end)
+      assert.equal(found, assert(runtime:open "libmine.so").path)
+      assert.equal("libbytes.so", assert(runtime:open "libbytes.so").path)
+      assert.equal(found, assert(runtime:open(found)).path)
+      local _, message, kind = runtime:open "libnowhere.so"
+      assert.equal("notfound", kind)
+      assert.is_not_nil(message:find("no mine of ours has it", 1, true))
+      assert.is_not_nil(message:find("not in /etc/ld.so.cache", 1, true))
+      assert.same({ "libmine.so" }, asked[1])
+      assert.same({ "libbytes.so" }, asked[2])
+   end)
+
+   it("looks nowhere else than a list of searchers says", function ()
+      local runtime <close> = elf.runtime {}
+      runtime.searchers = { runtime.searchers.rpath }
+      local plugin, message, kind = runtime:open "libsqlite3.so.0"
+      assert.is_nil(plugin)
+      assert.equal("notfound", kind)
+      assert.is_not_nil(message:find("no DT_RPATH counts", 1, true), message)
+   end)
+
+   it("hands on what a searcher raises", function ()
+      local runtime <close> = elf.runtime {}
+      local cause = { code = 7 }
+      runtime.searchers[1] = function () error(cause) end
+      local plugin, _, kind, detail = runtime:open "libnowhere.so"
+      assert.is_nil(plugin)
+      assert.equal("hook", kind)
+      assert.equal(cause, detail.error)
+   end)
+
+   it("says where it was looked for", function ()
+      local plugin, _, kind, detail = elf.open "libz.so.99"
+      assert.is_nil(plugin)
+      assert.equal("notfound", kind)
+      assert.equal("/etc/ld.so.cache", detail.scopes[1])
+      assert.equal("libz.so.1", detail.near[1])
+   end)
+
+   it("follows ld scripts to the library that they name", function ()
+      local library = tree:library "real/libreal.so.1"
+      tree:write("libscript.so", "/* GNU ld script */\nOUTPUT_FORMAT(elf64-x86-64)"
+         .. "\nGROUP ( " .. library .. " -lc )\n")
+      local runtime <close> = elf.runtime { path = tree:within "%/?" }
+      assert.equal(library, assert(runtime:open "script").path)
+      tree:write("libbad.so", "GROUP ( /x.so\n")
+      local plugin, message, kind = runtime:open "libbad.so"
+      assert.is_nil(plugin)
+      assert.equal("badformat", kind)
+      assert.is_not_nil(message:find("line 1 of the ld script", 1, true), message)
    end)
 end)

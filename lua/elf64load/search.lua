@@ -92,14 +92,17 @@ local function walk (state, name, wanter, reasons)
 end
 
 ---Goes through a list that was touched, as `require` does through its own. A
----path is nothing to look for: it is answered by nil without a reason.
+---path is nothing to look for: it is its own answer, or with tokens ($ORIGIN)
+---nil without a reason, which leaves it to C.
 ---@param state elf64load.searching
 ---@param name string
 ---@param wanter elf64load.wanter?
 ---@return string|table|nil found a path or a source
 ---@return string? why_not
 function search.find (state, name, wanter)
-   if name:find("/", 1, true) then return nil end
+   if name:find("/", 1, true) then
+      return not name:find("$", 1, true) and name or nil
+   end
    local reasons = {}
    local found = walk(state, name, wanter, reasons)
    if not found and not wanter and not name:find(".so", 1, true) then
