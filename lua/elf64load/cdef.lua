@@ -1,4 +1,26 @@
 --- C declarations bound to a plugin: `p:cdef` and what it returns.
+---
+--- What is declared: functions, variables, typedefs, enums, and structs and
+--- unions, which stay opaque: they are used by pointer. Each text makes a
+--- namespace of its own; its types and constants are known to later texts of the
+--- same handle, and to `p:type`, `p:new` and `p:cast`. What `elf.cdef` declares is
+--- known to all. C's standard typedefs (size_t, int32_t, off_t ...) always are.
+---
+--- What a value is in Lua:
+---   integers    integers; an argument that its type cannot hold, or with a
+---               fraction, raises; unsigned 64 bits wrap (math.ult compares)
+---   float ...   numbers
+---   _Bool       booleans
+---   enums       integers; their names are accepted on writing
+---   pointers    nil for NULL, else a pointer value, indexed from 0 as in C;
+---               nil, pointers, arrays, functions and symbols are accepted, of
+---               the type, of void *, or const where the type is
+---   const char * and its like also accept strings, without a copy, for as long
+---               as the call lasts; what is stored in a variable or an array is
+---               kept until it is overwritten
+---   arrays      references, which know their bounds
+---   "..."       integers as long, numbers as double, booleans as int, strings
+---               as const char *, nil and pointers as void *
 
 local core = require "elf64load.core"
 local ctypes = require "elf64load.ctypes"

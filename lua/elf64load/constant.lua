@@ -15,6 +15,7 @@ local constant = {}
 ---@field fault fun(position: integer, message: string) raises
 ---@field named fun(name: string, position: integer): integer
 ---@field sizeof fun(typename: table): integer
+---@field integer fun(typename: table): elf64load.ctype raises for others
 
 ---@param value integer of which the bits that the type has are kept
 ---@param wide boolean
@@ -108,6 +109,18 @@ end
 
 function evaluate.sizeof (node, with)
    return typed(with.sizeof(node[2]), true, true)
+end
+
+---@param value fun(node: table, with: elf64load.surroundings): elf64load.constant
+function evaluate.cast (node, with, value)
+   local ctype = with.integer(node[2])
+   local given, bits = value(node[3], with).value, ctype.size * 8
+   if bits < 64 then given = given & (1 << bits) - 1 end
+   if bits < 64 and not ctype.unsigned and given >> bits - 1 == 1 then
+      given = given - (1 << bits)
+   end
+   -- What is narrower than int becomes one (C11 6.3.1.1p2).
+   return typed(given, bits == 64, ctype.unsigned and bits >= 32)
 end
 
 -- ------------------------------------------------------------------ operators
@@ -210,7 +223,7 @@ end
 
 local function value (node, with)
    if node.op then return operate(node, with, value) end
-   return evaluate[node[1]](node, with)
+   return evaluate[node[1]](node, with, value)
 end
 
 ---@param node table

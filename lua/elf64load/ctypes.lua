@@ -186,6 +186,14 @@ local function surroundings (within)
          end
          return ctype.size
       end,
+      integer = function (typename)
+         local ctype = build(typename, within)
+         if ctype.kind ~= "integer" and ctype.kind ~= "enum" then
+            fault(typename.specifiers.position,
+               ("a constant cannot be cast to %s"):format(tostring(ctype)))
+         end
+         return ctype
+      end,
    }
 end
 
@@ -324,6 +332,22 @@ local function typedef_name (declaration)
    end
 end
 
+-- gcc's machine modes: an integer of that many bytes.
+local modes = {
+   QI = "char", HI = "short", SI = "int", DI = "long", byte = "char",
+   word = "long", pointer = "long",
+}
+
+local function resized (ctype, mode, position)
+   local spelling = modes[mode:match "^_*(.-)_*$"]
+   if not spelling or ctype.kind ~= "integer" then
+      fault(position, ("%s in mode %s is not supported"):format(
+         tostring(ctype), mode))
+   end
+   return typed.scalar(ctype.unsigned and "unsigned " .. spelling
+      or spelling == "char" and "signed char" or spelling)
+end
+
 local function declare (declaration, within, names)
    local specifiers = declaration.specifiers
    local storage = specifiers.storage
@@ -337,6 +361,7 @@ local function declare (declaration, within, names)
    for _, item in ipairs(declaration.declarators) do
       local ctype, declarator = compose(start, item.declarator, within)
       local name, position = declarator.name, declarator.position
+      if item.mode then ctype = resized(ctype, item.mode, position) end
       if typedef then
          enter(within, "types", name, typed.alias(ctype, name), position,
             tostring)

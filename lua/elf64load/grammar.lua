@@ -112,6 +112,16 @@ end
 
 local attribute = quiet "__attribute__ __attribute _Alignas"
    * Cmt(state * C(balanced), harmless) * skip
+-- typedef int word __attribute__((__mode__(__word__))): an integer of another
+-- size than the words say.
+local function mark (text)
+   return P(text) * skip
+end
+
+local mode = quiet "__attribute__ __attribute" * mark "(" * mark "("
+   * quiet "__mode__ mode" * mark "(" * Cg(C(letter * tail ^ 0) * skip, "mode")
+   * mark ")" * mark ")" * mark ")"
+
 local nothing = quiet [[
    volatile __volatile __volatile__ restrict __restrict __restrict__
    inline __inline __inline__ _Noreturn __extension__ _Atomic register auto
@@ -195,6 +205,13 @@ local function unknown (subject, position, parsing, spelling)
    return not known(subject, position, parsing, spelling)
 end
 
+local own = quiet "static inline __inline __inline__"
+local hidden = #((modifier - own) ^ 0 * own)
+local block = P {
+   "{" * (literal + "'" * escape * "'" + P "'" * 1 * "'" + comment + V(1)
+      + (1 - S "{}")) ^ 0 * "}",
+} * skip
+
 local typedef_name = Cmt(state * word, known) * skip
 local inner = sign "(" * #(S "*([" + nothing + Cmt(state * word, unknown))
 local pointers = Cg(Ct(Ct(sign "*" * (const + nothing) ^ 0) ^ 0), "pointers")
@@ -211,10 +228,13 @@ end
 
 local rules = {
    -- Nothing between two semicolons is nothing declared.
-   declaration = P ";" * skip * Ct(P(true))
+   declaration = mark ";" * Ct(P(true)) + V "inline" * Ct(P(true))
       + Ct(Cg(V "specifiers", "specifiers")
          * Cg(Ct(list(V "declared") ^ -1), "declarators")) * sign ";",
-   declared = Ct(Cg(V "named", "declarator") * (label + nothing) ^ 0),
+   -- Headers define small functions for whoever includes them. They are in no
+   -- plugin, and not declared by us either.
+   inline = hidden * (V "specifiers" * V "named" * nothing ^ 0 / 0) * block,
+   declared = Ct(Cg(V "named", "declarator") * (mode + label + nothing) ^ 0),
 
    specifiers = Ct(place "position" * modifier ^ 0
       * (V "record" + V "enum" + (typeword * modifier ^ 0) ^ 1
@@ -259,7 +279,7 @@ local rules = {
 
    typename = Ct(Cg(V "specifiers", "specifiers") * Cg(V "any", "declarator")),
 
-   expression = V "either" * (P "?" * skip * V "expression" * sign ":"
+   expression = V "either" * (mark "?" * V "expression" * sign ":"
       * V "expression") ^ -1 / choice,
    either = level(V "both", operator "||"),
    both = level(V "union", operator "&&"),
@@ -273,7 +293,10 @@ local rules = {
    sum = level(V "product", operator("+", "+=") + operator("-", "-=")),
    product = level(V "unary", operator("*", "=") + operator("/", "=*")
       + operator("%", "=")),
-   unary = Cp() * C(S "+-~!") * skip * V "unary" / unary + V "primary",
+   unary = Cp() * C(S "+-~!") * skip * V "unary" / unary + V "cast"
+      + V "primary",
+   cast = Ct(place "position" * Cc "cast" * mark "(" * V "typename"
+      * sign ")" * V "unary"),
    primary = number + character + V "sizeof"
       + Ct(place "position" * Cc "name" * word) * skip
       + sign "(" * V "expression" * sign ")"

@@ -339,6 +339,12 @@ static const char *kind_name(const struct call_type *type)
     }
 }
 
+static bool is_unsigned(const struct call_type *type)
+{
+    return type->kind == CALL_UINT8 || type->kind == CALL_UINT16
+        || type->kind == CALL_UINT32 || type->kind == CALL_UINT64;
+}
+
 static int index_type(lua_State *L)
 {
     const struct call_type *type = check(L, 1);
@@ -349,6 +355,8 @@ static int index_type(lua_State *L)
         lua_pushinteger(L, (lua_Integer)type->size);
     else if (strcmp(field, "align") == 0 && type->align)
         lua_pushinteger(L, (lua_Integer)type->align);
+    else if (strcmp(field, "unsigned") == 0 && call_integer(type))
+        lua_pushboolean(L, is_unsigned(type));
     else
         lua_pushnil(L);
     return 1;

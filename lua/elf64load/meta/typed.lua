@@ -8,6 +8,7 @@
 ---@field kind "void"|"boolean"|"integer"|"enum"|"float"|"pointer"|"array"|"function"|"opaque"
 ---@field size integer|nil in bytes, when it is known
 ---@field align integer|nil
+---@field unsigned boolean|nil of integers and enums
 
 ---What C has in its memory: a function, a variable, an array or a pointer.
 ---Elements count from 0. A function is called; the others are read and written
