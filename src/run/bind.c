@@ -6,12 +6,7 @@
 
 #include "../error.h"
 #include "../memory.h"
-#include "../tls/tls.h"
-
-// Names that plugins get from us although the host defines them.
-static const struct link_override overrides[] = {
-    { "__tls_get_addr", (void *)tls_get_addr },
-};
+#include "overrides.h"
 
 static e64_status map_all(struct discovery *discovery, e64_times *times)
 {
@@ -51,8 +46,8 @@ static e64_status resolve_one(struct discovery *discovery, e64_plugin *plugin,
     const struct elf_object *self = &plugin->unit.object;
     struct link_scope scope = { .count = 0 };
     struct link_context context = {
-        .overrides = overrides,
-        .override_count = sizeof overrides / sizeof *overrides,
+        .overrides = override_table,
+        .override_count = override_count,
         .unique = find_unique,
         .find = find_file,
         .data = discovery,

@@ -6,6 +6,7 @@
 
 #include "../error.h"
 #include "../memory.h"
+#include "handle.h"
 
 // Another try when the host changes its libraries under our hands.
 enum { MOST_TRIES = 8 };
@@ -235,6 +236,8 @@ static e64_status link_root(struct discovery *discovery,
         if (status == E64_OK && !request->options.hold)
             status = finish_plugin(*root);
     }
+    for (uint32_t i = 0; i < discovery->fresh_count; i++)
+        handle_fill(discovery->fresh[i]);
     if (status == E64_OK)
         status = publish(discovery, *root, &request->options);
     return status;

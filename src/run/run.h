@@ -4,6 +4,7 @@
 #ifndef RUN_RUN_H
 #define RUN_RUN_H
 
+#include <link.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -20,8 +21,16 @@ struct plugin_name {
 
 enum sweep { SWEEP_NONE, SWEEP_CANDIDATE, SWEEP_KEPT };
 
+// What stands behind the five public fields of a link_map: nothing of glibc's
+// here, but debuggers read glibc's private fields, and zeros mislead them least.
+enum { LINK_MAP_SIZE = 4096 };
+
 struct e64_plugin {
-    struct link_unit unit; // its object is the first member: see plugin_of
+    // Programs cast what dlopen answered, and debuggers walk these.
+    struct link_map map;
+    const void *handle_mark; // tells our handles from glibc's: handle.c
+    char reserved[LINK_MAP_SIZE - sizeof(struct link_map) - sizeof(void *)];
+    struct link_unit unit;
     e64_runtime *runtime;
     uint64_t generation;
     struct plugin_name *names; // the first is what it was opened by
@@ -99,7 +108,8 @@ struct e64_runtime {
 
 static inline e64_plugin *plugin_of(const struct elf_object *object)
 {
-    return object->host ? NULL : (e64_plugin *)object;
+    return object->host ? NULL
+        : (e64_plugin *)((char *)object - offsetof(e64_plugin, unit.object));
 }
 
 uint64_t run_now(void); // nanoseconds, monotonic

@@ -1,0 +1,14 @@
+// The names that plugins get from us although the host defines them.
+
+#ifndef RUN_OVERRIDES_H
+#define RUN_OVERRIDES_H
+
+#include "../link/link.h"
+
+extern const struct link_override override_table[];
+extern const uint32_t override_count;
+
+// What stands in for the host's definition of a name, or NULL.
+void *override_find(const char *name);
+
+#endif
