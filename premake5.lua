@@ -228,6 +228,8 @@ project "core"
    targetname "core"
    targetprefix ""
    outputs "lua/elf64load"
+   files { "src/lua/module/*.c" }
+   includedirs { "src" }
    linkoptions {
       "-Wl,-u,luaopen_elf64load_core", "-Wl,-z,nodelete",
       "-Wl,-soname,elf64load.core",

@@ -105,6 +105,22 @@ typedef struct e64_allocator {
 E64_API e64_status e64_set_allocator(const e64_allocator *allocator,
                                      e64_error *error);
 
+// Thread-local variables that a plugin accesses by fixed offsets (initial-exec)
+// lie in a pool that every thread of the process has. 4096 bytes are there
+// unless one file of the program that the loader is linked into says
+//
+//     E64_TLS_POOL(65536)
+//
+// at file scope. Every thread's stack gives up that much: with 64 KB,
+// pthread_create fails for stacks of 64 KB and less. A library that is opened
+// by dlopen can have about 1 KB.
+#define E64_TLS_POOL(bytes)                                               \
+    __attribute__((visibility("hidden"), tls_model("initial-exec"),       \
+                   aligned(64))) __thread char e64_tls_pool[bytes]        \
+        = "e64 tls";                                                      \
+    __attribute__((visibility("hidden")))                                 \
+    const unsigned long e64_tls_pool_size = bytes;
+
 // --------------------------------------------------------------- runtime ---
 
 // One loader: its plugins and its policy. Several live in one process and do
@@ -231,15 +247,14 @@ typedef enum e64_state {
 } e64_state;
 
 // How long the phases of the open that mapped a plugin took, in nanoseconds, for
-// it and all that was mapped along with it. Constructors are `start` without
-// `ifunc`.
+// it and all that was mapped along with it.
 typedef struct e64_times {
     uint64_t discover; // search and read
     uint64_t map;
     uint64_t resolve;
     uint64_t apply;
     uint64_t ifunc; // resolvers, and sealing
-    uint64_t start;
+    uint64_t start; // constructors
 } e64_times;
 
 // What a plugin is. The strings live as long as the plugin.
@@ -252,6 +267,8 @@ typedef struct e64_plugin_info {
     uintptr_t end;         // the first address after it
     uint64_t generation;   // grows with every plugin of the process
     uint64_t tls_module;   // what its DTPMOD64 slots hold; 0 without PT_TLS
+    int64_t tls_offset;    // of its block from the thread pointer, when it is the
+                           // same in all threads; else 0
     e64_state state;
     uint32_t handles;  // opens that were not closed yet
     uint32_t segments; // PT_LOAD segments

@@ -22,6 +22,7 @@ struct host_module {
     bool global;  // in glibc's global scope
     bool vdso;    // in no scope of ld.so
     const char *probe; // a name that only this module defines, or NULL
+    _Atomic int64_t tls_offset; // of its block from the thread pointer, or 0
     atomic_int identified; // 1: device and inode are known; -1: cannot be
     dev_t device;
     ino_t inode;

@@ -5,6 +5,7 @@
 #include "../error.h"
 #include "../memory.h"
 #include "reloc.h"
+#include "storage.h"
 
 struct applying {
     struct link_unit *unit;
@@ -218,6 +219,11 @@ static e64_status apply_one(struct applying *applying, const uint8_t *entry)
                             LINK_CLASS_DEFINED);
     case RELOC_TLS:
         return apply_tls(applying, offset, type, symbol, addend);
+    case RELOC_STATIC_TLS:
+        storage_offset(unit, type, offset, symbol, addend);
+        return E64_OK;
+    case RELOC_DESCRIPTOR:
+        return storage_descriptor(unit, offset, symbol, addend);
     default:
         return E64_OK; // link_resolve has refused the others
     }
@@ -237,7 +243,9 @@ e64_status link_apply(struct link_unit *unit)
     const struct elf_relocations *tables = &unit->image.relocations;
     struct applying applying = { .unit = unit,
                                  .text_open = unit->image.text_relocations };
-    e64_status status = link_open_text(unit);
+    e64_status status = storage_make_room(unit);
+    if (status == E64_OK)
+        status = link_open_text(unit);
     if (status == E64_OK)
         status = apply_relr(&applying, tables->relr);
     if (status == E64_OK)

@@ -59,9 +59,15 @@ struct link_unit {
     struct link_bindings bindings;
     struct link_deferred *deferred;
     uint32_t deferred_count, deferred_room;
+    struct tls_descriptor *descriptors; // that TLSDESC arguments point to
+    uint32_t descriptor_count, descriptor_room;
+    bool uses_static_tls; // has relocations for offsets from thread pointers
     uint64_t counts[LINK_TYPES]; // relocations that were applied, by type
     uint64_t relr_count;         // and words of DT_RELR
 };
+
+// The relocation type that asks for an offset from the thread pointer.
+uint32_t link_static_tls_type(void);
 
 // The name of a relocation type: "R_X86_64_64".
 const char *link_type_name(uint32_t type);
@@ -108,6 +114,9 @@ e64_status link_apply(struct link_unit *unit);
 
 // Runs IFUNC resolvers for what was deferred.
 e64_status link_apply_deferred(struct link_unit *unit);
+
+// Writes what thread-local variables at fixed offsets begin as to all threads.
+e64_status link_publish_tls(struct link_unit *unit);
 
 // Gives the segments their final protection, closes the file.
 e64_status link_settle(struct link_unit *unit);

@@ -24,6 +24,8 @@ enum reloc_kind reloc_kind(uint32_t type);
 
 // The type whose formula is that of DT_RELR's words.
 extern const uint32_t reloc_relative;
+// The type that asks for an offset from the thread pointer.
+extern const uint32_t reloc_static_tls;
 
 // The name of a type, "R_X86_64_64", or "of unknown type".
 const char *reloc_name(uint32_t type);
@@ -39,6 +41,7 @@ struct reloc_values {
     uint64_t S; // symbol
     uint64_t Z; // size of the symbol
     uint64_t module; // DTPMOD64 of the symbol's definer
+    int64_t block;   // offset of its block from the thread pointer
 };
 
 // Writes one relocation to its place. False when the value does not fit.

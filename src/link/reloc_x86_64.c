@@ -36,6 +36,7 @@ static const struct {
 };
 
 const uint32_t reloc_relative = R_X86_64_RELATIVE;
+const uint32_t reloc_static_tls = R_X86_64_TPOFF64;
 
 static bool is_known(uint32_t type)
 {
@@ -50,6 +51,11 @@ enum reloc_kind reloc_kind(uint32_t type)
 const char *reloc_name(uint32_t type)
 {
     return is_known(type) ? types[type].name : "of unknown type";
+}
+
+uint32_t link_static_tls_type(void)
+{
+    return R_X86_64_TPOFF64;
 }
 
 const char *link_type_name(uint32_t type)
@@ -138,6 +144,8 @@ bool reloc_apply(uint32_t type, const struct reloc_values *values)
         return write64(P, values->module);
     case R_X86_64_DTPOFF64:
         return write64(P, S + A);
+    case R_X86_64_TPOFF64:
+        return write64(P, S + A + (uint64_t)values->block);
     case R_X86_64_IRELATIVE:
         return write64(P, S);
     default:

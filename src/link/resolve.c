@@ -6,6 +6,7 @@
 #include "../error.h"
 #include "../memory.h"
 #include "reloc.h"
+#include "storage.h"
 
 // How many missing symbols one failure lists.
 enum { MOST_MISSING = 32 };
@@ -212,14 +213,15 @@ static e64_status resolve_table(struct resolving *resolving, struct view table)
                             "with -shared");
             break;
         case RELOC_STATIC_TLS:
-            status = refuse(resolving->unit, type, symbol, "it uses "
-                            "initial-exec thread-local storage; compile it "
-                            "with -ftls-model=global-dynamic");
+            if (symbol)
+                status = add(resolving, symbol, LINK_CLASS_DEFINED);
+            if (status == E64_OK)
+                status = storage_place(resolving->unit, symbol);
             break;
         case RELOC_DESCRIPTOR:
-            status = refuse(resolving->unit, type, symbol, "it uses TLS "
-                            "descriptors; compile it with "
-                            "-mtls-dialect=gnu");
+            resolving->unit->descriptor_room++;
+            if (symbol)
+                status = add(resolving, symbol, LINK_CLASS_DEFINED);
             break;
         case RELOC_UNKNOWN:
             status = refuse(resolving->unit, type, symbol, "x86-64 "

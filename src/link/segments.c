@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "../error.h"
+#include "../memory.h"
 #include "../tls/tls.h"
 #include "link.h"
 
@@ -374,6 +375,7 @@ void link_free(struct link_unit *unit)
     tls_module_free(unit->tls_module);
     link_bindings_free(&unit->bindings);
     link_deferred_free(unit);
+    memory_free(unit->descriptors);
     if (unit->mapped)
         tell_sanitizer(unit, false);
     if (unit->memory)

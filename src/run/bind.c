@@ -187,6 +187,8 @@ static e64_status apply_all(struct discovery *discovery, e64_plugin **sorted)
     e64_status status = E64_OK;
     for (uint32_t i = discovery->fresh_count; status == E64_OK && i-- > 0; )
         status = link_apply(&sorted[i]->unit);
+    for (uint32_t i = discovery->fresh_count; status == E64_OK && i-- > 0; )
+        status = link_publish_tls(&sorted[i]->unit);
     for (uint32_t i = 0; status == E64_OK && i < discovery->fresh_count; i++)
         status = link_settle(&sorted[i]->unit);
     return status;

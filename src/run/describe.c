@@ -6,6 +6,7 @@
 
 #include "../error.h"
 #include "../memory.h"
+#include "../tls/tls.h"
 
 void e64_plugin_describe(e64_plugin *plugin, e64_plugin_info *info)
 {
@@ -28,6 +29,8 @@ void e64_plugin_describe(e64_plugin *plugin, e64_plugin_info *info)
     info->start = object->start;
     info->end = object->end;
     info->tls_module = object->tls_module;
+    if (!object->host)
+        info->tls_offset = tls_module_tp_offset(object->tls_module);
 }
 
 int e64_plugins(e64_runtime *runtime,

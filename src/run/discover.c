@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "../error.h"
+#include "../host/internals.h"
 #include "../memory.h"
 
 // A name among what this open has found so far.
@@ -198,27 +199,42 @@ static struct host_module *find_opened(const struct host_snapshot *snapshot,
     return module;
 }
 
+// Looks at the host again. Records of what it still has stay the same.
+static e64_status refresh(struct discovery *discovery)
+{
+    struct host_snapshot *snapshot;
+    e64_status status = host_snapshot(&snapshot);
+    if (status == E64_OK) {
+        host_snapshot_release(discovery->snapshot);
+        discovery->snapshot = snapshot;
+    }
+    return status;
+}
+
 // Lets glibc open a file and finds what it became.
 static e64_status open_by_glibc(struct discovery *discovery, const char *name,
                                 const char *path,
                                 const struct elf_object **found)
 {
-    struct host_snapshot *snapshot;
     e64_status status = host_open(path);
     if (status == E64_OK)
-        status = host_snapshot(&snapshot);
+        status = refresh(discovery);
     if (status != E64_OK)
         return status;
-    host_snapshot_release(discovery->snapshot);
-    discovery->snapshot = snapshot;
-    struct host_module *module = find_opened(snapshot, name);
+    struct host_module *module = find_opened(discovery->snapshot, name);
     if (!module)
-        module = find_opened(snapshot, path);
+        module = find_opened(discovery->snapshot, path);
     if (!module)
         return fail(E64_CHANGED, "%s: glibc opened it, and it is gone already",
                     name);
     *found = &module->object;
-    return E64_OK;
+    // Plugins refer to the thread-local variables of libstdc++ by fixed offsets,
+    // which glibc can only give before they are used.
+    int64_t offset;
+    if (module->object.tls_module && !module->startup
+        && host_tls_offset(module, link_static_tls_type(), &offset) == E64_OK)
+        status = refresh(discovery); // the anchor has joined the host
+    return status;
 }
 
 // The host family is opened by glibc. Of it, libgcc_s and libstdc++ by the path

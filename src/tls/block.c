@@ -8,22 +8,16 @@
 #include "../memory.h"
 #include "module.h"
 
-struct block {
-    void *memory;  // what to free
-    char *start;   // aligned
-    uint64_t generation;
-};
-
 struct thread {
+    struct tls_thread table; // what descriptor_x86_64.c looks at
     struct thread *next, **link; // in the list of all
     uint64_t count;
-    struct block *blocks; // by module number
-    int rounds;           // of key destructors, at thread exit
+    int rounds; // of key destructors, at thread exit
 };
 
-// Initial-exec: found without a call, and the same in every module of ours.
-static __thread struct thread *self
-    __attribute__((tls_model("initial-exec")));
+// Initial-exec: found without a call.
+__thread struct tls_thread *tls_self
+    __attribute__((visibility("hidden"), tls_model("initial-exec")));
 
 // Guards the list of threads, and the growing of `blocks` against
 // tls_blocks_drop. A leaf: nothing but memory is called under it.
@@ -41,8 +35,8 @@ static void free_thread(struct thread *thread)
         thread->next->link = thread->link;
     pthread_mutex_unlock(&lock);
     for (uint64_t i = 0; i < thread->count; i++)
-        memory_free(thread->blocks[i].memory);
-    memory_free(thread->blocks);
+        memory_free(thread->table.blocks[i].memory);
+    memory_free(thread->table.blocks);
     memory_free(thread);
 }
 
@@ -54,7 +48,7 @@ static void at_thread_exit(void *data)
     if (++thread->rounds < PTHREAD_DESTRUCTOR_ITERATIONS
         && pthread_setspecific(key, thread) == 0)
         return;
-    self = NULL;
+    tls_self = NULL;
     free_thread(thread);
 }
 
@@ -77,26 +71,27 @@ static struct thread *make_thread(void)
         threads->link = &thread->next;
     threads = thread;
     pthread_mutex_unlock(&lock);
-    self = thread;
+    tls_self = &thread->table;
     return thread;
 }
 
 static void grow(struct thread *thread, uint64_t count)
 {
-    struct block *blocks = memory_array(count, sizeof *blocks);
+    struct tls_block *blocks = memory_array(count, sizeof *blocks);
     if (!blocks)
         abort();
     pthread_mutex_lock(&lock);
-    struct block *old = thread->blocks;
+    struct tls_block *old = thread->table.blocks;
     if (thread->count)
         memcpy(blocks, old, thread->count * sizeof *blocks);
-    thread->blocks = blocks;
+    thread->table.blocks = blocks;
+    thread->table.size = count * sizeof *blocks;
     thread->count = count;
     pthread_mutex_unlock(&lock);
     memory_free(old);
 }
 
-static struct block make_block(const struct tls_image *image,
+static struct tls_block make_block(const struct tls_image *image,
                                uint64_t generation)
 {
     char *memory = memory_resize(NULL, image->size + 2 * image->align);
@@ -107,37 +102,49 @@ static struct block make_block(const struct tls_image *image,
     char *block = (char *)start + image->skew;
     memcpy(block, image->bytes, image->filled);
     memset(block + image->filled, 0, image->size - image->filled);
-    return (struct block){ memory, block, generation };
+    return (struct tls_block){ memory, block, generation };
 }
 
 static __attribute__((noinline)) void *make_address(uint64_t number,
                                                     uint64_t offset)
 {
-    struct thread *thread = self ? self : make_thread();
+    struct thread *thread = tls_self ? (struct thread *)tls_self
+                                     : make_thread();
     struct tls_module *module = tls_module_at(number);
     if (!module)
         abort(); // no slot that we filled holds such a number
     if (number >= thread->count)
         grow(thread, number + 16);
     uint64_t generation = atomic_load(&module->generation);
-    struct block block = make_block(&module->image, generation);
+    struct tls_block block = { NULL, NULL, generation };
+    if (!atomic_load(&module->tp_offset))
+        block = make_block(&module->image, generation);
     pthread_mutex_lock(&lock);
-    void *old = thread->blocks[number].memory;
-    thread->blocks[number] = block;
+    // A module in the pool has its block there; it may have come there while
+    // this one was made.
+    int64_t placed = atomic_load(&module->tp_offset);
+    void *unused = thread->table.blocks[number].memory;
+    if (placed) {
+        memory_free(unused);
+        unused = block.memory;
+        char *start = (char *)__builtin_thread_pointer() + placed;
+        block = (struct tls_block){ NULL, start, generation };
+    }
+    thread->table.blocks[number] = block;
     pthread_mutex_unlock(&lock);
-    memory_free(old);
+    memory_free(unused);
     return block.start + offset;
 }
 
 // The number was taken over by another module when the generations differ.
 static inline void *find(uint64_t number, uint64_t offset)
 {
-    struct thread *thread = self;
-    if (__builtin_expect(thread && number < thread->count, 1)) {
-        const struct block *block = &thread->blocks[number];
-        if (__builtin_expect(block->start
-                             && block->generation
-                                == tls_module_at(number)->generation, 1))
+    const struct tls_thread *thread = tls_self;
+    uint64_t at = number * sizeof(struct tls_block);
+    if (__builtin_expect(thread && at < thread->size, 1)) {
+        const struct tls_block *block = &thread->blocks[number];
+        if (__builtin_expect(block->generation
+                             == tls_module_at(number)->generation, 1))
             return block->start + offset;
     }
     return make_address(number, offset);
@@ -148,11 +155,26 @@ void tls_blocks_drop(uint64_t number)
     pthread_mutex_lock(&lock);
     for (struct thread *thread = threads; thread; thread = thread->next) {
         if (number < thread->count) {
-            memory_free(thread->blocks[number].memory);
-            thread->blocks[number] = (struct block){ 0 };
+            memory_free(thread->table.blocks[number].memory);
+            thread->table.blocks[number] = (struct tls_block){ 0 };
         }
     }
     pthread_mutex_unlock(&lock);
+}
+
+bool tls_blocks_place(uint64_t number, int64_t tp_offset)
+{
+    struct tls_module *module = tls_module_at(number);
+    uint64_t generation = atomic_load(&module->generation);
+    bool used = false;
+    pthread_mutex_lock(&lock);
+    for (struct thread *thread = threads; thread; thread = thread->next)
+        used |= number < thread->count && thread->table.blocks[number].start
+             && thread->table.blocks[number].generation == generation;
+    if (!used)
+        atomic_store(&module->tp_offset, tp_offset);
+    pthread_mutex_unlock(&lock);
+    return !used;
 }
 
 extern void *__tls_get_addr(struct tls_index *index);

@@ -15,6 +15,23 @@ struct tls_module {
     // Odd while in use; a block of another generation belongs to a module that
     // had the number before.
     atomic_ullong generation;
+    _Atomic int64_t tp_offset; // of a placed module; else 0
+    uint64_t pool_offset;      // where it is in the pool
+    bool used;                 // that space was another module's before
+    bool published;
+};
+
+// A thread's block of one module.
+struct tls_block {
+    void *memory; // what to free; NULL for a block in the pool
+    char *start;  // aligned
+    uint64_t generation; // of the module; 0: there is none
+};
+
+// What one thread has.
+struct tls_thread {
+    uint64_t size;            // of the table, in bytes
+    struct tls_block *blocks; // by module number
 };
 
 // The module of a number without TLS_OURS, or NULL. Takes no lock.
@@ -22,5 +39,8 @@ struct tls_module *tls_module_at(uint64_t number);
 
 // Frees the blocks of that number in all threads.
 void tls_blocks_drop(uint64_t number);
+
+// Sets the module's tp_offset, unless a thread has a block of it already.
+bool tls_blocks_place(uint64_t number, int64_t tp_offset);
 
 #endif

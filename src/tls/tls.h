@@ -26,6 +26,18 @@ struct tls_image {
 // Gives an image a module number, which is never one of glibc's.
 e64_status tls_module_new(const struct tls_image *image, uint64_t *module);
 
+// Gives the module a place in the pool, the same in every thread, which must
+// come before its first use: E64_UNSUPPORTED after it. E64_NOMEMORY when the
+// pool is exhausted. `name` is who wants it.
+e64_status tls_module_place(uint64_t module, const char *name);
+
+// Its offset from the thread pointer; 0 when it has no place in the pool.
+int64_t tls_module_tp_offset(uint64_t module);
+
+// Writes what the variables of a placed module begin as to all threads. Its
+// image must be relocated. Does nothing the second time.
+e64_status tls_module_publish(uint64_t module, const char *name);
+
 // Frees the blocks that any thread has of it, and the number. No thread may use
 // the module any more. 0 is ignored.
 void tls_module_free(uint64_t module);
@@ -34,5 +46,29 @@ void tls_module_free(uint64_t module);
 // ours go on to glibc's. Aborts when there is no memory for a block, as glibc
 // does: there is no way to tell the caller.
 void *tls_get_addr(struct tls_index *index);
+
+// What a dynamic descriptor needs to find a block without a call.
+struct tls_descriptor {
+    struct tls_index index;
+    uint64_t block;      // where in a thread's table the module's is, in bytes
+    uint64_t generation; // that the block must have
+};
+
+// Fills one for a variable of a module, one of glibc's too.
+void tls_descriptor_fill(struct tls_descriptor *descriptor, uint64_t module,
+                         uint64_t offset);
+
+// TLS descriptors (A. Oliva, "Thread-Local Storage Descriptors for x86"): a pair
+// of words, a function and its argument. Called with the address of the pair in
+// rax, the function answers the variable's offset from the thread pointer there
+// and preserves all other registers.
+//
+// The argument is the offset itself.
+extern char tls_descriptor_static_x86_64[];
+// The argument points to a struct tls_descriptor.
+extern char tls_descriptor_dynamic_x86_64[];
+// The argument is what is answered in sum with the thread pointer: for weak
+// symbols that nothing defines.
+extern char tls_descriptor_undefined_x86_64[];
 
 #endif

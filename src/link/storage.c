@@ -1,0 +1,119 @@
+// Thread-local storage at fixed offsets from the thread pointer (initial-exec),
+// and TLS descriptors.
+
+#include "storage.h"
+
+#include "../error.h"
+#include "../host/internals.h"
+#include "../memory.h"
+#include "../tls/tls.h"
+
+// The plugin itself when the relocation names no symbol; NULL for a weak symbol
+// that nothing defines, whose slot stays as it is.
+static const struct elf_object *definer_of(const struct link_unit *unit,
+                                           uint32_t symbol,
+                                           const struct link_binding **binding)
+{
+    *binding = NULL;
+    if (!symbol)
+        return &unit->object;
+    *binding = link_binding(&unit->bindings, symbol, LINK_CLASS_DEFINED);
+    return *binding ? (*binding)->definer : NULL;
+}
+
+e64_status storage_place(struct link_unit *unit, uint32_t symbol)
+{
+    const struct link_binding *binding;
+    const struct elf_object *definer = definer_of(unit, symbol, &binding);
+    int64_t offset;
+    if (!definer)
+        return E64_OK;
+    if (!definer->tls_module) {
+        fail(E64_BADFORMAT, "%s: a thread-local relocation refers to %s, which "
+             "has no PT_TLS", unit->object.name, definer->name);
+        error_path(unit->object.name);
+        return E64_BADFORMAT;
+    }
+    unit->uses_static_tls = true;
+    if (definer->host)
+        return host_tls_offset(host_module_of(definer), reloc_static_tls,
+                               &offset);
+    return tls_module_place(definer->tls_module, definer->name);
+}
+
+// The offset of an object's block, when it is the same in all threads.
+static int64_t block_of(const struct elf_object *definer)
+{
+    int64_t offset = 0;
+    if (!definer->host)
+        return tls_module_tp_offset(definer->tls_module);
+    struct host_module *module = host_module_of(definer);
+    // Not asked of glibc if it would have to place it now.
+    if (module->startup || atomic_load(&module->tls_offset))
+        host_tls_offset(module, reloc_static_tls, &offset);
+    return offset;
+}
+
+void storage_offset(const struct link_unit *unit, uint32_t type, uint64_t place,
+                    uint32_t symbol, uint64_t addend)
+{
+    const struct link_binding *binding;
+    const struct elf_object *definer = definer_of(unit, symbol, &binding);
+    if (definer)
+        reloc_apply(type, &(struct reloc_values){
+            .A = addend, .P = unit->object.bias + place,
+            .S = binding ? binding->value : 0, .block = block_of(definer) });
+}
+
+e64_status storage_make_room(struct link_unit *unit)
+{
+    unit->descriptors = memory_array(unit->descriptor_room,
+                                     sizeof *unit->descriptors);
+    return unit->descriptors ? E64_OK
+        : fail_memory(unit->descriptor_room * sizeof *unit->descriptors);
+}
+
+e64_status storage_descriptor(struct link_unit *unit, uint64_t place,
+                              uint32_t symbol, uint64_t addend)
+{
+    const struct link_binding *binding;
+    const struct elf_object *definer = definer_of(unit, symbol, &binding);
+    uint64_t pair[2] = { (uintptr_t)tls_descriptor_undefined_x86_64, addend };
+    uint64_t offset = (binding ? binding->value : 0) + addend;
+    if (definer && !definer->tls_module) {
+        fail(E64_BADFORMAT, "%s: a TLS descriptor refers to %s, which has no "
+             "PT_TLS", unit->object.name, definer->name);
+        error_path(unit->object.name);
+        return E64_BADFORMAT;
+    }
+    int64_t block = definer ? block_of(definer) : 0;
+    if (block) {
+        pair[0] = (uintptr_t)tls_descriptor_static_x86_64;
+        pair[1] = (uint64_t)block + offset;
+    } else if (definer) {
+        struct tls_descriptor *descriptor
+            = &unit->descriptors[unit->descriptor_count++];
+        tls_descriptor_fill(descriptor, definer->tls_module, offset);
+        pair[0] = (uintptr_t)tls_descriptor_dynamic_x86_64;
+        pair[1] = (uintptr_t)descriptor;
+    }
+    memcpy((void *)(unit->object.bias + place), pair, sizeof pair);
+    return E64_OK;
+}
+
+e64_status link_publish_tls(struct link_unit *unit)
+{
+    const struct link_bindings *bindings = &unit->bindings;
+    e64_status status = unit->tls_module
+        ? tls_module_publish(unit->tls_module, unit->object.name) : E64_OK;
+    // And of those that were open already and were placed only now.
+    for (uint32_t i = 0; unit->uses_static_tls && status == E64_OK
+                         && i < bindings->count; i++) {
+        const struct link_binding *binding = &bindings->all[i];
+        if (binding->type == STT_TLS && binding->definer
+            && !binding->definer->host)
+            status = tls_module_publish(binding->definer->tls_module,
+                                        binding->definer->name);
+    }
+    return status;
+}

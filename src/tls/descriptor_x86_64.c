@@ -1,0 +1,182 @@
+// The functions of TLS descriptors. Their callers keep all registers but rax,
+// vector registers too, so what may clobber them is saved around the one call
+// into C: by xsavec, xsave or fxsave, as the processor has them.
+
+#include <cpuid.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "module.h"
+
+// What the slow path saves: x87, SSE, AVX, AVX-512 (opmask, upper halves, upper
+// registers), and PKRU left out, as is AMX, which a call must not use anyway.
+enum { SAVED_MASK = 0xee };
+
+enum save { SAVE_FXSAVE, SAVE_XSAVE, SAVE_XSAVEC };
+
+__attribute__((visibility("hidden"))) int tls_descriptor_save;
+__attribute__((visibility("hidden"))) uint64_t tls_descriptor_size = 512;
+
+// The size of the area for the components of the mask (Intel SDM 13.5).
+__attribute__((constructor)) static void choose(void)
+{
+    uint32_t a, b, c, d, size = 576;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE)
+        || !__get_cpuid_count(0xd, 1, &a, &b, &c, &d))
+        return;
+    bool compact = a & 2;
+    for (uint32_t i = 2; i < 8; i++) {
+        if (!(SAVED_MASK >> i & 1) || !__get_cpuid_count(0xd, i, &a, &b, &c,
+                                                         &d) || !a)
+            continue;
+        if (!compact)
+            size = b + a > size ? b + a : size;
+        else
+            size = (c & 2 ? (size + 63) & ~63u : size) + a;
+    }
+    tls_descriptor_size = (size + 63) & ~63u;
+    tls_descriptor_save = compact ? SAVE_XSAVEC : SAVE_XSAVE;
+}
+
+// Called with all registers saved.
+__attribute__((visibility("hidden"), used))
+int64_t tls_descriptor_find(struct tls_descriptor *descriptor)
+{
+    return (char *)tls_get_addr(&descriptor->index)
+         - (char *)__builtin_thread_pointer();
+}
+
+_Static_assert(offsetof(struct tls_descriptor, index.offset) == 8
+               && offsetof(struct tls_descriptor, block) == 16
+               && offsetof(struct tls_descriptor, generation) == 24
+               && offsetof(struct tls_thread, size) == 0
+               && offsetof(struct tls_thread, blocks) == 8
+               && offsetof(struct tls_block, start) == 8
+               && offsetof(struct tls_block, generation) == 16,
+               "the offsets below are of these structs");
+
+__asm__ (
+    ".pushsection .text\n"
+    ".globl tls_descriptor_static_x86_64\n"
+    ".hidden tls_descriptor_static_x86_64\n"
+    ".type tls_descriptor_static_x86_64, @function\n"
+    "tls_descriptor_static_x86_64:\n"
+    "    .cfi_startproc\n"
+    "    endbr64\n"
+    "    movq 8(%rax), %rax\n"
+    "    ret\n"
+    "    .cfi_endproc\n"
+
+    ".globl tls_descriptor_undefined_x86_64\n"
+    ".hidden tls_descriptor_undefined_x86_64\n"
+    ".type tls_descriptor_undefined_x86_64, @function\n"
+    "tls_descriptor_undefined_x86_64:\n"
+    "    .cfi_startproc\n"
+    "    endbr64\n"
+    "    movq 8(%rax), %rax\n"
+    "    subq %fs:0, %rax\n"
+    "    ret\n"
+    "    .cfi_endproc\n"
+
+    // The fast path needs two registers: this thread's table has the module's
+    // block, of the right generation.
+    ".globl tls_descriptor_dynamic_x86_64\n"
+    ".hidden tls_descriptor_dynamic_x86_64\n"
+    ".type tls_descriptor_dynamic_x86_64, @function\n"
+    "tls_descriptor_dynamic_x86_64:\n"
+    "    .cfi_startproc\n"
+    "    endbr64\n"
+    "    movq 8(%rax), %rax\n"
+    "    pushq %rdi\n"
+    "    .cfi_adjust_cfa_offset 8\n"
+    "    pushq %rsi\n"
+    "    .cfi_adjust_cfa_offset 8\n"
+    "    movq tls_self@gottpoff(%rip), %rdi\n"
+    "    movq %fs:(%rdi), %rdi\n" // this thread's table
+    "    testq %rdi, %rdi\n"
+    "    jz 6f\n"
+    "    movq 16(%rax), %rsi\n"
+    "    cmpq (%rdi), %rsi\n"
+    "    jae 6f\n"
+    "    addq 8(%rdi), %rsi\n" // its block
+    "    movq 24(%rax), %rdi\n"
+    "    cmpq 16(%rsi), %rdi\n"
+    "    jne 6f\n"
+    "    movq 8(%rax), %rax\n"
+    "    addq 8(%rsi), %rax\n"
+    "    subq %fs:0, %rax\n"
+    "    popq %rsi\n"
+    "    .cfi_adjust_cfa_offset -8\n"
+    "    popq %rdi\n"
+    "    .cfi_adjust_cfa_offset -8\n"
+    "    ret\n"
+    "    .cfi_adjust_cfa_offset 16\n"
+    "6:  popq %rsi\n"
+    "    .cfi_adjust_cfa_offset -8\n"
+    "    popq %rdi\n"
+    "    .cfi_adjust_cfa_offset -8\n"
+    "    pushq %rbp\n"
+    "    .cfi_adjust_cfa_offset 8\n"
+    "    .cfi_rel_offset rbp, 0\n"
+    "    movq %rsp, %rbp\n"
+    "    .cfi_def_cfa_register rbp\n"
+    "    pushq %rdi\n"
+    "    pushq %rsi\n"
+    "    pushq %rdx\n"
+    "    pushq %rcx\n"
+    "    pushq %r8\n"
+    "    pushq %r9\n"
+    "    pushq %r10\n"
+    "    pushq %r11\n"
+    "    pushq %rbx\n"
+    "    movq %rax, %rdi\n"
+    "    subq tls_descriptor_size(%rip), %rsp\n"
+    "    andq $-64, %rsp\n"
+    "    movl tls_descriptor_save(%rip), %ebx\n"
+    "    cmpl $1, %ebx\n"
+    "    jb 1f\n"
+    // The header of the area must be zero before it is written to.
+    "    xorl %eax, %eax\n"
+    "    movq %rax, 512(%rsp)\n"
+    "    movq %rax, 520(%rsp)\n"
+    "    movq %rax, 528(%rsp)\n"
+    "    movq %rax, 536(%rsp)\n"
+    "    movq %rax, 544(%rsp)\n"
+    "    movq %rax, 552(%rsp)\n"
+    "    movq %rax, 560(%rsp)\n"
+    "    movq %rax, 568(%rsp)\n"
+    "    movl $0xee, %eax\n"
+    "    movl $0, %edx\n"
+    "    cmpl $1, %ebx\n"
+    "    ja 2f\n"
+    "    xsave (%rsp)\n"
+    "    jmp 3f\n"
+    "1:  fxsave (%rsp)\n"
+    "    jmp 3f\n"
+    "2:  xsavec (%rsp)\n"
+    "3:  call tls_descriptor_find\n"
+    "    movq %rax, %rdi\n"
+    "    cmpl $1, %ebx\n"
+    "    jb 4f\n"
+    "    movl $0xee, %eax\n"
+    "    movl $0, %edx\n"
+    "    xrstor (%rsp)\n"
+    "    jmp 5f\n"
+    "4:  fxrstor (%rsp)\n"
+    "5:  movq %rdi, %rax\n"
+    "    leaq -72(%rbp), %rsp\n"
+    "    popq %rbx\n"
+    "    popq %r11\n"
+    "    popq %r10\n"
+    "    popq %r9\n"
+    "    popq %r8\n"
+    "    popq %rcx\n"
+    "    popq %rdx\n"
+    "    popq %rsi\n"
+    "    popq %rdi\n"
+    "    popq %rbp\n"
+    "    .cfi_def_cfa rsp, 8\n"
+    "    .cfi_restore rbp\n"
+    "    ret\n"
+    "    .cfi_endproc\n"
+    ".popsection\n");
