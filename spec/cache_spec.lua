@@ -125,6 +125,23 @@ describe("ld.so.cache", function ()
       end
       configure("new", "/opt/one")
       both "libsearched.so.1"
+      -- No processor has level 9.
+      local path = tree:at "etc/ld.so.cache"
+      local text = searching.contents(path)
+      local changed = 0
+      for at = 49, 48 + 24 * string.unpack("<I4", text, 21), 24 do
+         local hwcap = string.unpack("<I8", text, at + 16)
+         if hwcap & 1 << 62 ~= 0 then
+            changed = changed + 1
+            text = text:sub(1, at + 15)
+               .. string.pack("<I8", hwcap & ~(0x3ff << 32) | 9 << 32)
+               .. text:sub(at + 24)
+            searching.write(path, text)
+            both "libsearched.so.1"
+         end
+      end
+      assert.equal(3, changed)
+      assert.equal("/opt/one/libsearched.so.1", both "libsearched.so.1".found)
    end)
 
    it("passes over libraries of other kinds", function ()
