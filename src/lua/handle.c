@@ -12,7 +12,9 @@
 #define HANDLE "elf64load.plugin"
 
 struct handle {
-    e64_plugin *plugin; // the record, held
+    // The record, held; NULL once the handle is collected, which finalisers of
+    // others may see when the state is closed.
+    e64_plugin *plugin;
     bool counted;       // stands for an open
     bool closed;
 };
@@ -41,9 +43,14 @@ static struct handle *any_handle(lua_State *L, int index)
     return luaL_checkudata(L, index, HANDLE);
 }
 
+static const char *path_of(const struct handle *handle)
+{
+    return handle->plugin ? handle->plugin->unit.object.name : "a plugin";
+}
+
 static bool is_closed(const struct handle *handle)
 {
-    return handle->closed
+    return handle->closed || !handle->plugin
         || atomic_load(&handle->plugin->state) == E64_STATE_STOPPED;
 }
 
@@ -52,7 +59,7 @@ e64_plugin *handle_check(lua_State *L, int index)
     struct handle *handle = any_handle(L, index);
     if (is_closed(handle))
         luaL_error(L, "closed: the handle of %s has been closed",
-                   handle->plugin->unit.object.name);
+                   path_of(handle));
     return handle->plugin;
 }
 
@@ -64,7 +71,7 @@ static int close(lua_State *L)
     if (!handle->counted)
         return luaL_error(L, "the handle of %s was not opened: it lists what "
                           "others opened, and cannot be closed",
-                          handle->plugin->unit.object.name);
+                          path_of(handle));
     handle->closed = true;
     if (e64_close(handle->plugin, &error) != E64_OK)
         return failure_push(L, &error, 0);
@@ -95,7 +102,7 @@ static int collect(lua_State *L)
 static int describe(lua_State *L)
 {
     const struct handle *handle = any_handle(L, 1);
-    lua_pushfstring(L, "plugin %s%s", handle->plugin->unit.object.name,
+    lua_pushfstring(L, "plugin %s%s", path_of(handle),
                     is_closed(handle) ? " (closed)" : "");
     return 1;
 }
@@ -138,10 +145,10 @@ static int lookup(lua_State *L)
 // plugin and not as long as the handle that it was asked of.
 static int find(lua_State *L)
 {
-    e64_plugin *plugin = any_handle(L, 1)->plugin;
-    if (atomic_load(&plugin->state) == E64_STATE_STOPPED)
-        return luaL_error(L, "closed: %s has been stopped",
-                          plugin->unit.object.name);
+    const struct handle *handle = any_handle(L, 1);
+    e64_plugin *plugin = handle->plugin;
+    if (!plugin || atomic_load(&plugin->state) == E64_STATE_STOPPED)
+        return luaL_error(L, "closed: %s has been stopped", path_of(handle));
     return look_up(L, plugin);
 }
 
@@ -208,6 +215,8 @@ static bool push_field(lua_State *L, const struct handle *handle,
 {
     e64_plugin_info info;
     bool closed = is_closed(handle);
+    if (!handle->plugin)
+        return false;
     e64_plugin_describe(handle->plugin, &info);
     if (strcmp(field, "name") == 0)
         lua_pushstring(L, info.name);

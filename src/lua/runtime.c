@@ -137,10 +137,9 @@ static e64_status take_answer(struct entry *entry, const char *name,
         entry->reader.function = lua_gettop(L);
         return E64_OK;
     default:
-        fill_error(error, E64_NOTFOUND, name,
-                   lua_type(L, answer + 1) == LUA_TSTRING
-                   ? lua_tostring(L, answer + 1) : "nothing that was asked "
-                   "knows it");
+        // nil without a reason leaves it to the loader's own search.
+        if (lua_type(L, answer + 1) == LUA_TSTRING)
+            fill_error(error, E64_NOTFOUND, name, lua_tostring(L, answer + 1));
         lua_settop(L, answer - 1);
         return E64_NOTFOUND;
     }

@@ -25,8 +25,9 @@ struct lua_symbol *symbol_check(lua_State *L, int index)
 
 void symbol_alive(lua_State *L, const struct lua_symbol *symbol)
 {
-    if (symbol->plugin
-        && atomic_load(&symbol->plugin->state) == E64_STATE_STOPPED)
+    if (symbol->collected
+        || (symbol->plugin
+            && atomic_load(&symbol->plugin->state) == E64_STATE_STOPPED))
         luaL_error(L, "closed: '%s' belonged to %s, which has been closed",
                    symbol->symbol.name, symbol->symbol.file);
 }
@@ -50,13 +51,14 @@ void symbol_push(lua_State *L, const e64_symbol *symbol)
 {
     size_t size = sizeof(struct lua_symbol) + room(symbol->name)
                 + room(symbol->version) + room(symbol->file);
-    struct lua_symbol *made = lua_newuserdatauv(L, size, 1);
+    struct lua_symbol *made = lua_newuserdatauv(L, size, 0);
     char *at = (char *)(made + 1);
     made->symbol = *symbol;
     made->symbol.name = keep(&at, symbol->name);
     made->symbol.version = keep(&at, symbol->version);
     made->symbol.file = keep(&at, symbol->file);
     made->plugin = symbol->plugin ? plugin_hold(symbol->plugin) : NULL;
+    made->collected = false;
     luaL_setmetatable(L, SYMBOL);
 }
 
@@ -65,6 +67,7 @@ static int drop(lua_State *L)
     struct lua_symbol *symbol = symbol_check(L, 1);
     plugin_drop(symbol->plugin);
     symbol->plugin = NULL;
+    symbol->collected = true;
     return 0;
 }
 

@@ -3,15 +3,17 @@
 #ifndef LUA_SYMBOL_H
 #define LUA_SYMBOL_H
 
+#include <stdbool.h>
+
 #include <lua.h>
 
 #include "elf64load.h"
 
-// The userdata. Its strings are copies: they outlive the plugin. Uservalue 1 is
-// the type that it was given, or nil.
+// The userdata. Its strings are copies: they outlive the plugin.
 struct lua_symbol {
     e64_symbol symbol;
     e64_plugin *plugin; // the definer's record, held; NULL for the host's
+    bool collected;     // finalisers of others may see it still
 };
 
 void symbol_open(lua_State *L);
