@@ -2,6 +2,7 @@
 -- is closed says so.
 
 local assert = require "spec.support.assert"
+local child = require "spec.support.child"
 local compile = require "spec.support.compile"
 local elfedit = require "spec.support.elfedit"
 local lfs = require "lfs"
@@ -236,6 +237,22 @@ describe("A handle", function ()
       assert.equal(path, assert(elf.whence(base)).path)
       local p = assert(runtime:open(path, { noload = true }))
       assert.equal(base, p.base)
+   end)
+
+   it("may be gone when another's finaliser runs, as the state closes", function ()
+      local result = child.lua([[
+         local elf = require "elf64load"
+         local space
+         setmetatable({}, { __gc = function ()
+            print(pcall(function () return space.value end))
+            print(pcall(function () return space.next() end))
+         end })
+         space = elf.open(...):cdef "long next(void); extern long value;"
+         space.next()
+      ]], { path })
+      assert.equal(0, result.code, child.describe(result))
+      assert.truthy(result.out:find("false", 1, true), result.out)
+      assert.truthy(result.out:find("closed", 1, true), result.out)
    end)
 
    it("shows what its plugin is", function ()
