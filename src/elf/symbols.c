@@ -156,7 +156,9 @@ static uint32_t find_gnu(struct search *search, Elf64_Sym *symbol)
     uint32_t hash = search->name->gnu_hash;
     uint64_t word = load64(symbols->gnu_bloom.data
                            + 8 * (uint64_t)(hash / 64 & symbols->gnu_mask));
-    if (!(word >> (hash & 63) & word >> (hash >> symbols->gnu_shift & 63) & 1))
+    // The shift, which the file gives, may exceed the 32 bits of a hash.
+    uint64_t second = (uint64_t)hash >> symbols->gnu_shift & 63;
+    if (!(word >> (hash & 63) & word >> second & 1))
         return 0;
     uint32_t index = load32(symbols->gnu_bucket.data
                             + 4 * (uint64_t)(hash % symbols->gnu_buckets));
