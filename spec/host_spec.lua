@@ -225,12 +225,12 @@ describe("Interposers", function ()
 
    it("win over what libc has in several versions, or as an IFUNC", function ()
       local path = compile.shared([[
-         extern long regexec(void), wmemset(void);
-         long ask(void) { return regexec() * 100 + wmemset(); }
+         extern long nftw(void), wmemset(void);
+         long ask(void) { return nftw() * 100 + wmemset(); }
       ]], "-fno-builtin")
       assert.like_ldso({ "open a " .. path, "call a ask" }, { "ask() = 7788" },
          { preload = compile.shared([[
-            long regexec(void) { return 77; }
+            long nftw(void) { return 77; }
             long wmemset(void) { return 88; }
          ]], "-fno-builtin") })
    end)

@@ -59,17 +59,19 @@ describe("An IFUNC", function ()
    end)
 
    it("of the host is chosen for plugins", function ()
+      -- Ones that no sanitizer replaces.
       local path = compile.shared([[
-         extern void *memcpy(void *, const void *, unsigned long);
-         extern unsigned long strlen(const char *);
+         extern char *rawmemchr(const char *, int), *stpncpy(char *,
+             const char *, unsigned long);
          extern long getpid(void);
-         void *(*const kept)(void *, const void *, unsigned long) = memcpy;
+         char *(*volatile kept)(const char *, int) = rawmemchr;
          long distance(void) { return (char *)kept - (char *)getpid; }
-         long length(void) { char to[8]; kept(to, "four", 5);
-            return strlen(to); }
+         long other(void) { return (char *)stpncpy - (char *)getpid; }
+         long found(void) { static char text[] = "four";
+            return kept(text, 'r') - text; }
       ]], "-fno-builtin")
       assert.like_ldso({ "open a " .. path, "call a distance",
-         "call a length" }, { "length() = 4" })
+         "call a other", "call a found" }, { "found() = 3" })
    end)
 
    it("whose resolver answers NULL is NULL", function ()

@@ -54,7 +54,9 @@ local TIMED_OUT = 124
 
 -- What a shell is given to run `words`, which are quoted already.
 local function shell (words, limits, errors)
-   local lines = { "ulimit -c 0" }
+   -- A sanitizer that this process had preloaded is for hosts alone, which name
+   -- it themselves.
+   local lines = { "ulimit -c 0; unset LD_PRELOAD" }
    local function add (...) lines[#lines + 1] = string.format(...) end
    if limits.folder then add("cd %s", quoted(limits.folder)) end
    if limits.memory and not child.sanitizer then
@@ -130,6 +132,8 @@ local function host (preload, program)
       return "LD_PRELOAD=" .. quoted(first .. ":" .. preload)
    end)
    if count > 0 then return words end
+   -- A sanitizer that is linked in wants to be the first all the same.
+   if library then preload = library .. ":" .. preload end
    return "env LD_PRELOAD=" .. quoted(preload) .. " " .. words
 end
 
