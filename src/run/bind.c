@@ -211,9 +211,12 @@ e64_status bind_group(struct discovery *discovery, e64_plugin *root,
     if (!sorted)
         return fail_memory(count * sizeof *sorted);
     count = 0;
-    for (uint32_t i = 0; i < root->order_count; i++)
-        if (is_fresh(discovery, root->order[i]))
+    for (uint32_t i = 0; i < root->order_count; i++) {
+        if (is_fresh(discovery, root->order[i])) {
+            root->order[i]->deepbind = deepbind;
             sorted[count++] = root->order[i];
+        }
+    }
     e64_status status = map_all(discovery, &root->times);
     uint64_t start = run_now();
     if (status == E64_OK)

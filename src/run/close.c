@@ -130,6 +130,9 @@ static e64_status take_unused(e64_plugin *closed, struct list *unused)
 static void unload(e64_runtime *runtime, e64_plugin *plugin)
 {
     pthread_mutex_lock(&runtime->lock);
+    for (uint32_t i = 0; i < runtime->plugin_count; i++)
+        if (runtime->plugins[i]->loader == plugin)
+            runtime->plugins[i]->loader = NULL;
     registry_remove(runtime, plugin);
     unique_forget(runtime, &plugin->unit.object);
     pthread_mutex_unlock(&runtime->lock);
@@ -169,7 +172,8 @@ static e64_status take_all(e64_runtime *runtime, struct list *all)
             plugin->sweep = SWEEP_CANDIDATE;
     }
     for (uint32_t i = 0; i < runtime->plugin_count; i++)
-        if (runtime->plugins[i]->nodelete)
+        // The process is kept for those who have closed it, like dlopen's.
+        if (runtime->plugins[i]->nodelete && !runtime->plugins[i]->process)
             keep(&kept, runtime->plugins[i]);
     for (uint32_t i = 0; i < kept.count; i++)
         each_needed(kept.plugins[i], keep, &kept);

@@ -120,8 +120,7 @@ static void describe_place(const struct elf_object *object, uintptr_t address,
     place->size = nearest.symbol.st_size;
 }
 
-// The plugin of any runtime that an address lies in; held.
-static e64_plugin *find_plugin(uintptr_t address)
+e64_plugin *plugin_at(uintptr_t address)
 {
     e64_plugin *found = NULL;
     runtime_lock_all();
@@ -141,7 +140,7 @@ static e64_plugin *find_plugin(uintptr_t address)
 
 static e64_status find_place(uintptr_t address, e64_place *place)
 {
-    e64_plugin *plugin = find_plugin(address);
+    e64_plugin *plugin = plugin_at(address);
     if (plugin) {
         describe_place(&plugin->unit.object, address, place);
         plugin_drop(plugin);

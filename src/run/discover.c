@@ -163,6 +163,8 @@ static e64_status open_file(struct discovery *discovery, const char *name,
                             e64_plugin *wanter, struct elf_file *file)
 {
     e64_runtime *runtime = discovery->runtime;
+    if (!wanter)
+        wanter = discovery->caller;
     if (runtime->search) {
         e64_source source = { .struct_size = sizeof source };
         e64_error error = { .message = NULL };
@@ -314,6 +316,21 @@ e64_status discover_name(struct discovery *discovery, const char *name,
     if (*found)
         return E64_OK;
     return blame(discover(discovery, name, wanter, isolated, found), wanter);
+}
+
+e64_status discover_loaded(struct discovery *discovery, const char *name,
+                           const struct elf_object **found)
+{
+    struct elf_file file;
+    *found = discover_open(discovery, name);
+    if (*found)
+        return E64_OK;
+    e64_status status = open_file(discovery, name, NULL, &file);
+    if (status != E64_OK)
+        return status;
+    *found = find_file(discovery, name, &file);
+    elf_file_close(&file);
+    return E64_OK;
 }
 
 e64_status discover_source(struct discovery *discovery,

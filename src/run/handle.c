@@ -3,6 +3,8 @@
 
 #include "handle.h"
 
+#include "../host/forward.h"
+
 // Where glibc's struct link_map has a pointer to a link_map (l_real), ours
 // points here.
 static const char mark;
@@ -12,6 +14,15 @@ void handle_fill(e64_plugin *plugin)
     const struct elf_object *object = &plugin->unit.object;
     const struct elf_range *dynamic = &plugin->unit.image.dynamic;
     plugin->handle_mark = &mark;
+    if (plugin->process) {
+        // As dlopen(NULL) has it: the executable, from which programs walk
+        // along the list of what is loaded.
+        const struct link_map *executable = host_forward.dlopen(NULL,
+                                                                RTLD_LAZY);
+        if (executable)
+            plugin->map = *executable;
+        return;
+    }
     plugin->map.l_addr = object->bias;
     plugin->map.l_name = plugin->unit.file.name;
     plugin->map.l_ld = plugin->host

@@ -9,18 +9,16 @@
 #include "../memory.h"
 #include "../tls/tls.h"
 
-struct found {
-    const struct elf_object *object;
-    uint32_t index;
-    Elf64_Sym symbol;
-};
-
-static bool search(const struct elf_object *const *list, uint32_t count,
-                   const struct elf_name *name, enum elf_want want,
-                   struct found *found)
+bool lookup_search(const struct elf_object *const *list, uint32_t count,
+                   const char *text, const char *version,
+                   struct lookup_found *found)
 {
+    struct elf_name name = version ? elf_name_version(text, version)
+                                   : elf_name(text);
+    enum elf_want want = version ? ELF_WANT_DEFINED
+                                 : ELF_WANT_DEFINED | ELF_WANT_NEWEST;
     for (uint32_t i = 0; i < count; i++) {
-        found->index = elf_find(list[i]->symbols, name, want, &found->symbol);
+        found->index = elf_find(list[i]->symbols, &name, want, &found->symbol);
         if (found->index) {
             found->object = list[i];
             return true;
@@ -58,10 +56,11 @@ static void describe(const struct elf_object *object, uint32_t index,
 }
 
 // STB_GNU_UNIQUE: the one definition of the runtime or the host.
-static e64_status find_unique(e64_plugin *plugin, const struct found *found,
+static e64_status find_unique(e64_runtime *runtime,
+                              const struct lookup_found *found,
                               uint64_t *value)
 {
-    struct discovery discovery = { .runtime = plugin->runtime };
+    struct discovery discovery = { .runtime = runtime };
     struct link_binding binding = {
         .definer = found->object, .definition = found->index,
         .value = *value, .size = found->symbol.st_size,
@@ -83,31 +82,32 @@ static e64_status find_unique(e64_plugin *plugin, const struct found *found,
     return status;
 }
 
-static e64_status find_address(e64_plugin *plugin, const struct found *found,
-                               e64_symbol *out)
+e64_status lookup_address(e64_runtime *runtime,
+                          const struct lookup_found *found, void **address)
 {
     const struct elf_object *object = found->object;
     uint64_t value = elf_symbol_value(object, &found->symbol);
     e64_plugin *owner = plugin_of(object);
     switch (ELF64_ST_TYPE(found->symbol.st_info)) {
     case STT_TLS:
-        out->address = tls_get_addr(&(struct tls_index){
+        *address = tls_get_addr(&(struct tls_index){
             object->tls_module, found->symbol.st_value });
         return E64_OK;
     case STT_GNU_IFUNC:
         if (owner && !owner->sealed)
             return fail(E64_START, "%s: '%s' is an IFUNC, whose resolver runs "
                         "when the plugin is started, and it has not been "
-                        "started yet", object->name, out->name);
-        out->address = ((void *(*)(void))value)();
+                        "started yet", object->name,
+                        elf_string(object->symbols, found->symbol.st_name));
+        *address = ((void *(*)(void))value)();
         return E64_OK;
     }
     if (ELF64_ST_BIND(found->symbol.st_info) == STB_GNU_UNIQUE) {
-        e64_status status = find_unique(plugin, found, &value);
+        e64_status status = find_unique(runtime, found, &value);
         if (status != E64_OK)
             return status;
     }
-    out->address = (void *)value;
+    *address = (void *)value;
     return E64_OK;
 }
 
@@ -157,15 +157,11 @@ static e64_status look_up(e64_plugin *plugin, const char *text,
         list = &self;
         count = 1;
     }
-    struct elf_name name = version ? elf_name_version(text, version)
-                                   : elf_name(text);
-    enum elf_want want = version ? ELF_WANT_DEFINED
-                                 : ELF_WANT_DEFINED | ELF_WANT_NEWEST;
-    struct found found;
+    struct lookup_found found;
     e64_status status;
-    if (search(list, count, &name, want, &found)) {
+    if (lookup_search(list, count, text, version, &found)) {
         describe(found.object, found.index, &found.symbol, out);
-        status = find_address(plugin, &found, out);
+        status = lookup_address(plugin->runtime, &found, &out->address);
     } else {
         status = report(plugin, text, version, list, count);
     }

@@ -190,6 +190,7 @@ struct request {
     const char *name;
     const e64_source *source;
     e64_open_options options;
+    e64_plugin *caller; // that calls dlopen, or NULL
 };
 
 static e64_status find(struct discovery *discovery,
@@ -202,8 +203,10 @@ static e64_status find(struct discovery *discovery,
         return discover_source(discovery, request->source,
                                options->private_, object);
     if (options->noload) {
-        *object = discover_open(discovery, request->name);
-        if (*object)
+        e64_status status = discover_loaded(discovery, request->name, object);
+        if (*object || (status != E64_OK && status != E64_NOTFOUND))
+            return status;
+        if (status == E64_OK && request->caller)
             return E64_OK;
         fail(E64_NOTFOUND, "%s: is not open, and `noload` forbids to open it",
              request->name);
@@ -224,6 +227,8 @@ static e64_status link_root(struct discovery *discovery,
         status = copy_globals(discovery);
     if (status == E64_OK)
         status = find(discovery, request, &object);
+    if (status == E64_OK && !object)
+        return E64_OK; // not open, which is an answer
     if (status == E64_OK)
         status = find_root(discovery, request->name, object, root);
     if (status == E64_OK)
@@ -246,7 +251,9 @@ static e64_status link_root(struct discovery *discovery,
 static e64_status open_once(e64_runtime *runtime,
                             const struct request *request, e64_plugin **root)
 {
-    struct discovery discovery = { .runtime = runtime };
+    struct discovery discovery = { .runtime = runtime,
+                                   .caller = request->caller };
+    *root = NULL;
     e64_status status = link_root(&discovery, request, root);
     e64_error error;
     if (status != E64_OK)
@@ -265,7 +272,7 @@ static e64_status open_request(e64_runtime *runtime,
     e64_status status = E64_CHANGED;
     for (int i = 0; status == E64_CHANGED && i < MOST_TRIES; i++)
         status = open_once(runtime, request, &root);
-    if (status == E64_OK && !request->options.hold) {
+    if (status == E64_OK && root && !request->options.hold) {
         status = start_plugin(root);
         if (status != E64_OK) {
             e64_error error;
@@ -309,6 +316,14 @@ e64_status e64_open(e64_runtime *runtime, const char *name,
     if (status == E64_OK)
         status = open_request(runtime, &request, plugin);
     return error_give(status, error);
+}
+
+e64_status open_for(e64_plugin *caller, const char *name,
+                    const e64_open_options *options, e64_plugin **plugin)
+{
+    const struct request request = { .name = name, .options = *options,
+                                     .caller = caller };
+    return open_request(caller->runtime, &request, plugin);
 }
 
 e64_status e64_load(e64_runtime *runtime, const e64_source *source,

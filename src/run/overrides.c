@@ -7,9 +7,21 @@
 #include <string.h>
 
 #include "../tls/tls.h"
+#include "dl.h"
 
 const struct link_override override_table[] = {
     { "__tls_get_addr", (void *)tls_get_addr },
+    { "dlopen", (void *)dlopen_x86_64 },
+    { "dlmopen", (void *)dlmopen_x86_64 },
+    { "dlclose", (void *)dlclose_x86_64 },
+    { "dlsym", (void *)dlsym_x86_64 },
+    { "dlvsym", (void *)dlvsym_x86_64 },
+    { "dlerror", (void *)dlerror_x86_64 },
+    { "dladdr", (void *)dladdr_x86_64 },
+    { "dladdr1", (void *)dladdr1_x86_64 },
+    { "dlinfo", (void *)dlinfo_x86_64 },
+    { "backtrace_symbols", (void *)backtrace_symbols_x86_64 },
+    { "backtrace_symbols_fd", (void *)backtrace_symbols_fd_x86_64 },
 };
 
 const uint32_t override_count = sizeof override_table / sizeof *override_table;

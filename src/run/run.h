@@ -21,8 +21,8 @@ struct plugin_name {
 
 enum sweep { SWEEP_NONE, SWEEP_CANDIDATE, SWEEP_KEPT };
 
-// What stands behind the five public fields of a link_map: nothing of glibc's
-// here, but debuggers read glibc's private fields, and zeros mislead them least.
+// What stands behind the five public fields of a link_map is nothing of glibc's
+// here; but debuggers read glibc's private fields, which zeros are best for.
 enum { LINK_MAP_SIZE = 4096 };
 
 struct e64_plugin {
@@ -41,6 +41,7 @@ struct e64_plugin {
     atomic_uint holds;   // of this record: the registry's and others'
     _Atomic(e64_state) state;
     bool global, nodelete, isolated;
+    bool deepbind; // its own scope comes before the host's
     bool sealed; // IFUNCs are done, RELRO is read-only
     bool gone;   // being stopped, or stopped: not to be found any more
 
@@ -148,6 +149,9 @@ struct discovery {
     uint32_t global_count;
     e64_plugin **fresh; // new ones, in the order of ld.so's list
     uint32_t fresh_count, fresh_room;
+    // The plugin that calls dlopen, or NULL: the root is looked for as this one
+    // says, but does not depend on it.
+    e64_plugin *caller;
 };
 
 // The object that a name stands for, read but not mapped when it is new.
@@ -163,6 +167,9 @@ e64_status discover_add(struct discovery *discovery, e64_plugin *plugin);
 // Without looking further than what is open already; NULL when it is not.
 const struct elf_object *discover_open(struct discovery *discovery,
                                        const char *name);
+// Looks for the file, but opens nothing: *found is NULL when it is not open.
+e64_status discover_loaded(struct discovery *discovery, const char *name,
+                           const struct elf_object **found);
 
 // -------------------------------------------------------------- scope.c ---
 
@@ -183,6 +190,36 @@ e64_status order_start(e64_plugin **plugins, uint32_t count, bool fresh);
 // What is to be stopped, in the order in which it was mapped. Bindings beyond
 // what is needed count as dependencies, too, where they make no circle.
 e64_status order_stop(e64_plugin **plugins, uint32_t count);
+
+// ------------------------------------------------------------- lookup.c ---
+
+// A definition that a lookup has found.
+struct lookup_found {
+    const struct elf_object *object;
+    uint32_t index;
+    Elf64_Sym symbol;
+};
+
+// The first definition in a list of objects, as dlsym has it (`version` NULL)
+// or dlvsym.
+bool lookup_search(const struct elf_object *const *list, uint32_t count,
+                   const char *text, const char *version,
+                   struct lookup_found *found);
+// What it stands for in this thread: runs the resolver of an IFUNC.
+e64_status lookup_address(e64_runtime *runtime,
+                          const struct lookup_found *found, void **address);
+
+// --------------------------------------------------------------- open.c ---
+
+// e64_open on behalf of a plugin, which calls dlopen. With `noload` *plugin is
+// NULL when the file is there and not open.
+e64_status open_for(e64_plugin *caller, const char *name,
+                    const e64_open_options *options, e64_plugin **plugin);
+
+// ----------------------------------------------------------- describe.c ---
+
+// The plugin of any runtime that an address lies in, held, or NULL.
+e64_plugin *plugin_at(uintptr_t address);
 
 // --------------------------------------------------------------- bind.c ---
 

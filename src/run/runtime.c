@@ -8,6 +8,7 @@
 
 #include "../error.h"
 #include "../memory.h"
+#include "handle.h"
 
 #define TEXT(x) #x
 #define NUMBER(x) TEXT(x)
@@ -170,6 +171,7 @@ static e64_status find_process(e64_runtime *runtime, e64_plugin **plugin)
     made->process = true;
     made->unit.object.host = true;
     made->unit.object.name = made->unit.file.name;
+    handle_fill(made);
     atomic_store(&made->state, E64_STATE_HOST);
     pthread_mutex_lock(&runtime->lock);
     for (uint32_t i = 0; i < runtime->plugin_count; i++)

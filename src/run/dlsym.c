@@ -1,0 +1,237 @@
+// dlsym and dlvsym, as plugins see them. Their imports are looked up by the
+// rules of bind.c; this does the same at run time.
+
+#include "dl.h"
+
+#include <string.h>
+
+#include "../error.h"
+#include "../host/forward.h"
+#include "../memory.h"
+#include "handle.h"
+#include "overrides.h"
+
+struct question {
+    e64_plugin *caller;
+    const char *name, *version; // version: NULL for the default one
+    struct host_snapshot *snapshot;
+    struct lookup_found found;
+};
+
+static bool search(struct question *question,
+                   const struct elf_object *const *list, uint32_t count)
+{
+    return lookup_search(list, count, question->name, question->version,
+                         &question->found);
+}
+
+static bool search_host(struct question *question)
+{
+    return search(question, question->snapshot->globals,
+                  question->snapshot->global_count);
+}
+
+static bool search_globals(struct question *question)
+{
+    const e64_runtime *runtime = question->caller->runtime;
+    return search(question, runtime->globals, runtime->global_count);
+}
+
+static bool is_in(const e64_plugin *root, const struct elf_object *object)
+{
+    for (uint32_t i = 0; i < root->scope_count; i++)
+        if (root->scope[i] == object)
+            return true;
+    return false;
+}
+
+// The scopes of all that the caller was opened for.
+static bool search_own(struct question *question)
+{
+    const e64_runtime *runtime = question->caller->runtime;
+    const struct elf_object *self = &question->caller->unit.object;
+    for (uint32_t i = 0; i < runtime->plugin_count; i++) {
+        const e64_plugin *root = runtime->plugins[i];
+        if (!root->host && !root->gone && is_in(root, self)
+            && search(question, root->scope, root->scope_count))
+            return true;
+    }
+    return search(question, &self, 1);
+}
+
+static bool search_default(struct question *question)
+{
+    const e64_plugin *caller = question->caller;
+    const struct elf_object *self = &caller->unit.object;
+    if (caller->unit.image.symbolic && search(question, &self, 1))
+        return true;
+    if (caller->deepbind && search_own(question))
+        return true;
+    return search_host(question) || search_globals(question)
+        || search_own(question);
+}
+
+// From now on the caller needs what it was given, as ld.so has it. With the
+// runtime's lock held. Without the memory for it, it is as if it had not asked.
+static void depend(e64_plugin *caller, e64_plugin *definer)
+{
+    if (definer == caller || definer->nodelete)
+        return;
+    for (uint32_t i = 0; i < caller->need_count; i++)
+        if (caller->needs[i] == &definer->unit.object)
+            return;
+    for (uint32_t i = 0; i < caller->bound_count; i++)
+        if (caller->bound[i] == definer)
+            return;
+    e64_plugin **bound = memory_resize(caller->bound, (caller->bound_count + 1)
+                                                      * sizeof *bound);
+    if (!bound)
+        return;
+    caller->bound = bound;
+    bound[caller->bound_count++] = definer;
+    definer->dependents++;
+}
+
+// The same for what the host has opened.
+static void keep(e64_plugin *caller, struct host_module *module)
+{
+    pthread_mutex_lock(&caller->runtime->lock);
+    bool known = module->startup;
+    for (uint32_t i = 0; i < caller->kept_count && !known; i++)
+        known = caller->kept[i] == module;
+    pthread_mutex_unlock(&caller->runtime->lock);
+    if (known || host_keep(module) != E64_OK)
+        return;
+    pthread_mutex_lock(&caller->runtime->lock);
+    struct host_module **kept = memory_resize(caller->kept,
+                                              (caller->kept_count + 1)
+                                              * sizeof *kept);
+    if (kept) {
+        caller->kept = kept;
+        kept[caller->kept_count++] = module;
+    }
+    pthread_mutex_unlock(&caller->runtime->lock);
+    if (!kept)
+        host_unkeep(module);
+}
+
+static bool find_default(struct question *question)
+{
+    e64_plugin *caller = question->caller;
+    pthread_mutex_lock(&caller->runtime->lock);
+    bool found = search_default(question);
+    e64_plugin *definer = found ? plugin_of(question->found.object) : NULL;
+    if (definer)
+        depend(caller, definer);
+    pthread_mutex_unlock(&caller->runtime->lock);
+    if (found && !definer)
+        keep(caller, host_module_of(question->found.object));
+    return found;
+}
+
+// The scope that the caller came with, after the caller.
+static bool find_next(struct question *question)
+{
+    e64_plugin *caller = question->caller;
+    pthread_mutex_lock(&caller->runtime->lock);
+    const e64_plugin *root = caller;
+    while (root->loader)
+        root = root->loader;
+    uint32_t at = 0;
+    while (at < root->scope_count
+           && root->scope[at] != &caller->unit.object)
+        at++;
+    bool found = at < root->scope_count
+        && search(question, root->scope + at + 1, root->scope_count - at - 1);
+    pthread_mutex_unlock(&caller->runtime->lock);
+    return found;
+}
+
+// A handle keeps its scope open: no lock is needed.
+static bool find_in(struct question *question, const e64_plugin *plugin)
+{
+    const struct elf_object *self = &plugin->unit.object;
+    if (plugin->scope)
+        return search(question, plugin->scope, plugin->scope_count);
+    if (!plugin->process)
+        return search(question, &self, 1);
+    e64_runtime *runtime = question->caller->runtime;
+    pthread_mutex_lock(&runtime->lock);
+    bool found = search_host(question) || search_globals(question);
+    pthread_mutex_unlock(&runtime->lock);
+    return found;
+}
+
+static bool find(struct question *question, void *handle)
+{
+    if (handle == RTLD_DEFAULT)
+        return find_default(question);
+    if (handle == RTLD_NEXT)
+        return find_next(question);
+    return find_in(question, handle);
+}
+
+static void *address_of(struct question *question)
+{
+    const struct lookup_found *found = &question->found;
+    void *address = found->object->host ? override_find(question->name) : NULL;
+    if (!address
+        && lookup_address(question->caller->runtime, found, &address)
+           != E64_OK) {
+        dl_failed("%s", error_pending()->message);
+        return NULL;
+    }
+    dl_succeeded();
+    return address;
+}
+
+static void *look_up(void *handle, const char *name, const char *version,
+                     e64_plugin *caller)
+{
+    struct question question = { caller, name, version, NULL, { 0 } };
+    if (host_snapshot(&question.snapshot) != E64_OK) {
+        dl_failed("%s", error_pending()->message);
+        return NULL;
+    }
+    void *address = NULL;
+    if (find(&question, handle)) {
+        address = address_of(&question);
+    } else {
+        const e64_plugin *asked = handle == RTLD_DEFAULT || handle == RTLD_NEXT
+                                ? caller : handle;
+        dl_failed("%s: undefined symbol: %s%s%s", asked->process
+                  ? process_start()->argv[0] : asked->map.l_name, name,
+                  version ? ", version " : "", version ? version : "");
+    }
+    host_snapshot_release(question.snapshot);
+    return address;
+}
+
+static bool is_ours(void *handle)
+{
+    return handle == RTLD_DEFAULT || handle == RTLD_NEXT
+        || handle_plugin(handle);
+}
+
+// What glibc found for a plugin, or what plugins get instead.
+static void *instead(void *address, const char *name)
+{
+    void *own = address ? override_find(name) : NULL;
+    dl_passed();
+    return own ? own : address;
+}
+
+void *dl_sym(void *handle, const char *name, e64_plugin *caller)
+{
+    if (is_ours(handle))
+        return look_up(handle, name, NULL, caller);
+    return instead(host_forward.dlsym(handle, name), name);
+}
+
+void *dl_vsym(void *handle, const char *name, const char *version,
+              e64_plugin *caller)
+{
+    if (is_ours(handle))
+        return look_up(handle, name, version, caller);
+    return instead(host_forward.dlvsym(handle, name, version), name);
+}
