@@ -15,6 +15,11 @@
 
 enum { DYNAMICS = 11 };
 
+#define SLASHES_16 "////////////////"
+#define SLASHES                                                               \
+    SLASHES_16 SLASHES_16 SLASHES_16 SLASHES_16                               \
+    SLASHES_16 SLASHES_16 SLASHES_16 SLASHES_16
+
 // The whole file, loaded as it stands by one segment; the strings follow.
 struct anchor {
     Elf64_Ehdr header;
@@ -87,7 +92,8 @@ static void fill(struct anchor *anchor, size_t size,
 static e64_status open_bytes(const struct anchor *anchor, size_t size,
                              struct link_map **map)
 {
-    char path[64];
+    static atomic_uint anchors;
+    char path[256];
     int file = memfd_create("elf64load-anchor", MFD_CLOEXEC);
     if (file < 0)
         return fail_system("an anchor for thread-local storage cannot be made "
@@ -96,7 +102,10 @@ static e64_status open_bytes(const struct anchor *anchor, size_t size,
     if (write(file, anchor, size) != (ssize_t)size)
         status = fail_system("an anchor for thread-local storage cannot be "
                              "written");
-    snprintf(path, sizeof path, "/proc/self/fd/%d", file);
+    // glibc knows what it has open by the name too, and descriptors' numbers come
+    // again: no two anchors have the same number of slashes.
+    unsigned slashes = atomic_fetch_add(&anchors, 1) % 128 + 1;
+    snprintf(path, sizeof path, "/proc/self/fd%.*s%d", slashes, SLASHES, file);
     *map = status == E64_OK ? dlopen(path, RTLD_NOW | RTLD_LOCAL) : NULL;
     if (status == E64_OK && !*map) {
         const char *reason = dlerror();
