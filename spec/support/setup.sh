@@ -55,7 +55,10 @@ present() {
             # The compiler answers a bare name for what it does not find.
             case $(gcc -print-file-name="$thing" 2>/dev/null) in
             */*) return 0 ;;
-            esac ;;
+            esac
+            for folder in /usr/lib/x86_64-linux-gnu /usr/lib64 /usr/lib; do
+                [ ! -e "$folder/$thing" ] || return 0
+            done ;;
         esac
     done
     return 1
