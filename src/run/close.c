@@ -68,7 +68,7 @@ static void keep(void *data, e64_plugin *plugin)
 static bool is_used(const e64_plugin *plugin)
 {
     // Beyond candidates, who else needs it? Circles among them do not count.
-    return plugin->handles || plugin->nodelete
+    return plugin->handles || plugin->nodelete || plugin->exits
         || plugin->dependents > plugin->needed_within
         || atomic_load(&plugin->state) == E64_STATE_STARTING;
 }
@@ -140,6 +140,44 @@ static void unload(e64_runtime *runtime, e64_plugin *plugin)
     plugin_drop(plugin);
 }
 
+// A destructor may have made thread_local objects, whose own destructors are to
+// come, and may use all that the plugin needed: while there are such, nothing
+// of the runtime is unmapped. With its lock held.
+static bool must_wait(const e64_runtime *runtime)
+{
+    for (uint32_t i = 0; i < runtime->plugin_count; i++)
+        if (runtime->plugins[i]->gone && runtime->plugins[i]->exits)
+            return true;
+    return false;
+}
+
+static void stop_and_unload(e64_runtime *runtime, const struct list *unused)
+{
+    for (uint32_t i = 0; i < unused->count; i++)
+        stop_plugin(unused->plugins[i]);
+    pthread_mutex_lock(&runtime->lock);
+    bool wait = must_wait(runtime);
+    for (uint32_t i = 0; i < unused->count; i++)
+        unused->plugins[i]->waiting = wait;
+    pthread_mutex_unlock(&runtime->lock);
+    for (uint32_t i = 0; !wait && i < unused->count; i++)
+        unload(runtime, unused->plugins[i]);
+}
+
+// Those that were left for later, when there is nothing to wait for any more.
+static void take_waiting(e64_runtime *runtime, struct list *waiting)
+{
+    if (must_wait(runtime))
+        return;
+    for (uint32_t i = 0; i < runtime->plugin_count; i++)
+        if (runtime->plugins[i]->waiting)
+            add(waiting, runtime->plugins[i]);
+    if (waiting->failed)
+        waiting->count = 0; // the next one finds them again
+    for (uint32_t i = 0; i < waiting->count; i++)
+        waiting->plugins[i]->waiting = false;
+}
+
 e64_status close_plugin(e64_plugin *plugin)
 {
     e64_runtime *runtime = plugin->runtime;
@@ -153,12 +191,36 @@ e64_status close_plugin(e64_plugin *plugin)
     if (!plugin->handles && !plugin->gone)
         status = take_unused(plugin, &unused);
     pthread_mutex_unlock(&runtime->lock);
-    for (uint32_t i = 0; i < unused.count; i++)
-        stop_plugin(unused.plugins[i]);
-    for (uint32_t i = 0; i < unused.count; i++)
-        unload(runtime, unused.plugins[i]);
+    stop_and_unload(runtime, &unused);
     memory_free(unused.plugins);
     return status;
+}
+
+void close_after_exit(e64_plugin *plugin)
+{
+    e64_runtime *runtime = plugin->runtime;
+    struct list unused = { 0 }, waiting = { 0 };
+    pthread_mutex_lock(&runtime->lock);
+    bool last = --plugin->exits == 0;
+    if (last && !plugin->handles && !plugin->gone)
+        take_unused(plugin, &unused);
+    else if (last && plugin->waiting)
+        take_waiting(runtime, &waiting);
+    // Once the lock is given up the plugin may be anyone's, and the runtime
+    // freed, unless something is left to do here.
+    bool busy = unused.count || waiting.count;
+    runtime->busy += busy;
+    pthread_mutex_unlock(&runtime->lock);
+    if (busy) {
+        stop_and_unload(runtime, &unused);
+        for (uint32_t i = 0; i < waiting.count; i++)
+            unload(runtime, waiting.plugins[i]);
+        pthread_mutex_lock(&runtime->lock);
+        runtime->busy--;
+        runtime_leave(runtime);
+    }
+    memory_free(unused.plugins);
+    memory_free(waiting.plugins);
 }
 
 // All of a runtime that is not kept by a plugin that must not be unloaded.
@@ -173,7 +235,8 @@ static e64_status take_all(e64_runtime *runtime, struct list *all)
     }
     for (uint32_t i = 0; i < runtime->plugin_count; i++)
         // The process is kept for those who have closed it, like dlopen's.
-        if (runtime->plugins[i]->nodelete && !runtime->plugins[i]->process)
+        if ((runtime->plugins[i]->nodelete && !runtime->plugins[i]->process)
+            || (runtime->plugins[i]->exits && !runtime->plugins[i]->gone))
             keep(&kept, runtime->plugins[i]);
     for (uint32_t i = 0; i < kept.count; i++)
         each_needed(kept.plugins[i], keep, &kept);
@@ -199,10 +262,8 @@ e64_status close_all(e64_runtime *runtime)
         each_needed(all.plugins[i], forget_dependent, NULL);
     }
     pthread_mutex_unlock(&runtime->lock);
-    for (uint32_t i = 0; status == E64_OK && i < all.count; i++)
-        stop_plugin(all.plugins[i]);
-    for (uint32_t i = 0; status == E64_OK && i < all.count; i++)
-        unload(runtime, all.plugins[i]);
+    if (status == E64_OK)
+        stop_and_unload(runtime, &all);
     memory_free(all.plugins);
     return status;
 }

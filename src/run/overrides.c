@@ -8,9 +8,12 @@
 
 #include "../tls/tls.h"
 #include "dl.h"
+#include "thread_exit.h"
 
 const struct link_override override_table[] = {
     { "__tls_get_addr", (void *)tls_get_addr },
+    { "__cxa_thread_atexit", (void *)thread_exit_add },
+    { "__cxa_thread_atexit_impl", (void *)thread_exit_add },
     { "dlopen", (void *)dlopen_x86_64 },
     { "dlmopen", (void *)dlmopen_x86_64 },
     { "dlclose", (void *)dlclose_x86_64 },

@@ -38,12 +38,14 @@ struct e64_plugin {
 
     uint32_t handles;    // opens that were not closed
     uint32_t dependents; // plugins that need it or are bound to it
+    uint32_t exits;      // thread_local destructors of it that have yet to run
     atomic_uint holds;   // of this record: the registry's and others'
     _Atomic(e64_state) state;
     bool global, nodelete, isolated;
     bool deepbind; // its own scope comes before the host's
     bool sealed; // IFUNCs are done, RELRO is read-only
     bool gone;   // being stopped, or stopped: not to be found any more
+    bool waiting; // stopped, and unmapped when `exits` falls to zero
 
     // For walks, under the runtime's lock.
     bool marked;            // order.c
@@ -104,7 +106,7 @@ struct e64_runtime {
     struct unique_entry *uniques;
     uint32_t unique_count, unique_room;
     uint32_t busy; // constructors and destructors that are running
-    bool freed;    // only what must not be unloaded is left in it
+    bool freed;    // only what must not be unloaded is left in it, or not yet
 };
 
 static inline e64_plugin *plugin_of(const struct elf_object *object)
@@ -241,7 +243,10 @@ void stop_plugin(e64_plugin *plugin);
 // -------------------------------------------------------------- close.c ---
 
 e64_status close_plugin(e64_plugin *plugin);
-// Stops and unmaps all but what must not be unloaded.
+// One of its thread_local destructors has run. Whoever closed it while that was
+// to come has left the rest to this.
+void close_after_exit(e64_plugin *plugin);
+// Stops and unmaps all but what must not be unloaded, or not yet.
 e64_status close_all(e64_runtime *runtime);
 
 // ------------------------------------------------------------- unique.c ---
@@ -274,6 +279,9 @@ const struct process *process_start(void);
 e64_runtime *runtime_first(void);
 void runtime_lock_all(void);
 void runtime_unlock_all(void);
+// To be called with the lock held, which it gives up, when something is done
+// with a runtime that may have been freed meanwhile.
+void runtime_leave(e64_runtime *runtime);
 void runtime_log(e64_runtime *runtime, e64_log_level level,
                  const char *format, ...)
     __attribute__((format(printf, 3, 4)));

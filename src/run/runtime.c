@@ -85,6 +85,18 @@ static void destroy(e64_runtime *runtime)
     memory_free(runtime);
 }
 
+// What must not be unloaded keeps the record: it is stopped when the process
+// ends.
+void runtime_leave(e64_runtime *runtime)
+{
+    bool last = runtime->freed && !runtime->busy && !runtime->plugin_count;
+    pthread_mutex_unlock(&runtime->lock);
+    if (last) {
+        remove_from_list(runtime);
+        destroy(runtime);
+    }
+}
+
 static e64_status make(const e64_runtime_options *options,
                        e64_runtime **runtime)
 {
@@ -135,16 +147,11 @@ static e64_status free_runtime(e64_runtime *runtime)
     e64_status status = close_all(runtime);
     if (status != E64_OK)
         return status;
-    // What must not be unloaded keeps the record: it is stopped when the
-    // process ends.
-    if (runtime->plugin_count == 0) {
-        remove_from_list(runtime);
-        destroy(runtime);
-        return E64_OK;
-    }
+    pthread_mutex_lock(&runtime->lock);
     runtime->search = NULL;
     runtime->log = NULL;
     runtime->freed = true;
+    runtime_leave(runtime);
     return E64_OK;
 }
 
