@@ -3,6 +3,7 @@
 
 #include "objects.h"
 
+#include <dlfcn.h>
 #include <err.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -75,7 +76,10 @@ static int visit_host(struct dl_phdr_info *info, size_t size, void *data)
 void process_add_host(struct process *process, enum mapper mapper)
 {
     struct visit visit = { process, mapper };
-    dl_iterate_phdr(visit_host, &visit);
+    // glibc's own, though our import of it is pointed to what shows plugins.
+    int (*walk)(int (*)(struct dl_phdr_info *, size_t, void *), void *)
+        = dlsym(RTLD_DEFAULT, "dl_iterate_phdr");
+    walk(visit_host, &visit);
 }
 
 void process_read_regions(struct process *process)

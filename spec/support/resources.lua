@@ -102,10 +102,14 @@ static int visit(struct dl_phdr_info *info, size_t size, void *data)
     return 0;
 }
 
+// What glibc itself has: an import of this module is pointed to what shows
+// plugins too.
 static int modules(lua_State *L)
 {
+    int (*walk)(int (*)(struct dl_phdr_info *, size_t, void *), void *)
+        = dlsym(RTLD_DEFAULT, "dl_iterate_phdr");
     lua_newtable(L);
-    dl_iterate_phdr(visit, L);
+    walk(visit, L);
     return 1;
 }
 

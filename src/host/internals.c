@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "../error.h"
+#include "detour.h"
 #include "patch.h"
 
 // --------------------------------------------------------- libc's imports ---
@@ -208,6 +209,6 @@ static int find_own(struct dl_phdr_info *info, size_t size, void *data)
 char *host_own_tls_image(const void *inside)
 {
     struct own own = { (uintptr_t)inside, NULL };
-    dl_iterate_phdr(find_own, &own);
+    host_iterate_phdr(find_own, &own);
     return own.image;
 }

@@ -1,6 +1,6 @@
 // What glibc has mapped at this moment, kept until glibc's counts change.
 
-#include "host.h"
+#include "detour.h"
 
 #include <link.h>
 #include <pthread.h>
@@ -68,7 +68,7 @@ static int read_generation(struct dl_phdr_info *info, size_t size, void *data)
 bool host_snapshot_current(const struct host_snapshot *snapshot)
 {
     struct generation now = { 0, 0 };
-    dl_iterate_phdr(read_generation, &now);
+    host_iterate_phdr(read_generation, &now);
     return now.adds == snapshot->adds && now.subs == snapshot->subs;
 }
 
@@ -141,7 +141,7 @@ static e64_status take(const struct host_snapshot *before,
         return fail_memory(sizeof *snapshot);
     atomic_init(&snapshot->count, 1);
     struct collection collection = { .snapshot = snapshot, .before = before };
-    dl_iterate_phdr(collect, &collection);
+    host_iterate_phdr(collect, &collection);
     e64_status status = collection.failed
         ? fail(E64_NOMEMORY, "out of memory while reading the host's objects")
         : host_mark_globals(snapshot);

@@ -7,6 +7,7 @@
 #include "../error.h"
 #include "../memory.h"
 #include "overrides.h"
+#include "unwind.h"
 
 static e64_status map_all(struct discovery *discovery, e64_times *times)
 {
@@ -229,6 +230,8 @@ e64_status bind_group(struct discovery *discovery, e64_plugin *root,
                       root->unit.object.name);
     if (status == E64_OK)
         status = apply_all(discovery, sorted);
+    if (status == E64_OK)
+        status = unwind_publish(sorted, count, discovery->snapshot);
     root->times.apply += run_now() - resolved;
     for (uint32_t i = 0; status == E64_OK && i < count; i++) {
         pin_unique_owners(&sorted[i]->unit.bindings);

@@ -8,6 +8,7 @@
 
 #include "../error.h"
 #include "../memory.h"
+#include "unwind.h"
 
 // A growing list of plugins, walked while it grows.
 struct list {
@@ -140,6 +141,14 @@ static void unload(e64_runtime *runtime, e64_plugin *plugin)
     plugin_drop(plugin);
 }
 
+// All at once: those who look addresses up are waited for once.
+static void unload_all(e64_runtime *runtime, const struct list *stopped)
+{
+    unwind_withdraw(stopped->plugins, stopped->count);
+    for (uint32_t i = 0; i < stopped->count; i++)
+        unload(runtime, stopped->plugins[i]);
+}
+
 // A destructor may have made thread_local objects, whose own destructors are to
 // come, and may use all that the plugin needed: while there are such, nothing
 // of the runtime is unmapped. With its lock held.
@@ -160,8 +169,8 @@ static void stop_and_unload(e64_runtime *runtime, const struct list *unused)
     for (uint32_t i = 0; i < unused->count; i++)
         unused->plugins[i]->waiting = wait;
     pthread_mutex_unlock(&runtime->lock);
-    for (uint32_t i = 0; !wait && i < unused->count; i++)
-        unload(runtime, unused->plugins[i]);
+    if (!wait)
+        unload_all(runtime, unused);
 }
 
 // Those that were left for later, when there is nothing to wait for any more.
@@ -213,8 +222,7 @@ void close_after_exit(e64_plugin *plugin)
     pthread_mutex_unlock(&runtime->lock);
     if (busy) {
         stop_and_unload(runtime, &unused);
-        for (uint32_t i = 0; i < waiting.count; i++)
-            unload(runtime, waiting.plugins[i]);
+        unload_all(runtime, &waiting);
         pthread_mutex_lock(&runtime->lock);
         runtime->busy--;
         runtime_leave(runtime);

@@ -6,6 +6,7 @@
 
 #include "../error.h"
 #include "../memory.h"
+#include "addresses.h"
 #include "../tls/tls.h"
 
 void e64_plugin_describe(e64_plugin *plugin, e64_plugin_info *info)
@@ -122,30 +123,28 @@ static void describe_place(const struct elf_object *object, uintptr_t address,
 
 e64_plugin *plugin_at(uintptr_t address)
 {
-    e64_plugin *found = NULL;
-    runtime_lock_all();
-    for (e64_runtime *runtime = runtime_first(); runtime && !found;
-         runtime = runtime->next) {
-        for (uint32_t i = 0; i < runtime->plugin_count && !found; i++) {
-            e64_plugin *plugin = runtime->plugins[i];
-            const struct elf_object *object = &plugin->unit.object;
-            if (!object->host && address >= object->start
-                && address < object->end)
-                found = plugin_hold(plugin);
-        }
-    }
-    runtime_unlock_all();
-    return found;
+    unsigned ticket = addresses_enter();
+    const struct address_entry *entry = addresses_find(address);
+    e64_plugin *plugin = entry ? plugin_hold(entry->plugin) : NULL;
+    addresses_leave(ticket);
+    return plugin;
+}
+
+// What a plugin has there is read before it can be unmapped.
+static bool find_in_plugin(uintptr_t address, e64_place *place)
+{
+    unsigned ticket = addresses_enter();
+    const struct address_entry *entry = addresses_find(address);
+    if (entry)
+        describe_place(&entry->plugin->unit.object, address, place);
+    addresses_leave(ticket);
+    return entry != NULL;
 }
 
 static e64_status find_place(uintptr_t address, e64_place *place)
 {
-    e64_plugin *plugin = plugin_at(address);
-    if (plugin) {
-        describe_place(&plugin->unit.object, address, place);
-        plugin_drop(plugin);
+    if (find_in_plugin(address, place))
         return E64_OK;
-    }
     struct host_snapshot *snapshot;
     e64_status status = host_snapshot(&snapshot);
     if (status != E64_OK)

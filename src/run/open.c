@@ -7,6 +7,7 @@
 #include "../error.h"
 #include "../memory.h"
 #include "handle.h"
+#include "unwind.h"
 
 // Another try when the host changes its libraries under our hands.
 enum { MOST_TRIES = 8 };
@@ -34,6 +35,7 @@ static e64_status copy_globals(struct discovery *discovery)
 static void undo(struct discovery *discovery)
 {
     e64_runtime *runtime = discovery->runtime;
+    unwind_withdraw(discovery->fresh, discovery->fresh_count);
     for (uint32_t i = discovery->fresh_count; i-- > 0; ) {
         e64_plugin *plugin = discovery->fresh[i];
         pthread_mutex_lock(&runtime->lock);

@@ -9,6 +9,7 @@
 #include "../tls/tls.h"
 #include "dl.h"
 #include "thread_exit.h"
+#include "unwind.h"
 
 const struct link_override override_table[] = {
     { "__tls_get_addr", (void *)tls_get_addr },
@@ -23,6 +24,8 @@ const struct link_override override_table[] = {
     { "dladdr", (void *)dladdr_x86_64 },
     { "dladdr1", (void *)dladdr1_x86_64 },
     { "dlinfo", (void *)dlinfo_x86_64 },
+    { "dl_iterate_phdr", (void *)unwind_iterate_phdr },
+    { "_dl_find_object", (void *)unwind_find_object },
     { "backtrace_symbols", (void *)backtrace_symbols_x86_64 },
     { "backtrace_symbols_fd", (void *)backtrace_symbols_fd_x86_64 },
 };

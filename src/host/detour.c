@@ -1,0 +1,241 @@
+// The functions of glibc that tell unwinders what is mapped, and the imports of
+// them that the host has.
+
+#include "detour.h"
+
+#include <pthread.h>
+#include <string.h>
+
+#include "patch.h"
+
+static const char *const names[] = {
+    [HOST_FIND_OBJECT] = "_dl_find_object",
+    [HOST_ITERATE_PHDR] = "dl_iterate_phdr",
+};
+
+// -------------------------------------------------------- glibc's own ---
+
+static _Atomic(host_find_function *) find_object;
+static _Atomic(host_walk_function *) iterate_phdr;
+
+int host_find_object(void *address, struct dl_find_object *result)
+{
+    host_find_function *function = atomic_load(&find_object);
+    return function ? function(address, result) : -1;
+}
+
+// Not by an import of our own: another copy of this loader may have pointed it
+// to what shows us its plugins as if they were the host's.
+int host_iterate_phdr(host_walk_callback *callback, void *data)
+{
+    host_walk_function *function = atomic_load(&iterate_phdr);
+    if (!function) {
+        function = (host_walk_function *)dlsym(RTLD_DEFAULT,
+                                               names[HOST_ITERATE_PHDR]);
+        atomic_store(&iterate_phdr, function);
+    }
+    return function(callback, data);
+}
+
+// The first definition, as dlsym would find it. dlsym would also answer the
+// address that an executable without PIC has for such a function, which jumps
+// through one of the slots that are about to change.
+static void *find_definition(const struct host_snapshot *snapshot,
+                             const char *text)
+{
+    struct elf_name name = elf_name(text);
+    Elf64_Sym symbol;
+    for (uint32_t i = 0; i < snapshot->global_count; i++) {
+        const struct elf_object *object = snapshot->globals[i];
+        if (elf_find(object->symbols, &name, ELF_WANT_NEWEST, &symbol)
+            && symbol.st_shndx != SHN_UNDEF)
+            return (void *)elf_symbol_value(object, &symbol);
+    }
+    return NULL;
+}
+
+void host_detour_resolve(const struct host_snapshot *snapshot)
+{
+    static atomic_bool resolved;
+    if (atomic_load(&resolved))
+        return;
+    host_walk_function *walk = (host_walk_function *)
+        find_definition(snapshot, names[HOST_ITERATE_PHDR]);
+    if (walk)
+        atomic_store(&iterate_phdr, walk);
+    atomic_store(&find_object, (host_find_function *)
+                 find_definition(snapshot, names[HOST_FIND_OBJECT]));
+    atomic_store(&resolved, true);
+}
+
+// ------------------------------------------------------- the imports ---
+
+struct visiting {
+    const struct host_snapshot *snapshot;
+    e64_status (*visit)(void *data, const struct host_module *module);
+    void *data;
+    e64_status status;
+};
+
+// glibc holds its list for as long as this takes; once is enough.
+static int visit_all(struct dl_phdr_info *info, size_t size, void *data)
+{
+    struct visiting *visiting = data;
+    const struct host_snapshot *snapshot = visiting->snapshot;
+    (void)size;
+    if (info->dlpi_adds != snapshot->adds || info->dlpi_subs != snapshot->subs)
+        return 1;
+    visiting->status = E64_OK;
+    for (uint32_t i = 0; visiting->status == E64_OK
+                         && i < snapshot->module_count; i++)
+        if (!snapshot->modules[i]->vdso)
+            visiting->status = visiting->visit(visiting->data,
+                                               snapshot->modules[i]);
+    return 1;
+}
+
+e64_status host_visit(const struct host_snapshot *snapshot,
+                      e64_status (*visit)(void *data,
+                                          const struct host_module *module),
+                      void *data)
+{
+    struct visiting visiting = { snapshot, visit, data, E64_CHANGED };
+    host_iterate_phdr(visit_all, &visiting);
+    return visiting.status;
+}
+
+// Guards the changing of pages and the list below. A leaf.
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+// Slots of modules that are never unmapped. More than these few are not looked
+// at a second time.
+static struct { void **slot; void *value; } lasting[32];
+static atomic_uint lasting_count;
+
+static e64_status write_slot(void **slot, void *value, bool lasts)
+{
+    pthread_mutex_lock(&lock);
+    e64_status status = host_patch(slot, value);
+    uint32_t count = atomic_load(&lasting_count);
+    bool known = false;
+    for (uint32_t i = 0; i < count; i++)
+        known |= lasting[i].slot == slot;
+    if (status == E64_OK && lasts && !known
+        && count < sizeof lasting / sizeof *lasting) {
+        lasting[count].slot = slot;
+        lasting[count].value = value;
+        atomic_store(&lasting_count, count + 1);
+    }
+    pthread_mutex_unlock(&lock);
+    return status;
+}
+
+e64_status host_redirect_again(void)
+{
+    e64_status status = E64_OK;
+    for (uint32_t i = 0, count = atomic_load(&lasting_count);
+         status == E64_OK && i < count; i++)
+        if (__atomic_load_n(lasting[i].slot, __ATOMIC_ACQUIRE)
+            != lasting[i].value)
+            status = write_slot(lasting[i].slot, lasting[i].value, true);
+    return status;
+}
+
+static int stop_walk(struct dl_phdr_info *info, size_t size, void *data)
+{
+    (void)info, (void)size, (void)data;
+    return 1;
+}
+
+// What a slot that is bound at the first call holds jumps to what binds it. So
+// calling what it holds has it bound, and does nothing if it was.
+static void let_be_bound(enum host_import import, void *standing)
+{
+    struct dl_find_object result;
+    if (import == HOST_FIND_OBJECT)
+        ((host_find_function *)standing)(NULL, &result);
+    else
+        ((host_walk_function *)standing)(stop_walk, NULL);
+}
+
+struct redirection {
+    const struct host_module *module;
+    enum host_import import;
+    void *replacement;
+    bool (*leave)(void *standing);
+    uint32_t count;
+    e64_status status;
+};
+
+static bool is_lasting(const struct host_module *module)
+{
+    return module->startup || host_is_compiler_family(module->path);
+}
+
+static void redirect_slot(void *data, void **slot)
+{
+    struct redirection *redirection = data;
+    void *standing = __atomic_load_n(slot, __ATOMIC_ACQUIRE);
+    redirection->count++;
+    // A weak import that nothing defines is not called.
+    if (redirection->status != E64_OK || !standing
+        || standing == redirection->replacement)
+        return;
+    let_be_bound(redirection->import, standing);
+    standing = __atomic_load_n(slot, __ATOMIC_ACQUIRE);
+    if (redirection->leave(standing))
+        return;
+    redirection->status = write_slot(slot, redirection->replacement,
+                                     is_lasting(redirection->module));
+}
+
+e64_status host_redirect(const struct host_module *module,
+                         enum host_import import, void *replacement,
+                         bool (*leave)(void *standing), uint32_t *count)
+{
+    struct redirection redirection = { module, import, replacement, leave, 0,
+                                       E64_OK };
+    host_slots(module, names[import], redirect_slot, &redirection);
+    *count = redirection.count;
+    return redirection.status;
+}
+
+// ------------------------------------------------------- the unwinder ---
+
+void host_open_unwinder(void)
+{
+    if (!dlopen("libgcc_s.so.1", RTLD_NOW | RTLD_LOCAL))
+        dlerror();
+}
+
+static void *find_function(const struct host_module *module, const char *text)
+{
+    struct elf_name name = elf_name(text);
+    Elf64_Sym symbol;
+    if (!elf_find(&module->symbols, &name, ELF_WANT_NEWEST, &symbol)
+        || symbol.st_shndx == SHN_UNDEF
+        || ELF64_ST_TYPE(symbol.st_info) != STT_FUNC)
+        return NULL;
+    return (void *)elf_symbol_value(&module->object, &symbol);
+}
+
+static void count_slot(void *data, void **slot)
+{
+    (void)slot;
+    ++*(uint32_t *)data;
+}
+
+bool host_registrar(const struct host_module *module,
+                    struct host_registrar *registrar)
+{
+    uint32_t imports = 0;
+    void *add = find_function(module, "__register_frame_info");
+    void *remove = find_function(module, "__deregister_frame_info");
+    if (!add || !remove || !find_function(module, "_Unwind_RaiseException"))
+        return false;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        host_slots(module, names[i], count_slot, &imports);
+    registrar->add = (void (*)(const void *, void *))add;
+    registrar->remove = (void *(*)(const void *))remove;
+    return imports == 0;
+}

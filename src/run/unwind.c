@@ -1,0 +1,214 @@
+// Shows plugins to whoever unwinds.
+//
+// Since 2.35 glibc has _dl_find_object, and the unwinders of gcc since 12 ask
+// it for each frame. Other unwinders walk dl_iterate_phdr. Both are imports of
+// the host's modules, and are pointed to functions of ours that know plugins,
+// too. An unwinder that has neither import is told of each plugin's frames.
+
+#include "unwind.h"
+
+#include <string.h>
+
+#include "../error.h"
+#include "addresses.h"
+#include "frames.h"
+
+// Another try when the host changes its libraries under our hands.
+enum { MOST_TRIES = 8 };
+
+// ---------------------------------------------------------- the answers ---
+
+static int find_own(void *address, struct dl_find_object *result)
+{
+    unsigned ticket = addresses_enter();
+    const struct address_entry *entry = addresses_find((uintptr_t)address);
+    bool found = entry && entry->unwind;
+    if (found) {
+        memset(result, 0, sizeof *result);
+        result->dlfo_map_start = (void *)entry->start;
+        result->dlfo_map_end = (void *)atomic_load(&entry->end);
+        result->dlfo_link_map = &entry->plugin->map;
+        result->dlfo_eh_frame = (void *)entry->unwind;
+    }
+    addresses_leave(ticket);
+    return found ? 0 : -1;
+}
+
+static struct unwind_copy self = {
+    .find = find_own,
+    .walk = phdr_walk,
+    .counts = addresses_counts,
+    .find_entry = unwind_find_object,
+    .walk_entry = unwind_iterate_phdr,
+};
+
+// The list of copies that this one belongs to: its own at first.
+struct copies {
+    _Atomic(struct unwind_copy *) first;
+};
+static struct copies alone = { &self };
+static _Atomic(struct copies *) copies = &alone;
+
+struct unwind_copy *unwind_copies(void)
+{
+    return atomic_load(&atomic_load(&copies)->first);
+}
+
+// A copy that finds a function in a slot asks it whether it is another copy's:
+// for an address that nothing can ever lie at, which glibc does not know.
+static void *const question = (void *)0xe64c0b1e5a11c0deull;
+static const unsigned long long answer = 0xe64c0b1e5a11c001ull;
+
+static bool answer_question(struct dl_find_object *result)
+{
+    memset(result, 0, sizeof *result);
+    result->dlfo_flags = answer;
+    result->dlfo_eh_frame = atomic_load(&copies);
+    return true;
+}
+
+int unwind_find_object(void *address, struct dl_find_object *result)
+{
+    if (address == question && answer_question(result))
+        return 0;
+    for (const struct unwind_copy *copy = unwind_copies(); copy;
+         copy = atomic_load(&copy->next))
+        if (copy->find(address, result) == 0)
+            return 0;
+    return host_find_object(address, result);
+}
+
+// ---------------------------------------------------- the host's imports ---
+
+// Another copy's list becomes ours.
+static void join(struct copies *others)
+{
+    struct copies *ours = atomic_load(&copies);
+    if (others == ours || ours != &alone
+        || !atomic_compare_exchange_strong(&copies, &ours, others))
+        return;
+    struct unwind_copy *first = atomic_load(&others->first);
+    do
+        atomic_store(&self.next, first);
+    while (!atomic_compare_exchange_strong(&others->first, &first, &self));
+}
+
+// What is another copy's stays, for it answers for all copies.
+static bool leave_find(void *standing)
+{
+    struct dl_find_object result;
+    memset(&result, 0, sizeof result);
+    if (((host_find_function *)standing)(question, &result) != 0
+        || result.dlfo_flags != answer)
+        return false;
+    join(result.dlfo_eh_frame);
+    return true;
+}
+
+static bool leave_walk(void *standing)
+{
+    for (const struct unwind_copy *copy = unwind_copies(); copy;
+         copy = atomic_load(&copy->next))
+        if (standing == (void *)copy->walk_entry)
+            return true;
+    return false;
+}
+
+struct pass {
+    const struct host_module *told[FRAMES_MOST_UNWINDERS];
+    struct host_registrar registrars[FRAMES_MOST_UNWINDERS];
+    uint32_t told_count;
+};
+
+static e64_status redirect_find(void *data, const struct host_module *module)
+{
+    struct pass *pass = data;
+    uint32_t count;
+    e64_status status = host_redirect(module, HOST_FIND_OBJECT,
+                                      (void *)unwind_find_object, leave_find,
+                                      &count);
+    if (status == E64_OK && pass->told_count < FRAMES_MOST_UNWINDERS
+        && host_registrar(module, &pass->registrars[pass->told_count]))
+        pass->told[pass->told_count++] = module;
+    return status;
+}
+
+static e64_status redirect_walk(void *data, const struct host_module *module)
+{
+    uint32_t count;
+    (void)data;
+    return host_redirect(module, HOST_ITERATE_PHDR,
+                         (void *)unwind_iterate_phdr, leave_walk, &count);
+}
+
+// The first round finds other copies, whose functions the second one must know.
+static e64_status redirect_all(const struct host_snapshot *snapshot)
+{
+    struct pass pass = { .told_count = 0 };
+    host_detour_resolve(snapshot);
+    e64_status status = host_visit(snapshot, redirect_find, &pass);
+    if (status == E64_OK)
+        status = host_visit(snapshot, redirect_walk, &pass);
+    for (uint32_t i = 0; status == E64_OK && i < pass.told_count; i++)
+        status = frames_add_unwinder(pass.told[i], &pass.registrars[i]);
+    return status;
+}
+
+static atomic_bool active;     // there has been a plugin to be unwound
+static atomic_ullong seen = 0; // glibc's count of additions, all looked at
+
+static e64_status refresh(void)
+{
+    e64_status status = E64_CHANGED;
+    for (int i = 0; status == E64_CHANGED && i < MOST_TRIES; i++) {
+        struct host_snapshot *snapshot;
+        status = host_snapshot(&snapshot);
+        if (status != E64_OK)
+            break;
+        uint64_t adds = snapshot->adds;
+        if (adds != atomic_load(&seen))
+            status = redirect_all(snapshot);
+        if (status == E64_OK)
+            atomic_store(&seen, adds);
+        host_snapshot_release(snapshot);
+    }
+    if (status == E64_CHANGED)
+        status = fail(E64_CHANGED, "the host opened or closed libraries all "
+                      "the while its unwinders were being looked for");
+    return status == E64_OK ? host_redirect_again() : status;
+}
+
+e64_status unwind_refresh(void)
+{
+    return atomic_load(&active) ? refresh() : E64_OK;
+}
+
+static bool can_unwind(e64_plugin *const *plugins, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (plugins[i]->unit.image.unwind.vaddr)
+            return true;
+    return false;
+}
+
+e64_status unwind_publish(e64_plugin *const *plugins, uint32_t count,
+                          const struct host_snapshot *snapshot)
+{
+    e64_status status = addresses_add(plugins, count);
+    if (status != E64_OK || !can_unwind(plugins, count))
+        return status;
+    if (!atomic_exchange(&active, true))
+        host_open_unwinder();
+    // The snapshot is of a moment ago, which is as good as of now.
+    if (atomic_load(&seen) == snapshot->adds)
+        status = host_redirect_again();
+    else
+        status = refresh();
+    return status == E64_OK ? frames_add(plugins, count) : status;
+}
+
+void unwind_withdraw(e64_plugin *const *plugins, uint32_t count)
+{
+    addresses_remove(plugins, count);
+    frames_remove(plugins, count);
+}
