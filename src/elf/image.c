@@ -8,6 +8,7 @@
 #include "../error.h"
 #include "../memory.h"
 #include "dynamic.h"
+#include "go.h"
 #include "notes.h"
 
 static e64_status bad(const char *name, e64_status status, const char *what)
@@ -168,13 +169,15 @@ static const char *check_ranges(const struct elf_image *image)
     return NULL;
 }
 
-static e64_status check_isa(const struct elf_image *image, const char *name,
-                            const Elf64_Phdr *notes)
+static e64_status read_notes(struct elf_image *image, const char *name,
+                             const Elf64_Phdr *notes)
 {
     struct view view;
     uint32_t levels = 0;
     if (!view_part(image->file, notes->p_offset, notes->p_filesz, &view))
         return E64_OK;
+    if (notes->p_type == PT_NOTE && elf_has_go_note(view, notes->p_align))
+        image->go = true;
     elf_read_isa_levels(view, notes->p_align, &levels);
     uint32_t lacking = elf_isa_lacking_x86_64(levels);
     if (!lacking)
@@ -221,7 +224,7 @@ static e64_status read_segment(struct elf_image *image, const char *name,
         break;
     case PT_GNU_PROPERTY:
     case PT_NOTE:
-        return check_isa(image, name, header);
+        return read_notes(image, name, header);
     }
     return wrong ? bad(name, E64_BADFORMAT, wrong) : E64_OK;
 }
@@ -279,6 +282,8 @@ e64_status elf_image_read(struct view file, const char *name,
         if (wrong)
             status = bad(name, E64_BADFORMAT, wrong);
     }
+    if (status == E64_OK && !image->go)
+        image->go = elf_has_go_entry(&image->symbols);
     if (status == E64_OK && image->flags_1 & DF_1_PIE)
         status = bad(name, E64_UNSUPPORTED, "is a position-independent "
                      "executable (DF_1_PIE), not a shared object");

@@ -60,6 +60,7 @@ struct elf_image {
     bool text_relocations; // DT_TEXTREL, DF_TEXTREL
     bool symbolic;         // DT_SYMBOLIC, DF_SYMBOLIC
     bool static_tls;       // DF_STATIC_TLS
+    bool go;               // holds Go code
     uint64_t flags_1;      // DF_1_*
 
     uint32_t soname, rpath, runpath; // in strtab; 0: absent

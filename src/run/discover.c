@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "../elf/go.h"
 #include "../error.h"
 #include "../host/internals.h"
 #include "../memory.h"
@@ -90,13 +91,33 @@ e64_status discover_add(struct discovery *discovery, e64_plugin *plugin)
     return E64_OK;
 }
 
-static e64_status check_openable(const e64_plugin *plugin)
+// Go's package plugin tells the runtime that it belongs to what it has opened;
+// nobody else can.
+static bool lacks_go_runtime(const struct discovery *discovery,
+                             const e64_plugin *plugin)
 {
-    if (!(plugin->unit.image.flags_1 & DF_1_NOOPEN))
+    const e64_plugin *caller = discovery->caller;
+    return elf_is_go_plugin(&plugin->unit.image.symbols)
+        && !(caller && caller->unit.image.go);
+}
+
+static e64_status check_openable(const struct discovery *discovery,
+                                 const e64_plugin *plugin)
+{
+    const char *name = plugin->unit.object.name;
+    if (plugin->unit.image.flags_1 & DF_1_NOOPEN) {
+        fail(E64_UNSUPPORTED, "%s: asks not to be opened at run time "
+             "(DF_1_NOOPEN)", name);
+    } else if (lacks_go_runtime(discovery, plugin)) {
+        fail(E64_UNSUPPORTED, "%s: is a Go plugin (-buildmode=plugin), which "
+             "cannot start the Go runtime that it needs; elf.open in Lua gives "
+             "it one, by the path of the file, and so does a Go library with "
+             "plugin.Open", name);
+        error_symbol(ELF_GO_RUNTIME, NULL);
+    } else {
         return E64_OK;
-    fail(E64_UNSUPPORTED, "%s: asks not to be opened at run time "
-         "(DF_1_NOOPEN)", plugin->unit.object.name);
-    error_path(plugin->unit.object.name);
+    }
+    error_path(name);
     return E64_UNSUPPORTED;
 }
 
@@ -116,7 +137,7 @@ static e64_status read_plugin(struct discovery *discovery, const char *name,
     plugin->isolated = isolated;
     status = link_read(&plugin->unit);
     if (status == E64_OK)
-        status = check_openable(plugin);
+        status = check_openable(discovery, plugin);
     if (status == E64_OK)
         status = plugin_add_name(plugin, name);
     if (status == E64_OK && plugin->unit.object.soname)
@@ -127,7 +148,9 @@ static e64_status read_plugin(struct discovery *discovery, const char *name,
         plugin_drop(plugin);
         return status;
     }
-    plugin->nodelete = plugin->unit.image.flags_1 & DF_1_NODELETE;
+    // Threads of the Go runtime run on, and it cannot be stopped.
+    plugin->nodelete = plugin->unit.image.flags_1 & DF_1_NODELETE
+                    || plugin->unit.image.go;
     *made = plugin;
     return E64_OK;
 }
