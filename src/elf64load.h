@@ -19,7 +19,10 @@
 // - Nothing prints and nothing exits. Messages go to the log callback.
 // - Strings that are passed in are copied; strings that are handed out belong
 //   to the object that they were asked of and live as long as it does.
-// - Functions may be called from any thread unless they say otherwise.
+// - Functions may be called from any thread. In one runtime, one thread at a
+//   time opens, starts and closes; different runtimes do not disturb one
+//   another. Plugins are called and looked up in by any thread while they are
+//   open.
 
 #ifndef ELF64LOAD_H
 #define ELF64LOAD_H
@@ -65,7 +68,8 @@ typedef enum e64_status {
 E64_API const char *e64_status_name(e64_status status);
 
 // One failure. The strings lie in `storage`, so there is nothing to free, and
-// the struct must not be copied. Fields that do not apply are NULL or zero.
+// the struct must not be copied. Fields that do not apply are NULL or zero. It
+// needs no initialising, and what succeeds leaves it as it was.
 typedef struct e64_error {
     e64_status status;
     int system_errno;           // errno of the system call that failed
@@ -192,6 +196,11 @@ E64_API e64_status e64_runtime_new(const e64_runtime_options *options,
 // Closes what is still open in it, in the order in which ld.so would, and frees
 // it. Its plugins' handles are void from then on. E64_INUSE when called from a
 // constructor or destructor of one of its plugins.
+//
+// What must not be unloaded (`nodelete`, DF_1_NODELETE, owners of unique
+// symbols) stays until the process ends, and so do runtimes that are not freed:
+// then their plugins are stopped when glibc finalises the object that this
+// library is linked into, after all atexit handlers.
 E64_API e64_status e64_runtime_free(e64_runtime *runtime, e64_error *error);
 
 // --------------------------------------------------------------- opening ---
@@ -229,7 +238,9 @@ E64_API e64_status e64_start(e64_plugin *plugin, e64_error *error);
 E64_API e64_plugin *e64_retain(e64_plugin *plugin);
 
 // Ends one handle. The plugin stops (its destructors run, on this thread) and
-// is unmapped when its last handle and its last dependent are gone.
+// is unmapped when its last handle and its last dependent are gone, and no
+// thread has a destructor of its C++ thread_local objects to run; then `plugin`
+// and what was looked up in it are void.
 E64_API e64_status e64_close(e64_plugin *plugin, e64_error *error);
 
 // The process as a plugin: lookups go through the host's global scope. Counted
@@ -246,8 +257,8 @@ typedef enum e64_state {
     E64_STATE_HOST,     // glibc's; this loader neither starts nor stops it
 } e64_state;
 
-// How long the phases of the open that mapped a plugin took, in nanoseconds, for
-// it and all that was mapped along with it.
+// How long the phases of the open that mapped a plugin took, in nanoseconds,
+// for it and all that was mapped along with it.
 typedef struct e64_times {
     uint64_t discover; // search and read
     uint64_t map;
@@ -267,20 +278,21 @@ typedef struct e64_plugin_info {
     uintptr_t end;         // the first address after it
     uint64_t generation;   // grows with every plugin of the process
     uint64_t tls_module;   // what its DTPMOD64 slots hold; 0 without PT_TLS
-    int64_t tls_offset;    // of its block from the thread pointer, when it is the
-                           // same in all threads; else 0
+    int64_t tls_offset;    // of its block from the thread pointer, when it is
+                           // the same in all threads; else 0
     e64_state state;
     uint32_t handles;  // opens that were not closed yet
     uint32_t segments; // PT_LOAD segments
-    e64_times times;  // zero for what came along with another
+    e64_times times;   // zero for what came along with another
 } e64_plugin_info;
 
 E64_API void e64_plugin_describe(e64_plugin *plugin, e64_plugin_info *info);
 
 // Calls `visit` for each plugin of the runtime in the order in which they were
-// mapped, until it answers non-zero, which is returned. Opens and closes from
-// within `visit` are not seen by the walk; a plugin that is closed meanwhile
-// stays described as stopped.
+// mapped, until it answers non-zero, which is returned. Those that stand for
+// the process or for a file of glibc's are E64_STATE_HOST. Opens and closes
+// from within `visit` are not seen by the walk; a plugin that is closed
+// meanwhile stays described as stopped.
 E64_API int e64_plugins(e64_runtime *runtime,
                         int (*visit)(void *data, e64_plugin *plugin),
                         void *data);

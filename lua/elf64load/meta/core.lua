@@ -1,0 +1,255 @@
+---@meta elf64load.core
+-- luacheck: ignore 212 241
+-- What C gives elf64load.core, but for its typed half (typed.lua), as the
+-- language server should know it.
+
+-- --------------------------------------------------------------- failures ---
+
+-- What fails because of the world answers nil, a message, a kind and details.
+
+---@alias elf64load.kind
+---| "notfound" # no file of that name where it was looked for
+---| "badformat" # not ELF64, or a table in the file is malformed
+---| "badarch" # ELF, but not for AMD64
+---| "unsupported" # well formed, but not to be loaded: COPY, PIE, ...
+---| "undefined" # a symbol that nothing defines
+---| "version" # the file is there, the symbol version is not
+---| "denied" # the policy says no
+---| "nomemory" # memory, or space for thread-local storage, ran out
+---| "system" # a system call failed; see errno
+---| "hook" # a hook raised; see error
+---| "start" # it has to be started first
+---| "inuse" # something still needs it
+---| "duplicate" # defined twice
+---| "changed" # the world is not any more as it was planned
+---| "closed" # the plugin has been stopped
+
+---The parts of a message; what does not apply is nil.
+---@class elf64load.detail
+---@field wanter? string the plugin on whose behalf
+---@field path? string the file that it is about
+---@field symbol? string
+---@field version? string of the symbol
+---@field scopes? string[] where it was looked for
+---@field near? string[] names much like it
+---@field missing? string[] all that is missing
+---@field errno? integer of the system call that failed
+---@field error? any what a hook raised
+
+-- ---------------------------------------------------------------- symbols ---
+
+---A symbol of a plugin or of the host. Calling it, or using a pointer made of
+---it, raises `closed` once its plugin has been stopped; the fields stay.
+---@class elf64load.symbol
+---@field name string
+---@field version string|nil of the definition
+---@field file string path of the definer
+---@field kind "notype"|"object"|"function"|"tls"|"ifunc"
+---@field size integer in bytes; 0 when the file does not say
+---@field address integer|nil of a `tls` the calling thread's, of an `ifunc` what
+---its resolver chose; nil for both in what `symbols` lists
+
+-- ---------------------------------------------------------------- handles ---
+
+---What a plugin needs, in the order of its file.
+---@class elf64load.need
+---@field path string
+---@field host boolean glibc has mapped it
+
+---How long the phases of the open that mapped a plugin took, in nanoseconds, for
+---it and all that was mapped along with it.
+---@class elf64load.times
+---@field discover integer search and read
+---@field map integer
+---@field resolve integer
+---@field apply integer
+---@field ifunc integer resolvers, and sealing
+---@field start integer constructors
+
+---One handle of a plugin; two of one plugin are equal. name, path, state and
+---generation are told by a closed one too; the rest is nil then.
+---@class elf64load.plugin
+---@field name string as it was asked for
+---@field path string of its file, or the source's name
+---@field soname string|nil DT_SONAME
+---@field base integer load bias: address minus st_value
+---@field state "mapped"|"starting"|"started"|"stopping"|"host"|"closed"
+---@field generation integer grows with every plugin of the process
+---@field handles integer opens that were not closed yet
+---@field segments integer PT_LOAD segments
+---@field imports integer that were bound
+---@field tls integer|nil what its DTPMOD64 slots hold
+---@field needs elf64load.need[]
+---@field times elf64load.times
+local plugin = {}
+
+---Ends this handle. With the last one the plugin stops, unless another needs it.
+---Raises for handles that `loaded` lists, because they were not opened.
+---@return true|nil done
+---@return string? message
+---@return elf64load.kind? kind
+---@return elf64load.detail? detail
+function plugin:close () end
+
+---Runs what `start = false` left out: IFUNC resolvers and constructors.
+---@return elf64load.plugin|nil self
+---@return string? message
+---@return elf64load.kind? kind
+---@return elf64load.detail? detail
+function plugin:start () end
+
+---Looks a symbol up as dlsym does: in the plugin, then in what it needs.
+---@param name string
+---@param version? string the default one when not given
+---@return elf64load.symbol|nil symbol
+---@return string? message
+---@return elf64load.kind? kind
+---@return elf64load.detail? detail
+function plugin:lookup (name, version) end
+
+---What the plugin itself defines and exports, in the order of its symbol table.
+---@return elf64load.symbol[]
+function plugin:symbols () end
+
+---How many relocations it has, by type, and in DT_RELR.
+---@return table<string, integer>
+function plugin:relocations () end
+
+-- What Lua adds by core.methods.
+
+---Declares in C and answers what was declared. Types and constants of earlier
+---texts of the same handle are known.
+---@param text string
+---@return elf64load.namespace
+function plugin:cdef (text) end
+
+---As elf.new, with the handle's types.
+---@param ctype string|elf64load.ctype
+---@param init integer|string|any[]|nil
+---@return elf64load.pointer
+function plugin:new (ctype, init) end
+
+---As elf.cast, with the handle's types.
+---@param ctype string|elf64load.ctype
+---@param value elf64load.pointer|elf64load.symbol|lightuserdata|integer|nil
+---@return elf64load.pointer|nil
+function plugin:cast (ctype, value) end
+
+---As elf.type, with the handle's types.
+---@param what string|elf64load.ctype|elf64load.pointer
+---@return elf64load.ctype
+function plugin:type (what) end
+
+-- --------------------------------------------------------------- runtimes ---
+
+---@class elf64load.options
+---@field global? boolean later opens of the runtime see its symbols
+---@field lazy? boolean accepted; binding is eager
+---@field deepbind? boolean its own scope before the host's
+---@field nodelete? boolean never unloaded
+---@field noload? boolean only what is open already
+---@field private? boolean a copy of its own, under no name that others see
+---@field start? boolean false: map and bind, start later by p:start()
+
+---A runtime's C half; elf64load.runtime holds it in `core`. After close all of
+---it raises `closed`.
+---@class elf64load.core.runtime
+local runtime = {}
+
+---@param name string
+---@param options? elf64load.options
+---@return elf64load.plugin|nil plugin
+---@return string? message
+---@return elf64load.kind? kind
+---@return elf64load.detail? detail
+function runtime:open (name, options) end
+
+---@param from string|elf64load.source
+---@param name? string what messages and debuggers show
+---@param options? elf64load.options
+---@return elf64load.plugin|nil plugin
+---@return string? message
+---@return elf64load.kind? kind
+---@return elf64load.detail? detail
+function runtime:load (from, name, options) end
+
+---The process as a plugin.
+---@return elf64load.plugin|nil host
+---@return string? message
+---@return elf64load.kind? kind
+---@return elf64load.detail? detail
+function runtime:host () end
+
+---All that is open, dependencies too, in the order in which it was mapped. These
+---handles cannot be closed.
+---@return elf64load.plugin[]
+function runtime:plugins () end
+
+---Sets what is asked for files, or nothing. nil without a reason leaves a file
+---to the loader's own search.
+---@param find (fun(name: string, wanter: elf64load.wanter?): elf64load.found, string?)|nil
+function runtime:search (find) end
+
+---Sets the templates that are searched first.
+---@param templates string|nil
+function runtime:path (templates) end
+
+---Stops and unmaps all that is open in it.
+---@return true|nil done
+---@return string? message
+---@return elf64load.kind? kind
+---@return elf64load.detail? detail
+function runtime:close () end
+
+-- ----------------------------------------------------------------- the core ---
+
+---What lies at an address; the last four are nil where no symbol reaches.
+---@class elf64load.place
+---@field path string
+---@field base integer
+---@field host boolean glibc has mapped it
+---@field symbol string|nil
+---@field version string|nil
+---@field offset integer|nil from the symbol
+---@field size integer|nil of the symbol
+
+---The steps of a search, each a searcher of its own.
+---@class elf64load.core.search
+---@field path elf64load.searcher the templates, its third argument
+---@field rpath elf64load.searcher DT_RPATH, and loaders'
+---@field environment elf64load.searcher LD_LIBRARY_PATH
+---@field runpath elf64load.searcher DT_RUNPATH
+---@field cache elf64load.searcher ld.so.cache
+---@field default elf64load.searcher /lib, /usr/lib and the like
+
+---@class elf64load.core
+---@field version string "0.1.0"
+---@field methods table<string, function> what handles have; Lua adds its own
+---@field search elf64load.core.search
+---@field typed elf64load.typed
+local core = {}
+
+---@return elf64load.core.runtime|nil runtime
+---@return string? message
+---@return elf64load.kind? kind
+---@return elf64load.detail? detail
+function core.runtime () end
+
+---As handle:lookup, for a namespace, which outlives the handle that it was asked
+---of as long as the plugin is open.
+---@param handle elf64load.plugin
+---@param name string
+---@return elf64load.symbol|nil symbol
+---@return string? message
+---@return elf64load.kind? kind
+---@return elf64load.detail? detail
+function core.find (handle, name) end
+
+---@param address integer
+---@return elf64load.place|nil where
+---@return string? message
+---@return elf64load.kind? kind
+---@return elf64load.detail? detail
+function core.whence (address) end
+
+return core
