@@ -2,6 +2,7 @@
 // this processor and its kernel offer.
 
 #include <cpuid.h>
+#include <stdatomic.h>
 
 #include "notes.h"
 
@@ -61,5 +62,14 @@ static uint32_t levels_here(void)
 
 uint32_t elf_isa_lacking_x86_64(uint32_t levels)
 {
-    return levels & ~levels_here();
+    // cpuid leaves a virtual machine each time: tens of microseconds.
+    static atomic_uint known;
+    if (!levels)
+        return 0;
+    uint32_t here = atomic_load(&known);
+    if (!here) {
+        here = levels_here();
+        atomic_store(&known, here);
+    }
+    return levels & ~here;
 }

@@ -29,11 +29,7 @@ uint32_t elf_sysv_hash(const char *name)
 
 struct elf_name elf_name(const char *text)
 {
-    return (struct elf_name){
-        .text = text,
-        .gnu_hash = elf_gnu_hash(text),
-        .sysv_hash = elf_sysv_hash(text),
-    };
+    return (struct elf_name){ .text = text, .gnu_hash = elf_gnu_hash(text) };
 }
 
 struct elf_name elf_name_version(const char *text, const char *version)
@@ -181,7 +177,8 @@ static uint32_t find_sysv(struct search *search, Elf64_Sym *symbol)
 {
     const struct elf_symbols *symbols = search->symbols;
     uint64_t links = symbols->sysv_chain.size / 4;
-    uint32_t bucket = search->name->sysv_hash % symbols->sysv_buckets;
+    uint32_t bucket = elf_sysv_hash(search->name->text)
+                    % symbols->sysv_buckets;
     uint32_t index = load32(symbols->sysv_bucket.data + 4 * (uint64_t)bucket);
     for (uint64_t step = 0; index != STN_UNDEF && step < links; step++) {
         if (index >= links)

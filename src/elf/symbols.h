@@ -44,11 +44,10 @@ struct elf_symbols {
     bool defines_versions; // has a DT_VERDEF
 };
 
-// A name to look up, hashed once.
+// A name to look up, hashed once for DT_GNU_HASH, which nearly all objects have.
 struct elf_name {
     const char *text;
     uint32_t gnu_hash;
-    uint32_t sysv_hash;
     const char *version; // NULL: any, by ld.so's rules
     uint32_t version_hash;
     bool version_hidden; // no default version may stand in for it

@@ -23,8 +23,8 @@ static e64_status bad(const struct link_unit *unit, uint64_t place,
 }
 
 // May `width` bytes at this vaddr be written?
-static e64_status check_place(struct applying *applying, uint64_t place,
-                              uint32_t width, uint32_t type)
+static inline e64_status check_place(struct applying *applying, uint64_t place,
+                                     uint32_t width, uint32_t type)
 {
     const struct elf_load *load = applying->load;
     if (!load || place < load->vaddr || load->memsz < width
@@ -229,12 +229,40 @@ static e64_status apply_one(struct applying *applying, const uint8_t *entry)
     }
 }
 
+// Most relocations are B + A, one after the other in one segment.
+static e64_status apply_relatives(struct applying *applying, struct view table,
+                                  uint64_t *at)
+{
+    struct link_unit *unit = applying->unit;
+    const uint64_t bias = unit->object.bias;
+    const uint32_t type = reloc_relative;
+    uint64_t first = *at;
+    e64_status status = E64_OK;
+    for (; *at < table.size; *at += sizeof(Elf64_Rela)) {
+        const uint8_t *entry = table.data + *at;
+        uint64_t offset = load64(entry);
+        if (load32(entry + 8) != type)
+            break;
+        status = check_place(applying, offset, 8, type);
+        if (status != E64_OK)
+            break;
+        uint64_t value = bias + load64(entry + 16);
+        memcpy((void *)(bias + offset), &value, sizeof value);
+    }
+    unit->counts[type] += (*at - first) / sizeof(Elf64_Rela);
+    return status;
+}
+
 static e64_status apply_table(struct applying *applying, struct view table)
 {
     e64_status status = E64_OK;
-    for (uint64_t at = 0; status == E64_OK && at < table.size;
-         at += sizeof(Elf64_Rela))
-        status = apply_one(applying, table.data + at);
+    for (uint64_t at = 0; status == E64_OK && at < table.size;) {
+        status = apply_relatives(applying, table, &at);
+        if (status == E64_OK && at < table.size) {
+            status = apply_one(applying, table.data + at);
+            at += sizeof(Elf64_Rela);
+        }
+    }
     return status;
 }
 
