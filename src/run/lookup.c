@@ -82,6 +82,21 @@ static e64_status find_unique(e64_runtime *runtime,
     return status;
 }
 
+// The calling thread's copy. The file may lie about what is thread-local.
+static e64_status find_tls(const struct lookup_found *found,
+                           const e64_plugin *owner, void **address)
+{
+    const struct elf_object *object = found->object;
+    uint64_t offset = found->symbol.st_value;
+    if (!object->tls_module
+        || (owner && offset > owner->unit.image.tls_size))
+        return fail(E64_BADFORMAT, "%s: '%s' is thread-local (STT_TLS), and its "
+                    "st_value is not within PT_TLS", object->name,
+                    elf_string(object->symbols, found->symbol.st_name));
+    *address = tls_get_addr(&(struct tls_index){ object->tls_module, offset });
+    return E64_OK;
+}
+
 e64_status lookup_address(e64_runtime *runtime,
                           const struct lookup_found *found, void **address)
 {
@@ -90,9 +105,7 @@ e64_status lookup_address(e64_runtime *runtime,
     e64_plugin *owner = plugin_of(object);
     switch (ELF64_ST_TYPE(found->symbol.st_info)) {
     case STT_TLS:
-        *address = tls_get_addr(&(struct tls_index){
-            object->tls_module, found->symbol.st_value });
-        return E64_OK;
+        return find_tls(found, owner, address);
     case STT_GNU_IFUNC:
         if (owner && !owner->sealed)
             return fail(E64_START, "%s: '%s' is an IFUNC, whose resolver runs "
