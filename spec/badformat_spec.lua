@@ -429,6 +429,35 @@ cases("In a relocation,", "badformat", {
    end, base = packed },
 })
 
+describe("A lookup of a symbol that lies", function ()
+   it("of type STT_TLS without PT_TLS, or beyond it, is refused", function ()
+      local source = "long value = 1; long f(void) { return 1; }"
+      local image = elfedit.read(compile.shared(source))
+      image:symbol "value".st_info = elfedit.STB_GLOBAL << 4 | elfedit.STT_TLS
+      local p <close> = assert(elf.open(image:save()))
+      assert.fails_with("badformat", p.lookup, p, "value")
+      assert.says({ "'value'", "STT_TLS", "PT_TLS" }, p.lookup, p, "value")
+      assert.truthy(p:lookup "f")
+      for _, value in ipairs(WILD) do
+         image = elfedit.read(compile.shared(source .. " __thread long t = 1;"))
+         image:symbol "t".st_value = value
+         local q <close> = assert(elf.open(image:save()))
+         assert.fails_with("badformat", q.lookup, q, "t")
+      end
+   end)
+
+   it("an IFUNC, before the start fails as 'start'", function ()
+      local p <close> = assert(elf.open(compile.shared [[
+         static long chosen(void) { return 3; }
+         static void *choose(void) { return chosen; }
+         long picked(void) __attribute__((ifunc("choose")));
+      ]], { start = false }))
+      assert.fails_with("start", p.lookup, p, "picked")
+      assert(p:start())
+      assert.equal("ifunc", assert(p:lookup "picked").kind)
+   end)
+end)
+
 describe("A relocation that overwrites a table", function ()
    -- Text relocations make every segment writable for a while.
    local source = [[

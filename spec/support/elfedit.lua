@@ -149,6 +149,13 @@ function elfedit.read (path)
    return self
 end
 
+-- How many records of `size` bytes a table of so many bytes at an offset has,
+-- within the file: sizes may lie.
+local function count (of, offset, bytes, size)
+   if bytes < 0 or offset < 0 then return 0 end
+   return math.min(bytes, math.max(#of.bytes - offset, 0)) // size
+end
+
 --- Puts bytes over those at an offset.
 ---@param offset integer
 ---@param bytes string
@@ -221,7 +228,7 @@ end
 function image:entries ()
    local segment = self:segment "PT_DYNAMIC"
    local out = {}
-   for at = 0, segment.p_filesz // DYN.size - 1 do
+   for at = 0, count(self, segment.p_offset, segment.p_filesz, DYN.size) - 1 do
       out[#out + 1] = record(self, segment.p_offset + at * DYN.size, DYN)
    end
    return out
@@ -302,7 +309,8 @@ function image:symbols ()
    local out = {}
    for _, section in ipairs(self:sections()) do
       if section.sh_type == elfedit.SHT_DYNSYM then
-         for at = 0, section.sh_size // SYM.size - 1 do
+         local symbols = count(self, section.sh_offset, section.sh_size, SYM.size)
+         for at = 0, symbols - 1 do
             out[#out + 1] = record(self, section.sh_offset + at * SYM.size, SYM)
          end
       end
@@ -339,7 +347,8 @@ function image:relocations ()
       local first, size = self:dynamic(names[1]), self:dynamic(names[2])
       if first and size and size.d_val > 0 then
          local at = self:offset(first.d_val)
-         for place = at, at + size.d_val - RELA.size, RELA.size do
+         local last = at + count(self, at, size.d_val, RELA.size) * RELA.size
+         for place = at, last - RELA.size, RELA.size do
             if not seen[place] then
                seen[place] = true
                out[#out + 1] = record(self, place, RELA)
