@@ -5,8 +5,6 @@ local assert = require "spec.support.assert"
 local compile = require "spec.support.compile"
 local compare = require "spec.support.compare"
 local child = require "spec.support.child"
-local resources = require "spec.support.resources"
-local elf = require "elf64load"
 
 -- What the fixtures share: a word written at once, so that both sides' output
 -- can be compared, and an object that says so when it is destroyed.

@@ -4,6 +4,7 @@
 #include <lauxlib.h>
 #include <string.h>
 
+#include "call/guard.h"
 #include "lua/typed.h"
 
 static int wrong_count(lua_State *L, const struct reference *self, int given)
@@ -80,6 +81,18 @@ static const struct reference *check_self(lua_State *L)
     return self;
 }
 
+struct invocation {
+    const struct call_shape *shape;
+    void (*entry)(void);
+    union call_value *result, *values;
+};
+
+static void invoke(void *data)
+{
+    const struct invocation *call = data;
+    call_invoke(call->shape, call->entry, call->result, call->values);
+}
+
 int function_call(lua_State *L)
 {
     size_t count = (size_t)lua_gettop(L) - 1;
@@ -104,7 +117,11 @@ int function_call(lua_State *L)
         shape = convert_rest(L, type, count, &place, values);
 
     // Lua's stack keeps the texts and memory that the arguments point to.
-    call_invoke(shape, (void (*)(void))self->address, &result, values);
+    struct invocation call = { shape, (void (*)(void))self->address, &result,
+                               values };
+    struct _Unwind_Exception *exception = guard_call(invoke, &call);
+    if (exception)
+        return thrown_raise(L, exception);
     if (type->target->kind == CALL_VOID)
         return 0;
     value_push(L, type->target, &result);

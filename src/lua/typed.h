@@ -139,4 +139,11 @@ void value_push(lua_State *L, const struct call_type *type, const void *cell);
 int value_fault(lua_State *L, const struct call_type *type,
                 const struct value_place *place, const char *why);
 
+// ------------------------------------------------------------------ thrown.c
+
+struct _Unwind_Exception;
+
+// Ends an exception that a C function has thrown, and raises what it says.
+int thrown_raise(lua_State *L, struct _Unwind_Exception *exception);
+
 #endif
