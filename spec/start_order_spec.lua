@@ -284,6 +284,75 @@ describe("A failed open", function ()
       assert.like_ldso({ "open x " .. paths.a, "open y " .. paths.b },
          { "open x: failed\n+b\nopen y: ok" }, { kind = "undefined" })
    end)
+
+   it("keeps nothing, not even what DF_1_NODELETE would have kept", function ()
+      local paths = compile.group {
+         a = { needs = { "b" }, source = talker("a", [[
+            extern long missing(void); long f(void) { return missing(); } ]]) },
+         b = { source = talker "b", flags = "-Wl,-z,nodelete" },
+      }
+      assert.like_ldso({ "open x " .. paths.a, "open b " .. paths.b
+         .. " noload" }, { "open x: failed\nopen b: failed" },
+         { kind = "notfound" })
+      assert.leaves_nothing(elf.open, paths.a)
+   end)
+end)
+
+describe("A plugin that was opened with start = false", function ()
+   local paths = graph { a = "b", b = "", c = "b" }
+
+   local function said (body)
+      local result = child.lua([[
+         local elf = require "elf64load"
+         local function say (...)
+            io.write(table.concat({ ... }, " "), "\n")
+            io.stdout:flush()
+         end
+      ]] .. body, { paths.a, paths.b, paths.c })
+      assert.equal(0, result.code, child.describe(result) .. result.err)
+      return result.out
+   end
+
+   it("is started when it is opened once more without", function ()
+      assert.equal("+b\n+a\nstarted started\n-a\n-b\nend\n", said [[
+         local p = assert(elf.open(arg[1], { start = false }))
+         local q = assert(elf.open(arg[1]))
+         say(p.state, q.state)
+         p:close()
+         q:close()
+         say "end"
+      ]])
+   end)
+
+   it("is started when something that is started needs it", function ()
+      assert.equal("mapped\n+b\n+c\nstarted started\nend\n-c\n-b\n", said [[
+         local p = assert(elf.open(arg[2], { start = false }))
+         say(p.state)
+         local q = assert(elf.open(arg[3]))
+         say(p.state, q.state)
+         say "end"
+      ]])
+   end)
+
+   it("needs what is started already without starting it twice", function ()
+      assert.equal("+b\nmapped\n+a\nend\n-a\n-b\n", said [[
+         local p = assert(elf.open(arg[2]))
+         local q = assert(elf.open(arg[1], { start = false }))
+         say(q.state)
+         assert(q:start())
+         say "end"
+      ]])
+   end)
+
+   it("stops what was started of it and nothing else", function ()
+      assert.equal("+b\n-b\nend\n", said [[
+         local p = assert(elf.open(arg[1], { start = false }))
+         local q = assert(elf.open(arg[2]))
+         p:close()
+         q:close()
+         say "end"
+      ]])
+   end)
 end)
 
 describe("At exit", function ()

@@ -424,9 +424,9 @@ describe("A lookup", function ()
       assert.truthy(message:find("'number'", 1, true))
       assert.equal("numbr", detail.symbol)
       assert.equal("number", detail.near[1])
-      _, detail = assert.fails_with("undefined", p.lookup, p,
+      local _, other = assert.fails_with("undefined", p.lookup, p,
          "nothing_like_it_at_all")
-      assert.truthy(not detail.near or #detail.near == 0)
+      assert.truthy(not other.near or #other.near == 0)
    end)
 
    it("through the host finds what is in the global scope", function ()

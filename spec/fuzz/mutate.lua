@@ -34,7 +34,6 @@ local EDGES <const> = { 0, 1, 2, 7, 8, 23, 24, 63, 64, 0x7f, 0x80, 0xff, 0xfff,
    0xffffffff, 0x100000000, 1 << 46, 1 << 47, 1 << 62, math.maxinteger,
    math.mininteger, -1, -2, -8, -24, -4096 }
 
-local WIDTH <const> = { B = 1, ["<I2"] = 2, ["<I4"] = 4, ["<i8"] = 8 }
 local PACK <const> = { [1] = "B", [2] = "<I2", [4] = "<I4", [8] = "<i8" }
 
 -- Another value for a number of `width` bytes.
