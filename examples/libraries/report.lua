@@ -1,8 +1,6 @@
 -- The table of what was opened: who mapped each file, what had to be relocated,
 -- and how long that took beside glibc's dlopen of the same file.
 
-local elf = require "elf64load"
-
 local report = {}
 
 -- Opens a library with glibc's dlopen in a process of its own, since this one

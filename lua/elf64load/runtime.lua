@@ -133,8 +133,9 @@ function Runtime:open (name, given)
    check_options(given)
    prepare(self)
    local plugin, message, kind, detail = self.core:open(name, given)
-   if plugin or kind ~= "badformat" or not detail.path then
-      return plugin, message, kind, detail
+   if plugin then return plugin end
+   if kind ~= "badformat" or not detail.path then
+      return nil, message, kind, detail
    end
    local followed = table.pack(follow(self, detail.path, given))
    if followed.n > 0 then return table.unpack(followed, 1, followed.n) end
@@ -162,7 +163,7 @@ end
 ---@param path string
 ---@return string? file
 ---@return string? why_not
-function Runtime:searchpath (name, path)
+function Runtime.searchpath (_, name, path)
    return search.searchpath(name, path)
 end
 

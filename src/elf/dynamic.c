@@ -237,7 +237,8 @@ static const char *read_names(struct elf_image *image, struct view section,
         return "out of memory for the names that it needs";
     uint32_t needed = 0, filters = 0;
     const char *wrong = NULL;
-    for (uint64_t at = 0; !wrong && at < section.size; at += sizeof(Elf64_Dyn)) {
+    for (uint64_t at = 0; !wrong && at < section.size;
+         at += sizeof(Elf64_Dyn)) {
         Elf64_Dyn entry;
         view_read(section, at, &entry, sizeof entry);
         if (entry.d_tag == DT_NEEDED) {

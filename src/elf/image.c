@@ -21,7 +21,8 @@ static e64_status bad(const char *name, e64_status status, const char *what)
 static e64_status check_identity(struct view file, const char *name)
 {
     const char *not_elf = "invalid filetype, only ELF64 supported";
-    if (!view_has(file, 0, SELFMAG) || memcmp(file.data, ELFMAG, SELFMAG) != 0) {
+    if (!view_has(file, 0, SELFMAG)
+        || memcmp(file.data, ELFMAG, SELFMAG) != 0) {
         fail(E64_BADFORMAT, "%s: %s (e_ident holds no ELF magic)", name,
              not_elf);
     } else if (!view_has(file, 0, EI_NIDENT)) {

@@ -20,7 +20,8 @@ void elf_notes_each(struct view notes, uint64_t align,
         align = 4;
     while (view_read(notes, at, &note, sizeof note)) {
         uint64_t name_at = at + sizeof note;
-        uint64_t data_at = at + up(sizeof note + (uint64_t)note.n_namesz, align);
+        uint64_t data_at = at + up(sizeof note + (uint64_t)note.n_namesz,
+                                   align);
         struct view name, description;
         if (view_part(notes, name_at, note.n_namesz, &name)
             && view_part(notes, data_at, note.n_descsz, &description)

@@ -9,7 +9,8 @@
 #include "view.h"
 
 // Calls `visit` with each note of a PT_NOTE or PT_GNU_PROPERTY segment, until
-// it answers false. `name` has n_namesz bytes. A note that is cut short ends it,
+// it answers false. `name` has n_namesz bytes. A note that is cut short ends
+// it,
 // as in ld.so.
 void elf_notes_each(struct view notes, uint64_t align,
                     bool (*visit)(void *data, const Elf64_Nhdr *note,

@@ -44,7 +44,7 @@ struct elf_symbols {
     bool defines_versions; // has a DT_VERDEF
 };
 
-// A name to look up, hashed once for DT_GNU_HASH, which nearly all objects have.
+// A name to look up, hashed once for DT_GNU_HASH, which nearly all have.
 struct elf_name {
     const char *text;
     uint32_t gnu_hash;

@@ -102,8 +102,8 @@ static e64_status open_bytes(const struct anchor *anchor, size_t size,
     if (write(file, anchor, size) != (ssize_t)size)
         status = fail_system("an anchor for thread-local storage cannot be "
                              "written");
-    // glibc knows what it has open by the name too, and descriptors' numbers come
-    // again: no two anchors have the same number of slashes.
+    // glibc knows what it has open by the name too, and descriptors' numbers
+    // come again: no two anchors have the same number of slashes.
     unsigned slashes = atomic_fetch_add(&anchors, 1) % 128 + 1;
     snprintf(path, sizeof path, "/proc/self/fd%.*s%d", slashes, SLASHES, file);
     *map = status == E64_OK ? dlopen(path, RTLD_NOW | RTLD_LOCAL) : NULL;

@@ -14,8 +14,8 @@ static const char *base_of(const char *name)
     return slash ? slash + 1 : name;
 }
 
-// Is it NAME.so.VERSION? NAME.so alone is for the linker: an ld script, or a link
-// to what has the DT_SONAME to go by.
+// Is it NAME.so.VERSION? NAME.so alone is for the linker: an ld script, or a
+// link to what has the DT_SONAME to go by.
 static bool is_library(const char *base, const char *name)
 {
     size_t length = strlen(name);

@@ -10,9 +10,10 @@
 
 #include "host.h"
 
-// What libc.so.6 calls in ld.so for each thread (GLIBC_PRIVATE): _dl_allocate_tls
-// makes a block or, given one, initialises it; _dl_allocate_tls_init does the
-// latter; both give the thread pointer. _dl_deallocate_tls takes that.
+// What libc.so.6 calls in ld.so for each thread (GLIBC_PRIVATE):
+// _dl_allocate_tls makes a block or, given one, initialises it;
+// _dl_allocate_tls_init does the latter; both give the thread pointer.
+// _dl_deallocate_tls takes that.
 struct host_thread_functions {
     void *(*allocate)(void *memory);
     void *(*initialise)(void *memory, bool main_thread);

@@ -1,5 +1,5 @@
-// Where the host's objects keep the addresses of functions that they import, and
-// how such a slot is pointed elsewhere.
+// Where the host's objects keep the addresses of functions that they import,
+// and how such a slot is pointed elsewhere.
 
 #ifndef HOST_PATCH_H
 #define HOST_PATCH_H

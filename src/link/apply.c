@@ -104,8 +104,8 @@ static uint64_t target(struct link_binding *binding)
 
 static bool is_code(const struct link_unit *unit, uint64_t address)
 {
-    const struct elf_load *load = elf_image_load(&unit->image,
-                                                 address - unit->object.bias, 1);
+    uint64_t vaddr = address - unit->object.bias;
+    const struct elf_load *load = elf_image_load(&unit->image, vaddr, 1);
     return load && load->flags & PF_X;
 }
 

@@ -11,10 +11,7 @@
 
 static uint64_t page_size(void)
 {
-    static uint64_t size;
-    if (!size)
-        size = (uint64_t)sysconf(_SC_PAGESIZE);
-    return size;
+    return (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
 static uint64_t page_down(uint64_t address)
@@ -266,8 +263,8 @@ static e64_status add_tls(struct link_unit *unit)
     return status;
 }
 
-// LeakSanitizer looks for pointers in what glibc has mapped, and must be told of
-// our segments.
+// LeakSanitizer looks for pointers in what glibc has mapped, and must be told
+// of our segments.
 extern void __lsan_register_root_region(const void *start, size_t size)
     __attribute__((weak));
 extern void __lsan_unregister_root_region(const void *start, size_t size)

@@ -1,5 +1,5 @@
-// elf64load.core: the C half of the module. Repeatable: a process may open it in
-// many states, and many times in one.
+// elf64load.core: the C half of the module. Repeatable: a process may open it
+// in many states, and many times in one.
 
 #include <lauxlib.h>
 

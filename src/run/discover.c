@@ -253,8 +253,8 @@ static e64_status open_by_glibc(struct discovery *discovery, const char *name,
         return fail(E64_CHANGED, "%s: glibc opened it, and it is gone already",
                     name);
     *found = &module->object;
-    // Plugins refer to the thread-local variables of libstdc++ by fixed offsets,
-    // which glibc can only give before they are used.
+    // Plugins refer to the thread-local variables of libstdc++ by fixed
+    // offsets, which glibc can only give before they are used.
     int64_t offset;
     if (module->object.tls_module && !module->startup
         && host_tls_offset(module, link_static_tls_type(), &offset) == E64_OK)

@@ -90,8 +90,8 @@ static e64_status find_tls(const struct lookup_found *found,
     uint64_t offset = found->symbol.st_value;
     if (!object->tls_module
         || (owner && offset > owner->unit.image.tls_size))
-        return fail(E64_BADFORMAT, "%s: '%s' is thread-local (STT_TLS), and its "
-                    "st_value is not within PT_TLS", object->name,
+        return fail(E64_BADFORMAT, "%s: '%s' is thread-local (STT_TLS), and "
+                    "its st_value is not within PT_TLS", object->name,
                     elf_string(object->symbols, found->symbol.st_name));
     *address = tls_get_addr(&(struct tls_index){ object->tls_module, offset });
     return E64_OK;
@@ -139,7 +139,9 @@ static e64_status report(const e64_plugin *plugin, const char *name,
     const char *near[4];
     size_t near_count = near_names(own, own_count, name, near, 4);
     char hint[320] = "";
-    if (near_count)
+    if (near_count && strcmp(near[0], name) == 0)
+        snprintf(hint, sizeof hint, " (it does of another version)");
+    else if (near_count)
         snprintf(hint, sizeof hint, " (did you mean '%.256s'?)", near[0]);
     if (version)
         fail(E64_UNDEFINED, "%s does not define '%s' of version '%s'%s", shown,

@@ -6,19 +6,19 @@
 #include <time.h>
 #include <unistd.h>
 
-static struct process process;
+static int count;
+static char **arguments;
 
-__attribute__((constructor)) static void keep(int argc, char **argv,
-                                              char **envp)
+__attribute__((constructor)) static void keep(int argc, char **argv)
 {
-    process = (struct process){ argc, argv, envp };
+    count = argc;
+    arguments = argv;
 }
 
-const struct process *process_start(void)
+struct process process_start(void)
 {
     // setenv may have moved the environment since.
-    process.envp = environ;
-    return &process;
+    return (struct process){ count, arguments, environ };
 }
 
 uint64_t run_now(void)

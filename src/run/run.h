@@ -271,7 +271,7 @@ struct process {
     char **argv;
     char **envp;
 };
-const struct process *process_start(void);
+struct process process_start(void);
 
 // ------------------------------------------------------------ runtime.c ---
 

@@ -20,16 +20,16 @@ static void count_busy(e64_runtime *runtime, int change)
 // it holds addresses.
 static void run_initializers(const struct link_unit *unit)
 {
-    const struct process *process = process_start();
+    const struct process process = process_start();
     const uintptr_t bias = unit->object.bias;
     const struct elf_image *image = &unit->image;
     if (image->init)
-        ((initializer)(bias + image->init))(process->argc, process->argv,
-                                            process->envp);
+        ((initializer)(bias + image->init))(process.argc, process.argv,
+                                            process.envp);
     const initializer *array = (const initializer *)(bias
                                                      + image->init_array.vaddr);
     for (uint64_t i = 0; i < image->init_array.size / sizeof *array; i++)
-        array[i](process->argc, process->argv, process->envp);
+        array[i](process.argc, process.argv, process.envp);
 }
 
 // DT_FINI_ARRAY from last to first, then DT_FINI.

@@ -1,5 +1,5 @@
-// STB_GNU_UNIQUE: of such a symbol there is one definition for the host, and one
-// for each runtime among its plugins: the first that was bound to.
+// STB_GNU_UNIQUE: of such a symbol there is one definition for the host, and
+// one for each runtime among its plugins: the first that was bound to.
 
 #include "run.h"
 

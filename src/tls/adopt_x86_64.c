@@ -1,7 +1,7 @@
 // Finds the threads that ran before the registry of threads was there. Each is
 // sent a signal; its handler answers with the thread pointer. The signal is
-// number 33, which glibc keeps for itself (setxid) and no thread blocks; glibc's
-// own uses of it are passed on.
+// number 33, which glibc keeps for itself (setxid) and no thread blocks;
+// glibc's own uses of it are passed on.
 //
 // A thread that is inside pthread_create is asked again later: it may hold a
 // block that was made before the registry was, for a thread that is on no list
@@ -227,7 +227,7 @@ static e64_status wait_for(struct question *question)
                 "signal by a raw system call", question->tid);
 }
 
-// -------------------------------------------------------------- the threads ---
+// ------------------------------------------------------------ the threads ---
 
 struct listing {
     int *tids;

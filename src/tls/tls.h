@@ -58,8 +58,8 @@ struct tls_descriptor {
 void tls_descriptor_fill(struct tls_descriptor *descriptor, uint64_t module,
                          uint64_t offset);
 
-// TLS descriptors (A. Oliva, "Thread-Local Storage Descriptors for x86"): a pair
-// of words, a function and its argument. Called with the address of the pair in
+// TLS descriptors (A. Oliva, "Thread-Local Storage Descriptors for x86"): a
+// pair of words, a function and its argument. Called with the address of the pair in
 // rax, the function answers the variable's offset from the thread pointer there
 // and preserves all other registers.
 //
