@@ -200,7 +200,7 @@ static void *look_up(void *handle, const char *name, const char *version,
         const e64_plugin *asked = handle == RTLD_DEFAULT || handle == RTLD_NEXT
                                 ? caller : handle;
         dl_failed("%s: undefined symbol: %s%s%s", asked->process
-                  ? process_start()->argv[0] : asked->map.l_name, name,
+                  ? process_start().argv[0] : asked->map.l_name, name,
                   version ? ", version " : "", version ? version : "");
     }
     host_snapshot_release(question.snapshot);
