@@ -74,6 +74,10 @@ e64_status host_open(const char *path);
 e64_status host_keep(struct host_module *module);
 void host_unkeep(struct host_module *module);
 
+// Keeps what this loader is part of from being unmapped, however often its own
+// opener closes it.
+void host_pin_loader(void);
+
 // The definition of an STB_GNU_UNIQUE symbol that glibc has entered for the
 // process, asked of a module that defines it; NULL when glibc knows none.
 void *host_unique(const struct host_module *module, const char *name);

@@ -6,6 +6,7 @@
 
 #include "../error.h"
 #include "../memory.h"
+#include "debugger.h"
 #include "handle.h"
 #include "unwind.h"
 
@@ -219,6 +220,14 @@ static e64_status find(struct discovery *discovery,
                          object);
 }
 
+// From here on debuggers know them. IFUNC resolvers can be looked into, too.
+static void announce(struct discovery *discovery)
+{
+    for (uint32_t i = 0; i < discovery->fresh_count; i++)
+        handle_fill(discovery->fresh[i]);
+    debugger_add(discovery->fresh, discovery->fresh_count);
+}
+
 static e64_status link_root(struct discovery *discovery,
                             const struct request *request, e64_plugin **root)
 {
@@ -240,11 +249,13 @@ static e64_status link_root(struct discovery *discovery,
     if (discovery->fresh_count && !(*root)->host) {
         (*root)->times.discover += run_now() - start;
         status = bind_group(discovery, *root, request->options.deepbind);
+        if (status == E64_OK)
+            announce(discovery);
         if (status == E64_OK && !request->options.hold)
             status = finish_plugin(*root);
+    } else if (*root && (*root)->host) {
+        handle_fill(*root);
     }
-    for (uint32_t i = 0; i < discovery->fresh_count; i++)
-        handle_fill(discovery->fresh[i]);
     if (status == E64_OK)
         status = publish(discovery, *root, &request->options);
     return status;

@@ -7,6 +7,7 @@
 
 #include "../error.h"
 #include "../memory.h"
+#include "debugger.h"
 
 e64_status plugin_new(e64_runtime *runtime, e64_plugin **plugin)
 {
@@ -53,6 +54,7 @@ e64_status plugin_add_name(e64_plugin *plugin, const char *name)
 
 void plugin_unload(e64_plugin *plugin)
 {
+    debugger_remove(plugin);
     for (uint32_t i = 0; i < plugin->kept_count; i++)
         host_unkeep(plugin->kept[i]);
     plugin->kept_count = 0;

@@ -43,6 +43,7 @@ struct e64_plugin {
     _Atomic(e64_state) state;
     bool global, nodelete, isolated;
     bool deepbind; // its own scope comes before the host's
+    bool listed; // for debuggers: debugger.c
     bool sealed; // IFUNCs are done, RELRO is read-only
     bool gone;   // being stopped, or stopped: not to be found any more
     bool waiting; // stopped, and unmapped when `exits` falls to zero

@@ -107,6 +107,8 @@ static e64_status make(const e64_runtime_options *options,
                     "is %zu, less than %zu", options->struct_size,
                     sizeof *options);
     memory_settle();
+    // Threads' keys, patched slots and debuggers' lists will point to us.
+    host_pin_loader();
     e64_runtime *made = memory_new(sizeof *made);
     if (!made)
         return fail_memory(sizeof *made);
