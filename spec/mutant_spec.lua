@@ -71,6 +71,11 @@ local libraries = {
          provider)),
 }
 
+local static = compile.shared([[
+   __thread long in_thread = 5;
+   long get(void) { return in_thread; }
+]], "-ftls-model=initial-exec")
+
 -- Opens the mutants of some seeds, and says of each what became of it. The line
 -- of a mutant is begun before it is opened: who dies over it is known.
 local PROGRAM = [[
@@ -80,7 +85,7 @@ local mutate = require "spec.fuzz.mutate"
 local resources = require "spec.support.resources"
 io.stdout:setvbuf "no"
 local first, last, path = math.tointeger(arg[1]), math.tointeger(arg[2]), arg[3]
-local libraries = table.move(arg, 4, #arg, 1, {})
+local libraries = table.move(arg, 5, #arg, 1, {})
 local names = { "f", "g", "value", "picked", "in_thread", "table", "own", "all",
    "thing", "only", "constant", "f4", "none", "" }
 
@@ -133,6 +138,8 @@ local function try (seed)
    if kept then account() end
    local p, message, failure, detail
    if seed % 2 == 0 then
+      -- A file of its own: what stays mapped must not change under it.
+      os.remove(path)
       local file = assert(io.open(path, "wb"))
       file:write(bytes)
       file:close()
@@ -151,8 +158,9 @@ local function try (seed)
    io.write(p and "open" or failure, "\n")
 end
 
--- What is made once is made by the libraries themselves, and by a search.
-for _, library in ipairs(libraries) do
+-- What is made once is made by the libraries themselves, by one with static
+-- thread-local storage, which a mutant may ask for, and by a search.
+for _, library in ipairs { arg[4], table.unpack(libraries) } do
    local p <close> = assert(elf.open(library, { start = false }))
    use(p)
 end
@@ -166,7 +174,7 @@ os.remove(path)
 
 local function batch (first, last)
    local path = ("%s/mutant-%d.so"):format(compile.folder, first)
-   return child.lua(PROGRAM, { tostring(first), tostring(last), path,
+   return child.lua(PROGRAM, { tostring(first), tostring(last), path, static,
       table.unpack(libraries) }, { seconds = 60, memory = 4096 })
 end
 
