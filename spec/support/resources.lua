@@ -148,7 +148,9 @@ function resources.mappings ()
       local range, mode, path = line:match "^(%S+) (%S+) %S+ %S+ %S+%s*(.*)"
       if path ~= "[heap]" and path ~= "[stack]"
             and not (child.sanitizer and path:sub(1, 1) ~= "/") then
-         lines[#lines + 1] = ("%s %s %s"):format(range, mode, path)
+         -- A file that was replaced meanwhile is mapped as it was.
+         lines[#lines + 1] = ("%s %s %s"):format(range, mode,
+            (path:gsub(" %(deleted%)$", "")))
       end
    end
    return lines
