@@ -41,6 +41,9 @@ libgtk-3-0     library libgtk-3.so.0
 '
 full_packages='
 lua-check      command luacheck
+gdb            command gdb
+valgrind       command valgrind
+linux-perf     command perf
 '
 
 # Whether a probe of the tables above finds its thing.

@@ -11,6 +11,7 @@
 
 #include "../error.h"
 #include "../memory.h"
+#include "valgrind.h"
 
 static const char *kind_of(mode_t mode)
 {
@@ -24,10 +25,53 @@ static const char *kind_of(mode_t mode)
     }
 }
 
+static e64_status read_all(const e64_source *source, struct elf_file *file)
+{
+    if (!source->read || source->size == 0)
+        return fail(E64_INVALID, "%s: a reader needs its read function and "
+                    "the size of what it reads", file->name);
+    void *at = mmap(NULL, source->size, PROT_READ | PROT_WRITE,
+                    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (at == MAP_FAILED)
+        return fail_memory(source->size);
+    file->mapping = at;
+    file->mapped = source->size;
+    for (uint64_t done = 0; done < source->size; ) {
+        int64_t got = source->read(source->data, (char *)at + done,
+                                   source->size - done, source->offset + done);
+        if (got < 0)
+            return fail_system("%s: its reader failed", file->name);
+        if (got == 0 || (uint64_t)got > source->size - done)
+            return fail(E64_BADFORMAT, "%s: its reader gave %llu of %llu bytes",
+                        file->name, (unsigned long long)done,
+                        (unsigned long long)source->size);
+        done += (uint64_t)got;
+    }
+    file->view = (struct view){ at, source->size };
+    return E64_OK;
+}
+
+static int64_t read_descriptor(void *data, void *buffer, size_t size,
+                               uint64_t offset)
+{
+    const struct elf_file *file = data;
+    ssize_t got;
+    do
+        got = pread(file->fd, buffer, size, (off_t)offset);
+    while (got < 0 && errno == EINTR);
+    return got;
+}
+
 // Maps [offset, offset + size) of the descriptor, read-only. Private: what
 // others write to the file may show, as under ld.so, but we write nothing.
 static e64_status map(struct elf_file *file, uint64_t size)
 {
+    // valgrind takes the first mapping of a file for the one that it runs from,
+    // and would then give no names to the addresses of the right one.
+    if (valgrind_runs_us_x86_64())
+        return read_all(&(e64_source){ .read = read_descriptor, .data = file,
+                                       .offset = file->offset, .size = size },
+                        file);
     uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
     uint64_t before = file->offset % page;
     file->mapped = size + before;
@@ -95,32 +139,6 @@ static e64_status open_path(const e64_source *source, struct elf_file *file)
     }
     file->own_fd = true;
     return open_descriptor(source, file);
-}
-
-static e64_status read_all(const e64_source *source, struct elf_file *file)
-{
-    if (!source->read || source->size == 0)
-        return fail(E64_INVALID, "%s: a reader needs its read function and "
-                    "the size of what it reads", file->name);
-    void *at = mmap(NULL, source->size, PROT_READ | PROT_WRITE,
-                    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (at == MAP_FAILED)
-        return fail_memory(source->size);
-    file->mapping = at;
-    file->mapped = source->size;
-    for (uint64_t done = 0; done < source->size; ) {
-        int64_t got = source->read(source->data, (char *)at + done,
-                                   source->size - done, source->offset + done);
-        if (got < 0)
-            return fail_system("%s: its reader failed", file->name);
-        if (got == 0 || (uint64_t)got > source->size - done)
-            return fail(E64_BADFORMAT, "%s: its reader gave %llu of %llu bytes",
-                        file->name, (unsigned long long)done,
-                        (unsigned long long)source->size);
-        done += (uint64_t)got;
-    }
-    file->view = (struct view){ at, source->size };
-    return E64_OK;
 }
 
 static e64_status open_bytes(const e64_source *source, struct elf_file *file)
