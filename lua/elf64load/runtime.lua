@@ -1,6 +1,7 @@
 --- Runtimes: each has its own plugins and its own policy.
 
 local core = require "elf64load.core"
+local go = require "elf64load.go"
 local ldscript = require "elf64load.ldscript"
 local search = require "elf64load.search"
 
@@ -134,7 +135,9 @@ function Runtime:open (name, given)
    prepare(self)
    local plugin, message, kind, detail = self.core:open(name, given)
    if plugin then return plugin end
-   if kind ~= "badformat" or not detail.path then
+   if go.refused(kind, detail) then
+      return go.open(self, detail.path, given)
+   elseif kind ~= "badformat" or not detail.path then
       return nil, message, kind, detail
    end
    local followed = table.pack(follow(self, detail.path, given))

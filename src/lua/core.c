@@ -2,10 +2,12 @@
 // in many states, and many times in one.
 
 #include <lauxlib.h>
+#include <sys/auxv.h>
 
 #include "bundle.h"
 #include "failure.h"
 #include "handle.h"
+#include "peek.h"
 #include "run/run.h"
 #include "runtime.h"
 #include "searchers.h"
@@ -47,9 +49,13 @@ int luaopen_elf64load_core(lua_State *L)
     handle_open(L);
     runtime_open(L);
     searchers_open(L);
+    peek_open(L);
     typed_open(L);
     lua_pushcfunction(L, whence);
     lua_setfield(L, -2, "whence");
+    // The program runs with rights that its caller does not have.
+    lua_pushboolean(L, getauxval(AT_SECURE) != 0);
+    lua_setfield(L, -2, "secure");
     lua_pushstring(L, e64_version());
     lua_setfield(L, -2, "version");
     return 1;

@@ -11,6 +11,9 @@
 
 #define HANDLE "elf64load.plugin"
 
+// The key in the registry is its address.
+static const char missing_key = 'm';
+
 struct handle {
     // The record, held; NULL once the handle is collected, which finalisers of
     // others may see when the state is closed.
@@ -124,16 +127,45 @@ static int start(lua_State *L)
     return 1;
 }
 
+// core.missing(function): is asked for names that plugins do not define, with
+// handle and name. It answers as `lookup` does, or nothing.
+static int set_missing(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TFUNCTION);
+    lua_settop(L, 1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &missing_key);
+    return 0;
+}
+
+// The number of values that it answered.
+static int ask_missing(lua_State *L)
+{
+    int top = lua_gettop(L);
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &missing_key) != LUA_TFUNCTION) {
+        lua_pop(L, 1);
+        return 0;
+    }
+    lua_pushvalue(L, 1);
+    lua_pushvalue(L, 2);
+    lua_call(L, 2, LUA_MULTRET);
+    return lua_gettop(L) - top;
+}
+
+// Of the handle at 1 the name at 2, of the version at 3 if there is one.
 static int look_up(lua_State *L, e64_plugin *plugin)
 {
     const char *name = luaL_checkstring(L, 2);
     const char *version = luaL_optstring(L, 3, NULL);
     e64_symbol symbol;
     e64_error error;
-    if (e64_lookup(plugin, name, version, &symbol, &error) != E64_OK)
-        return failure_push(L, &error, 0);
-    symbol_push(L, &symbol);
-    return 1;
+    if (e64_lookup(plugin, name, version, &symbol, &error) == E64_OK) {
+        symbol_push(L, &symbol);
+        return 1;
+    }
+    int answers = 0;
+    if (error.status == E64_UNDEFINED && !version)
+        answers = ask_missing(L);
+    return answers ? answers : failure_push(L, &error, 0);
 }
 
 static int lookup(lua_State *L)
@@ -150,6 +182,25 @@ static int find(lua_State *L)
     if (!plugin || atomic_load(&plugin->state) == E64_STATE_STOPPED)
         return luaL_error(L, "closed: %s has been stopped", path_of(handle));
     return look_up(L, plugin);
+}
+
+// core.symbol(handle, name, kind, address, size): one that the plugin has
+// though its own tables do not, or not by that name.
+static int make_symbol(lua_State *L)
+{
+    static const char *const kinds[] = { "object", "function", NULL };
+    const struct handle *handle = any_handle(L, 1);
+    e64_symbol symbol = {
+        .name = luaL_checkstring(L, 2),
+        .kind = luaL_checkoption(L, 3, NULL, kinds) ? E64_KIND_FUNCTION
+                                                    : E64_KIND_OBJECT,
+        .address = (void *)luaL_checkinteger(L, 4),
+        .size = (uint64_t)luaL_checkinteger(L, 5),
+        .plugin = handle->plugin,
+        .file = path_of(handle),
+    };
+    symbol_push(L, &symbol);
+    return 1;
 }
 
 static int add_symbol(void *data, const e64_symbol *symbol)
@@ -293,4 +344,8 @@ void handle_open(lua_State *L)
     lua_pop(L, 1);
     lua_pushcfunction(L, find);
     lua_setfield(L, -2, "find");
+    lua_pushcfunction(L, make_symbol);
+    lua_setfield(L, -2, "symbol");
+    lua_pushcfunction(L, set_missing);
+    lua_setfield(L, -2, "missing");
 }

@@ -224,6 +224,7 @@ function runtime:close () end
 
 ---@class elf64load.core
 ---@field version string "0.1.0"
+---@field secure boolean the program runs with rights that its caller lacks
 ---@field methods table<string, function> what handles have; Lua adds its own
 ---@field search elf64load.core.search
 ---@field typed elf64load.typed
@@ -244,6 +245,30 @@ function core.runtime () end
 ---@return elf64load.kind? kind
 ---@return elf64load.detail? detail
 function core.find (handle, name) end
+
+---Sets what is asked for names that plugins do not define. It answers as `lookup`
+---does, or nothing.
+---@param answer fun(handle: elf64load.plugin, name: string): ...
+function core.missing (answer) end
+
+---A symbol that a plugin has though its own tables do not, or not by that name.
+---@param handle elf64load.plugin
+---@param name string
+---@param kind "object" | "function"
+---@param address integer
+---@param size integer 0 when not known
+---@return elf64load.symbol
+function core.symbol (handle, name, kind, address, size) end
+
+---The bytes that a file has for a symbol, without opening it as a plugin and
+---before relocation.
+---@param path string
+---@param symbol string
+---@return string|nil bytes
+---@return string? message
+---@return elf64load.kind? kind
+---@return elf64load.detail? detail
+function core.peek (path, symbol) end
 
 ---@param address integer
 ---@return elf64load.place|nil where
