@@ -174,6 +174,8 @@ typedef e64_status (*e64_search_hook)(void *data, e64_runtime *runtime,
                                       const char *name, e64_plugin *wanter,
                                       e64_source *source, e64_error *error);
 
+// Told of what is mapped and unmapped (info) and of what could not be opened
+// (warning), with nothing locked, on the thread that does it.
 typedef void (*e64_log_hook)(void *data, e64_log_level level,
                              const char *message);
 

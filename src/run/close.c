@@ -137,6 +137,8 @@ static void unload(e64_runtime *runtime, e64_plugin *plugin)
     registry_remove(runtime, plugin);
     unique_forget(runtime, &plugin->unit.object);
     pthread_mutex_unlock(&runtime->lock);
+    runtime_log(runtime, E64_LOG_INFO, "%s: unmapped",
+                plugin->unit.object.name);
     plugin_unload(plugin);
     plugin_drop(plugin);
 }

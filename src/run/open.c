@@ -228,6 +228,19 @@ static void announce(struct discovery *discovery)
     debugger_add(discovery->fresh, discovery->fresh_count);
 }
 
+static void log_mapped(const struct discovery *discovery)
+{
+    for (uint32_t i = 0; i < discovery->fresh_count; i++) {
+        const e64_plugin *plugin = discovery->fresh[i];
+        const struct elf_object *object = &plugin->unit.object;
+        runtime_log(discovery->runtime, E64_LOG_INFO,
+                    "%s: mapped at 0x%llx%s%s",
+                    object->name, (unsigned long long)object->start,
+                    plugin->loader ? ", needed by " : "",
+                    plugin->loader ? plugin->loader->unit.object.name : "");
+    }
+}
+
 static e64_status link_root(struct discovery *discovery,
                             const struct request *request, e64_plugin **root)
 {
@@ -253,6 +266,8 @@ static e64_status link_root(struct discovery *discovery,
             announce(discovery);
         if (status == E64_OK && !request->options.hold)
             status = finish_plugin(*root);
+        if (status == E64_OK)
+            log_mapped(discovery);
     } else if (*root && (*root)->host) {
         handle_fill(*root);
     }
@@ -296,6 +311,9 @@ static e64_status open_request(e64_runtime *runtime,
     }
     if (status == E64_OK)
         *plugin = root;
+    else
+        runtime_log(runtime, E64_LOG_WARNING, "%s: not opened: %s",
+                    request->name, error_pending()->message);
     return status;
 }
 
