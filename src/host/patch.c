@@ -57,8 +57,7 @@ void host_slots(const struct host_module *module, const char *name,
                 jmprel ? jmprel_size : 0);
 }
 
-// How a page is protected now, as /proc/self/maps has it; -1 when unknown.
-static int protection_of(uintptr_t address)
+int host_protection(uintptr_t address)
 {
     FILE *maps = fopen("/proc/self/maps", "re");
     char line[512];
@@ -81,7 +80,7 @@ e64_status host_patch(void **slot, void *value)
 {
     uintptr_t page_size = (uintptr_t)sysconf(_SC_PAGESIZE);
     void *page = (void *)((uintptr_t)slot & ~(page_size - 1));
-    int protection = protection_of((uintptr_t)slot);
+    int protection = host_protection((uintptr_t)slot);
     // Unknown, without /proc: a table that is written after start is writable,
     // and one that is not has been made read-only by RELRO.
     bool writable = protection >= 0 && protection & PROT_WRITE;

@@ -11,6 +11,10 @@
 void host_slots(const struct host_module *module, const char *name,
                 void (*visit)(void *data, void **slot), void *data);
 
+// How the page of an address is protected now (PROT_*), as /proc/self/maps has
+// it; -1 when unknown.
+int host_protection(uintptr_t address);
+
 // Writes a slot, atomically, whatever its page's protection, which is as before
 // afterwards. Returns E64_SYSTEM when the protection cannot be changed.
 //

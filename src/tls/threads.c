@@ -22,6 +22,7 @@
 
 #include "../error.h"
 #include "../host/internals.h"
+#include "../host/patch.h"
 #include "pool.h"
 
 // A lock of nothing but a word and a system call: it is taken by glibc's
@@ -180,7 +181,8 @@ size_t threads_list(int *tids, size_t room)
 // --------------------------------------------------------------- the hooks ---
 
 static atomic_ullong publications; // that are complete
-static char *image;  // what new threads' pools begin as, made writable
+static char *image;  // what new threads' pools begin as
+static bool sealed;  // it is read-only
 static uint64_t end; // of what has been published in it
 
 static struct host_thread_functions original;
@@ -267,13 +269,21 @@ static e64_status find_image(void)
         return fail(E64_UNSUPPORTED, "the loader's own thread-local storage "
                     "was not found");
     image = segment + pool_segment_offset_x86_64();
+    int protection = host_protection((uintptr_t)image);
+    sealed = protection < 0 || !(protection & PROT_WRITE);
+    return E64_OK;
+}
+
+// The image lies in RELRO: its pages are writable only while it is written to.
+static e64_status protect_image(int protection)
+{
     uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
     uintptr_t start = (uintptr_t)image & ~(page - 1);
     uintptr_t stop = ((uintptr_t)image + e64_tls_pool_size + page - 1)
                    & ~(page - 1);
-    if (mprotect((void *)start, stop - start, PROT_READ | PROT_WRITE) != 0)
-        return fail_system("the image of the loader's thread-local storage "
-                           "cannot be made writable");
+    if (sealed && mprotect((void *)start, stop - start, protection) != 0)
+        return fail_system("the protection of the image of the loader's "
+                           "thread-local storage cannot be changed");
     return E64_OK;
 }
 
@@ -337,7 +347,11 @@ e64_status threads_publish(const char *name, uint64_t offset,
                       "begin as zeros, and which threads the process has "
                       "could not be found out", name);
     if (status == E64_OK)
+        status = protect_image(PROT_READ | PROT_WRITE);
+    if (status == E64_OK) {
         write_all(offset, from, filled, size);
+        status = protect_image(PROT_READ);
+    }
     pthread_mutex_unlock(&publishing);
     if (status != E64_OK)
         error_path(name);
