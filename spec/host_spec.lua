@@ -11,14 +11,14 @@ local elf = require "elf64load"
 
 -- What must always be glibc's, by base name.
 local FAMILY = { "ld-linux", "libc", "libm", "libdl", "libpthread", "librt",
-   "libresolv", "libnss_", "libanl", "libutil", "libmvec", "libnsl",
+   "libresolv", "libnss_", "libanl", "libutil", "libmvec",
    "libthread_db", "libgcc_s", "libstdc++" }
 
 local function is_family (path)
    local name = path:match "[^/]*$"
    for _, stem in ipairs(FAMILY) do
       -- libc.so.6, libc-2.31.so, libnss_files.so.2, but not libcrypto.so.3.
-      if name:sub(1, #stem) == stem and (stem:sub(-1) == "_"
+      if name == "libnsl.so.1" or name:sub(1, #stem) == stem and (stem:sub(-1) == "_"
             or name:find("^[.%-]", #stem + 1)) then
          return true
       end
@@ -96,6 +96,26 @@ describe("glibc's list of what it has mapped", function ()
             if p then p:close() end
             assert.same(before, resources.modules())
          end)
+   end
+end)
+
+describe("libnsl", function ()
+   local source = "long version(void) { return VERSION; }"
+
+   for version, state in ipairs { "host", "started" } do
+      local name = "libnsl.so." .. version
+      it(("of glibc, or its successor that is no part of it: %s is %s"):format(
+         name, version == 1 and "glibc's" or "a plugin"), function ()
+         local path = compile.shared(source,
+            ("-DVERSION=%d -Wl,-soname,%s"):format(version, name))
+         local result = child.lua([[
+            local elf = require "elf64load"
+            local p = assert(elf.open(arg[1]))
+            print(p.state, p:cdef "long version(void);".version())
+         ]], { path })
+         assert.equal(("%s\t%d\n"):format(state, version), result.out,
+            result.err)
+      end)
    end
 end)
 

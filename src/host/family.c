@@ -33,9 +33,13 @@ bool host_is_family(const char *name)
 {
     static const char *const family[] = {
         "libc", "libm", "libdl", "libpthread", "librt", "libresolv", "libanl",
-        "libutil", "libmvec", "libnsl", "libthread_db", "ld-linux-x86-64",
+        "libutil", "libmvec", "libthread_db", "ld-linux-x86-64",
     };
     const char *base = base_of(name);
+    // libnsl.so.2 is no part of glibc any more, and would bring it half a dozen
+    // libraries that are none either.
+    if (strcmp(base, "libnsl.so.1") == 0)
+        return true;
     for (size_t i = 0; i < sizeof family / sizeof *family; i++)
         if (is_library(base, family[i]))
             return true;
