@@ -1,6 +1,7 @@
-// Anchors: tiny shared objects that glibc opens for us. One that refers to a
-// module's thread-local storage by its offset from the thread pointer makes
-// glibc place that module in every thread's static block, and tells where.
+// Anchors: tiny shared objects that glibc opens for us. One that refers to
+// thread-local storage by its offset from the thread pointer makes glibc place
+// that storage in every thread's static block, and tells where. It may be that
+// of a host module, or the anchor's own.
 
 #include <dlfcn.h>
 #include <link.h>
@@ -13,67 +14,85 @@
 #include "../memory.h"
 #include "internals.h"
 
-enum { DYNAMICS = 11 };
+enum { SEGMENTS = 4, DYNAMICS = 11, ALIGNMENT = 64 };
 
-#define SLASHES_16 "////////////////"
-#define SLASHES                                                               \
-    SLASHES_16 SLASHES_16 SLASHES_16 SLASHES_16                               \
-    SLASHES_16 SLASHES_16 SLASHES_16 SLASHES_16
-
-// The whole file, loaded as it stands by one segment; the strings follow.
+// The whole file, loaded as it stands by one segment; strings, then its own
+// thread-local storage, follow.
 struct anchor {
     Elf64_Ehdr header;
-    Elf64_Phdr segments[3];
+    Elf64_Phdr segments[SEGMENTS];
     Elf64_Sym symbols[2];
     uint32_t hash[6]; // one empty bucket: it defines nothing
     Elf64_Rela relocation;
     Elf64_Dyn dynamic[DYNAMICS];
-    uint64_t slot; // gets the offset
+    uint64_t slot;  // gets the offset
+    uint64_t id[2]; // like no other's in this process
     char strings[];
 };
 
 struct request {
-    struct host_module *module;
-    uint32_t type; // of the relocation
+    struct host_module *module; // NULL: storage of its own
+    uint32_t type;              // of the relocation
+    uint64_t size;              // of its own storage
     const char *name;
     uint64_t value; // st_value of the symbol
 };
 
-static void fill(struct anchor *anchor, size_t size,
+// Where the anchor's own storage lies in it.
+static uint64_t storage_start(uint64_t strings)
+{
+    return (sizeof(struct anchor) + strings + ALIGNMENT - 1)
+         & ~(uint64_t)(ALIGNMENT - 1);
+}
+
+static void fill_segments(struct anchor *anchor, uint64_t size,
+                          const struct request *request)
+{
+    const Elf64_Phdr segments[SEGMENTS] = {
+        { .p_type = PT_LOAD, .p_flags = PF_R | PF_W, .p_filesz = size,
+          .p_memsz = size, .p_align = 4096 },
+        { .p_type = PT_DYNAMIC, .p_flags = PF_R | PF_W,
+          .p_offset = offsetof(struct anchor, dynamic),
+          .p_vaddr = offsetof(struct anchor, dynamic),
+          .p_filesz = sizeof anchor->dynamic,
+          .p_memsz = sizeof anchor->dynamic, .p_align = 8 },
+        { .p_type = PT_GNU_STACK, .p_flags = PF_R | PF_W, .p_align = 16 },
+        { .p_type = request->size ? PT_TLS : PT_NULL, .p_flags = PF_R,
+          .p_offset = size - request->size, .p_vaddr = size - request->size,
+          .p_filesz = request->size, .p_memsz = request->size,
+          .p_align = ALIGNMENT },
+    };
+    memcpy(anchor->segments, segments, sizeof segments);
+}
+
+static void fill(struct anchor *anchor, uint64_t size, uint64_t strings,
                  const struct request *request)
 {
+    static atomic_ullong count;
     size_t name_size = strlen(request->name) + 1;
-    size_t strings = size - sizeof *anchor;
     memcpy(anchor->strings + 1, request->name, name_size);
-    strcpy(anchor->strings + 1 + name_size, request->module->path);
+    if (request->module)
+        strcpy(anchor->strings + 1 + name_size, request->module->path);
+    anchor->id[0] = (uintptr_t)&count;
+    anchor->id[1] = atomic_fetch_add(&count, 1);
     anchor->header = (Elf64_Ehdr){
         .e_ident = { ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64,
                      ELFDATA2LSB, EV_CURRENT },
         .e_type = ET_DYN, .e_machine = EM_X86_64, .e_version = EV_CURRENT,
         .e_phoff = offsetof(struct anchor, segments),
         .e_ehsize = sizeof(Elf64_Ehdr), .e_phentsize = sizeof(Elf64_Phdr),
-        .e_phnum = 3,
+        .e_phnum = SEGMENTS,
     };
-    anchor->segments[0] = (Elf64_Phdr){
-        .p_type = PT_LOAD, .p_flags = PF_R | PF_W, .p_filesz = size,
-        .p_memsz = size, .p_align = 4096 };
-    anchor->segments[1] = (Elf64_Phdr){
-        .p_type = PT_DYNAMIC, .p_flags = PF_R | PF_W,
-        .p_offset = offsetof(struct anchor, dynamic),
-        .p_vaddr = offsetof(struct anchor, dynamic),
-        .p_filesz = sizeof anchor->dynamic, .p_memsz = sizeof anchor->dynamic,
-        .p_align = 8 };
-    anchor->segments[2] = (Elf64_Phdr){
-        .p_type = PT_GNU_STACK, .p_flags = PF_R | PF_W, .p_align = 16 };
+    fill_segments(anchor, size, request);
     anchor->symbols[1] = (Elf64_Sym){
         .st_name = 1, .st_info = ELF64_ST_INFO(STB_GLOBAL, STT_TLS) };
     anchor->hash[0] = 1; // buckets
     anchor->hash[1] = 2; // chains
+    // Symbol 0 stands for the anchor's own storage.
     anchor->relocation = (Elf64_Rela){
         .r_offset = offsetof(struct anchor, slot),
-        .r_info = ELF64_R_INFO(1, request->type) };
+        .r_info = ELF64_R_INFO(request->module ? 1 : 0, request->type) };
     const Elf64_Dyn dynamic[DYNAMICS] = {
-        { DT_NEEDED, { 1 + name_size } },
         { DT_STRTAB, { offsetof(struct anchor, strings) } },
         { DT_STRSZ, { strings } },
         { DT_SYMTAB, { offsetof(struct anchor, symbols) } },
@@ -83,17 +102,35 @@ static void fill(struct anchor *anchor, size_t size,
         { DT_RELASZ, { sizeof(Elf64_Rela) } },
         { DT_RELAENT, { sizeof(Elf64_Rela) } },
         { DT_FLAGS, { DF_STATIC_TLS } },
+        { request->module ? DT_NEEDED : DT_NULL, { 1 + name_size } },
         { DT_NULL, { 0 } },
     };
     memcpy(anchor->dynamic, dynamic, sizeof dynamic);
+}
+
+// glibc knows what it has open by its path too, and the numbers of descriptors
+// come again: where a path leads to another anchor, another copy's of this
+// loader maybe, one with more slashes is tried.
+static struct link_map *open_descriptor(int file, const struct anchor *anchor)
+{
+    enum { MOST_SLASHES = 200 };
+    char path[MOST_SLASHES + 32] = "/proc/self/fd/";
+    for (char *end = strchr(path, '\0'); end < path + MOST_SLASHES; end++) {
+        snprintf(end, 12, "%d", file);
+        struct link_map *map = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+        if (!map || memcmp((char *)map->l_addr + offsetof(struct anchor, id),
+                           anchor->id, sizeof anchor->id) == 0)
+            return map;
+        dlclose(map);
+        *end = '/';
+    }
+    return NULL;
 }
 
 // Lets glibc open the bytes. They stay open for good: the offset is in use.
 static e64_status open_bytes(const struct anchor *anchor, size_t size,
                              struct link_map **map)
 {
-    static atomic_uint anchors;
-    char path[256];
     int file = memfd_create("elf64load-anchor", MFD_CLOEXEC);
     if (file < 0)
         return fail_system("an anchor for thread-local storage cannot be made "
@@ -102,17 +139,52 @@ static e64_status open_bytes(const struct anchor *anchor, size_t size,
     if (write(file, anchor, size) != (ssize_t)size)
         status = fail_system("an anchor for thread-local storage cannot be "
                              "written");
-    // glibc knows what it has open by the name too, and descriptors' numbers
-    // come again: no two anchors have the same number of slashes.
-    unsigned slashes = atomic_fetch_add(&anchors, 1) % 128 + 1;
-    snprintf(path, sizeof path, "/proc/self/fd%.*s%d", slashes, SLASHES, file);
-    *map = status == E64_OK ? dlopen(path, RTLD_NOW | RTLD_LOCAL) : NULL;
-    if (status == E64_OK && !*map) {
-        const char *reason = dlerror();
-        status = fail(E64_UNSUPPORTED, "glibc cannot place it in the static "
-                      "block: %s", reason ? reason : "no reason given");
+    if (status == E64_OK) {
+        *map = open_descriptor(file, anchor);
+        const char *reason = *map ? NULL : dlerror();
+        if (!*map)
+            status = fail(E64_UNSUPPORTED, "glibc cannot place it in the "
+                          "static block: %s", reason ? reason
+                          : "too many anchors are open");
     }
     close(file);
+    return status;
+}
+
+static e64_status open_anchor(const struct request *request,
+                              struct link_map **map, char **storage)
+{
+    uint64_t strings = strlen(request->name) + 2
+                     + (request->module ? strlen(request->module->path) + 1
+                                        : 0);
+    uint64_t start = storage_start(strings), size = start + request->size;
+    struct anchor *anchor = memory_new(size);
+    if (!anchor)
+        return fail_memory(size);
+    fill(anchor, size, strings, request);
+    e64_status status = open_bytes(anchor, size, map);
+    memory_free(anchor);
+    if (status == E64_OK)
+        *storage = (char *)(*map)->l_addr + start;
+    return status;
+}
+
+static int64_t slot_of(const struct link_map *map)
+{
+    int64_t value;
+    memcpy(&value, (char *)map->l_addr + offsetof(struct anchor, slot),
+           sizeof value);
+    return value;
+}
+
+e64_status host_tls_area(uint64_t size, uint32_t type, int64_t *offset,
+                         char **image)
+{
+    const struct request request = { .type = type, .size = size, .name = "" };
+    struct link_map *map;
+    e64_status status = open_anchor(&request, &map, image);
+    if (status == E64_OK)
+        *offset = slot_of(map);
     return status;
 }
 
@@ -140,24 +212,15 @@ static bool is_there(const struct host_module *module, int64_t offset)
 static e64_status make_anchor(struct request *request, int64_t *offset)
 {
     struct host_module *module = request->module;
+    struct link_map *map;
+    char *storage;
     if (!elf_symbols_each(&module->symbols, find_symbol, request))
         return fail(E64_UNSUPPORTED, "%s exports no thread-local variable",
                     module->path);
-    size_t size = sizeof(struct anchor) + strlen(request->name)
-                + strlen(module->path) + 3;
-    struct anchor *anchor = memory_new(size);
-    struct link_map *map;
-    if (!anchor)
-        return fail_memory(size);
-    fill(anchor, size, request);
-    e64_status status = open_bytes(anchor, size, &map);
-    memory_free(anchor);
+    e64_status status = open_anchor(request, &map, &storage);
     if (status != E64_OK)
         return status;
-    int64_t value;
-    memcpy(&value, (char *)map->l_addr + offsetof(struct anchor, slot),
-           sizeof value);
-    *offset = value - (int64_t)request->value;
+    *offset = slot_of(map) - (int64_t)request->value;
     if (!is_there(module, *offset))
         return fail(E64_UNSUPPORTED, "its thread-local storage is not where an "
                     "anchor found it");

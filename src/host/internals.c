@@ -14,45 +14,38 @@
 
 // --------------------------------------------------------- libc's imports ---
 
-struct thread_slots {
-    void **allocate, **initialise, **deallocate;
-};
-
 static void keep_slot(void *data, void **slot)
 {
     *(void ***)data = slot;
 }
 
-static e64_status find_libc(struct host_snapshot **snapshot,
-                            struct host_module **libc)
+static e64_status find_slots(const struct host_module *libc,
+                             struct host_threads *threads)
 {
-    e64_status status = host_snapshot(snapshot);
-    if (status != E64_OK)
-        return status;
-    *libc = host_find(*snapshot, "libc.so.6");
-    if (*libc)
-        return E64_OK;
-    host_snapshot_release(*snapshot);
-    return fail(E64_UNSUPPORTED, "the process has no libc.so.6");
-}
-
-static e64_status find_slots(struct thread_slots *slots)
-{
-    struct host_snapshot *snapshot;
-    struct host_module *libc;
-    e64_status status = find_libc(&snapshot, &libc);
-    if (status != E64_OK)
-        return status;
-    *slots = (struct thread_slots){ NULL, NULL, NULL };
-    host_slots(libc, "_dl_allocate_tls", keep_slot, &slots->allocate);
-    host_slots(libc, "_dl_allocate_tls_init", keep_slot, &slots->initialise);
-    host_slots(libc, "_dl_deallocate_tls", keep_slot, &slots->deallocate);
-    host_snapshot_release(snapshot);
-    if (!slots->allocate || !slots->initialise || !slots->deallocate)
+    host_slots(libc, "_dl_allocate_tls", keep_slot, &threads->allocate);
+    host_slots(libc, "_dl_allocate_tls_init", keep_slot, &threads->initialise);
+    host_slots(libc, "_dl_deallocate_tls", keep_slot, &threads->deallocate);
+    threads->libc_start = libc->object.start;
+    threads->libc_end = libc->object.end;
+    if (!threads->allocate || !threads->initialise || !threads->deallocate)
         return fail(E64_UNSUPPORTED, "this libc does not get its threads' "
                     "storage from ld.so the way that is known (no import of "
                     "_dl_allocate_tls, _dl_allocate_tls_init or "
                     "_dl_deallocate_tls)");
+    return E64_OK;
+}
+
+static e64_status find_creation(const struct host_module *libc,
+                                struct host_threads *threads)
+{
+    Elf64_Sym symbol;
+    struct elf_name name = elf_name("pthread_create");
+    if (!elf_find(&libc->symbols, &name, ELF_WANT_DEFINED | ELF_WANT_NEWEST,
+                  &symbol))
+        return fail(E64_UNSUPPORTED, "this libc.so.6 has no pthread_create "
+                    "(glibc before 2.34)");
+    threads->creation_start = elf_symbol_value(&libc->object, &symbol);
+    threads->creation_end = threads->creation_start + symbol.st_size;
     return E64_OK;
 }
 
@@ -61,65 +54,84 @@ static void *nothing(void *data)
     return data;
 }
 
-static int run_thread(const pthread_attr_t *attributes)
+static e64_status run_thread(const pthread_attr_t *attributes,
+                             void *(*function)(void *), void *data)
 {
     pthread_t thread;
-    int error = pthread_create(&thread, attributes, nothing, NULL);
-    return error ? error : pthread_join(thread, NULL);
+    int error = pthread_create(&thread, attributes, function, data);
+    if (!error)
+        error = pthread_join(thread, NULL);
+    return error ? fail(E64_SYSTEM, "threads cannot be created: %s",
+                        strerror(error))
+                 : E64_OK;
 }
 
-// libc binds its imports at the first call. A thread on a stack of our own has
-// its block allocated and freed, one on a stack that libc has kept has it
-// initialised.
-static e64_status bind_slots(void)
+// A thread on a stack of our own has its block allocated and freed, one on a
+// stack that libc has kept has it initialised. libc keeps none that are large
+// (40 MB).
+static e64_status exercise(void)
 {
     size_t size = 1 << 20;
-    pthread_attr_t attributes;
+    pthread_attr_t own, usual;
     void *stack = mmap(NULL, size, PROT_READ | PROT_WRITE,
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (stack == MAP_FAILED)
         return fail_memory(size);
-    pthread_attr_init(&attributes);
-    int error = pthread_attr_setstack(&attributes, stack, size);
-    if (!error)
-        error = run_thread(&attributes);
-    for (int i = 0; !error && i < 2; i++)
-        error = run_thread(NULL);
-    pthread_attr_destroy(&attributes);
+    pthread_attr_init(&own);
+    pthread_attr_init(&usual);
+    pthread_attr_setstack(&own, stack, size);
+    pthread_attr_setstacksize(&usual, size);
+    e64_status status = run_thread(&own, nothing, NULL);
+    for (int i = 0; status == E64_OK && i < 2; i++)
+        status = run_thread(&usual, nothing, NULL);
+    pthread_attr_destroy(&own);
+    pthread_attr_destroy(&usual);
     munmap(stack, size);
-    if (error)
-        return fail(E64_SYSTEM, "threads cannot be created: %s",
-                    strerror(error));
-    return E64_OK;
+    return status;
 }
 
-e64_status host_find_thread_functions(struct host_thread_functions *functions)
+e64_status host_bind_threads(const struct host_threads *threads,
+                             struct host_thread_functions *functions)
 {
-    struct thread_slots slots;
-    e64_status status = find_slots(&slots);
-    if (status == E64_OK)
-        status = bind_slots();
+    e64_status status = exercise();
     if (status != E64_OK)
         return status;
+    void *bound[] = { *threads->allocate, *threads->initialise,
+                      *threads->deallocate };
+    // A slot that is not bound leads back into libc, to code that would bind
+    // it.
+    for (int i = 0; i < 3; i++)
+        if ((uintptr_t)bound[i] >= threads->libc_start
+            && (uintptr_t)bound[i] < threads->libc_end)
+            return fail(E64_UNSUPPORTED, "libc's imports of _dl_allocate_tls "
+                        "and its kin were not bound by creating threads");
     *functions = (struct host_thread_functions){
-        (void *(*)(void *))*slots.allocate,
-        (void *(*)(void *, bool))*slots.initialise,
-        (void (*)(void *, bool))*slots.deallocate,
-    };
+        (void *(*)(void *))bound[0], (void *(*)(void *, bool))bound[1],
+        (void (*)(void *, bool))bound[2] };
     return E64_OK;
 }
 
-e64_status host_set_thread_functions(const struct host_thread_functions *ours)
+e64_status host_set_threads(const struct host_threads *threads,
+                            const struct host_thread_functions *ours)
 {
-    struct thread_slots slots;
-    e64_status status = find_slots(&slots);
+    e64_status status = host_patch(threads->deallocate,
+                                   (void *)ours->deallocate);
     if (status == E64_OK)
-        status = host_patch(slots.deallocate, (void *)ours->deallocate);
+        status = host_patch(threads->initialise, (void *)ours->initialise);
     if (status == E64_OK)
-        status = host_patch(slots.initialise, (void *)ours->initialise);
-    if (status == E64_OK)
-        status = host_patch(slots.allocate, (void *)ours->allocate);
+        status = host_patch(threads->allocate, (void *)ours->allocate);
     return status;
+}
+
+bool host_threads_lost(const struct host_threads *threads,
+                       const struct host_thread_functions *original)
+{
+    return __atomic_load_n(threads->allocate, __ATOMIC_ACQUIRE)
+               == (void *)original->allocate
+        || __atomic_load_n(threads->initialise, __ATOMIC_ACQUIRE)
+               == (void *)original->initialise
+        || __atomic_load_n(threads->deallocate, __ATOMIC_ACQUIRE)
+               == (void *)original->deallocate;
 }
 
 // ------------------------------------------------------ thread descriptors ---
@@ -143,42 +155,47 @@ static void *search_in_thread(void *data)
 }
 
 // The same place in two threads is no accident.
-static ptrdiff_t tid_offset;
-static void find_tid_offset(void)
+static e64_status find_tid(struct host_threads *threads)
 {
-    ptrdiff_t here = search_tid(), there = -1;
-    pthread_t thread;
-    if (pthread_create(&thread, NULL, search_in_thread, &there) == 0)
-        pthread_join(thread, NULL);
-    tid_offset = here == there ? here : -1;
+    ptrdiff_t there = -1;
+    threads->tid = search_tid();
+    e64_status status = run_thread(NULL, search_in_thread, &there);
+    if (status == E64_OK && (there < 0 || there != threads->tid))
+        status = fail(E64_UNSUPPORTED, "glibc's thread descriptor is not laid "
+                      "out as is known");
+    return status;
 }
 
-ptrdiff_t host_tid_offset(void)
-{
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, find_tid_offset);
-    return tid_offset;
-}
-
-e64_status host_thread_creation(uintptr_t *start, uintptr_t *end)
+e64_status host_find_threads(struct host_threads *threads)
 {
     struct host_snapshot *snapshot;
-    struct host_module *libc;
-    Elf64_Sym symbol;
-    e64_status status = find_libc(&snapshot, &libc);
+    e64_status status = host_snapshot(&snapshot);
     if (status != E64_OK)
         return status;
-    struct elf_name name = elf_name("pthread_create");
-    if (elf_find(&libc->symbols, &name, ELF_WANT_DEFINED | ELF_WANT_NEWEST,
-                 &symbol)) {
-        *start = elf_symbol_value(&libc->object, &symbol);
-        *end = *start + symbol.st_size;
-    } else {
-        status = fail(E64_UNSUPPORTED, "this libc.so.6 has no pthread_create "
-                      "(glibc before 2.34)");
-    }
+    struct host_module *libc = host_find(snapshot, "libc.so.6");
+    *threads = (struct host_threads){ 0 };
+    if (!libc)
+        status = fail(E64_UNSUPPORTED, "the process has no libc.so.6");
+    if (status == E64_OK)
+        status = find_slots(libc, threads);
+    if (status == E64_OK)
+        status = find_creation(libc, threads);
     host_snapshot_release(snapshot);
+    if (status == E64_OK)
+        status = find_tid(threads);
     return status;
+}
+
+bool host_is_startup(const void *inside)
+{
+    struct host_snapshot *snapshot;
+    if (host_snapshot(&snapshot) != E64_OK)
+        return false;
+    const struct host_module *module = host_containing(snapshot,
+                                                       (uintptr_t)inside);
+    bool startup = module && module->startup;
+    host_snapshot_release(snapshot);
+    return startup;
 }
 
 struct own {

@@ -20,21 +20,39 @@ struct host_thread_functions {
     void (*deallocate)(void *thread_pointer, bool free_block);
 };
 
-// What libc calls now, once its slots are bound.
-e64_status host_find_thread_functions(struct host_thread_functions *functions);
+// How libc makes threads.
+struct host_threads {
+    void **allocate, **initialise, **deallocate; // its slots for the above
+    uintptr_t libc_start, libc_end;
+    uintptr_t creation_start, creation_end; // the code of pthread_create
+    // Where a thread's identifier (gettid) lies, from its thread pointer.
+    ptrdiff_t tid;
+};
+
+// Looks for them. Calls glibc's loader: under no lock.
+e64_status host_find_threads(struct host_threads *threads);
+
+// What libc calls now. libc binds its imports at the first call, so threads are
+// created for that.
+e64_status host_bind_threads(const struct host_threads *threads,
+                             struct host_thread_functions *functions);
+
 // Makes libc call these instead, the last one first, so that no thread can be
 // entered that is not taken out again.
-e64_status host_set_thread_functions(const struct host_thread_functions *ours);
+e64_status host_set_threads(const struct host_threads *threads,
+                            const struct host_thread_functions *ours);
 
-// Where a thread's identifier (gettid) lies, counted from its thread pointer;
-// -1 when it was not found.
-ptrdiff_t host_tid_offset(void);
+// Does libc call one of the originals again? A thread that was binding a slot
+// while it was set writes what it had found.
+bool host_threads_lost(const struct host_threads *threads,
+                       const struct host_thread_functions *original);
 
-// The addresses of pthread_create's code.
-e64_status host_thread_creation(uintptr_t *start, uintptr_t *end);
-
-// The TLS image of the object that an address lies in, or NULL.
+// The TLS image of the object that an address lies in, or NULL. Calls glibc's
+// loader.
 char *host_own_tls_image(const void *inside);
+
+// Has the object that an address lies in been there since the process began?
+bool host_is_startup(const void *inside);
 
 // The offset from the thread pointer of a module's thread-local storage. It has
 // one when the module was there at startup, or when glibc can still place it,
@@ -42,5 +60,12 @@ char *host_own_tls_image(const void *inside);
 // E64_UNSUPPORTED when it was opened without that need and has been used.
 e64_status host_tls_offset(struct host_module *module, uint32_t type,
                            int64_t *offset);
+
+// An area of zeros in every thread's static block, at an offset from the thread
+// pointer that is the same in all of them, and what it begins as in new
+// threads, which may be written to. It is there for good. E64_UNSUPPORTED when
+// glibc has no room for it.
+e64_status host_tls_area(uint64_t size, uint32_t type, int64_t *offset,
+                         char **image);
 
 #endif

@@ -304,7 +304,7 @@ e64_status link_apply_deferred(struct link_unit *unit)
             status = link_close_text(unit);
     }
     link_deferred_free(unit);
-    return status;
+    return status == E64_OK ? link_publish_tls(unit) : status;
 }
 
 void link_deferred_free(struct link_unit *unit)

@@ -61,7 +61,6 @@ struct link_unit {
     uint32_t deferred_count, deferred_room;
     struct tls_descriptor *descriptors; // that TLSDESC arguments point to
     uint32_t descriptor_count, descriptor_room;
-    bool uses_static_tls; // has relocations for offsets from thread pointers
     uint64_t counts[LINK_TYPES]; // relocations that were applied, by type
     uint64_t relr_count;         // and words of DT_RELR
 };
@@ -115,7 +114,8 @@ e64_status link_apply(struct link_unit *unit);
 // Runs IFUNC resolvers for what was deferred.
 e64_status link_apply_deferred(struct link_unit *unit);
 
-// Writes what thread-local variables at fixed offsets begin as to all threads.
+// The image of thread-local variables is complete, unless part of it waits for
+// an IFUNC resolver: variables at fixed offsets are written to all threads.
 e64_status link_publish_tls(struct link_unit *unit);
 
 // Gives the segments their final protection, closes the file.

@@ -34,11 +34,11 @@ e64_status storage_place(struct link_unit *unit, uint32_t symbol)
         error_path(unit->object.name);
         return E64_BADFORMAT;
     }
-    unit->uses_static_tls = true;
     if (definer->host)
         return host_tls_offset(host_module_of(definer), reloc_static_tls,
                                &offset);
-    return tls_module_place(definer->tls_module, definer->name);
+    return tls_module_place(definer->tls_module, reloc_static_tls,
+                            definer->name);
 }
 
 // The offset of an object's block, when it is the same in all threads.
@@ -101,19 +101,21 @@ e64_status storage_descriptor(struct link_unit *unit, uint64_t place,
     return E64_OK;
 }
 
+// Is part of the image still to be written, by what an IFUNC resolver answers?
+static bool is_deferred(const struct link_unit *unit)
+{
+    const struct elf_range *tls = &unit->image.tls;
+    for (uint32_t i = 0; i < unit->deferred_count; i++) {
+        uint64_t place = unit->deferred[i].place;
+        if (place < tls->vaddr + tls->size && place + 8 > tls->vaddr)
+            return true;
+    }
+    return false;
+}
+
 e64_status link_publish_tls(struct link_unit *unit)
 {
-    const struct link_bindings *bindings = &unit->bindings;
-    e64_status status = unit->tls_module
-        ? tls_module_publish(unit->tls_module, unit->object.name) : E64_OK;
-    // And of those that were open already and were placed only now.
-    for (uint32_t i = 0; unit->uses_static_tls && status == E64_OK
-                         && i < bindings->count; i++) {
-        const struct link_binding *binding = &bindings->all[i];
-        if (binding->type == STT_TLS && binding->definer
-            && !binding->definer->host)
-            status = tls_module_publish(binding->definer->tls_module,
-                                        binding->definer->name);
-    }
-    return status;
+    if (!unit->tls_module || is_deferred(unit))
+        return E64_OK;
+    return tls_module_publish(unit->tls_module, unit->object.name);
 }

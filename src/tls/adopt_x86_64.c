@@ -10,27 +10,29 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
+#include <time.h>
 #include <ucontext.h>
 #include <unistd.h>
 
 #include "threads.h"
 
 #include "../error.h"
-#include "../host/internals.h"
-#include "pool.h"
 
 enum { SIGNAL = 33, MOST_THREADS = 65536 };
 
-enum answer { ASKED, ANSWERED, CREATING, FOREIGN };
+enum answer {
+    ASKED,
+    ANSWERED,
+    CREATING, // in pthread_create, or so it seems
+    FOREIGN,  // not made by glibc
+    ENDED,
+};
 
 // One question. Slots are not used twice, so that a late answer cannot be taken
 // for another's.
@@ -38,6 +40,8 @@ struct question {
     _Atomic(enum answer) answer;
     int tid;
     char *thread_pointer;
+    int64_t since; // the first answer that it is creating
+    int times;     // how often it said so
 };
 
 // What the kernel takes (signal(7)); glibc's sigaction refuses this signal.
@@ -49,85 +53,83 @@ struct kernel_action {
 };
 
 static struct question *questions;
-static atomic_size_t asked;
+static size_t asked;
 static struct kernel_action before; // what the signal did
-static uintptr_t creation_start, creation_end;
-static ptrdiff_t tid_offset;
+static const struct host_threads *host;
 
 // ------------------------------------------------------------ the handler ---
-// It may run in a thread that has no libc: nothing of libc, nor errno, nor the
-// stack protector is used.
+// It may run in a thread that has no libc, on a small stack: nothing of libc,
+// nor errno, nor the stack protector, nor what sanitizers insert is used.
 
-#define RAW __attribute__((no_stack_protector))
+#define RAW __attribute__((no_stack_protector, no_sanitize("address"),  \
+                           no_sanitize("undefined"), no_sanitize("thread")))
 
-static inline RAW long call_kernel(long number, long a, long b, long c, long d,
-                                   long e, long f)
+static inline RAW long call_kernel(long number, long a, long b, long c, long d)
 {
     register long r10 __asm__("r10") = d;
-    register long r8 __asm__("r8") = e;
-    register long r9 __asm__("r9") = f;
     long result;
     __asm__ volatile ("syscall" : "=a"(result)
-                      : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8),
-                        "r"(r9) : "rcx", "r11", "memory");
+                      : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10)
+                      : "rcx", "r11", "memory");
     return result;
 }
 
-// Reads memory that may not be there.
-static RAW bool read_safely(void *to, uintptr_t from, size_t size)
+// Asks the kernel to read a word there, as a signal mask that it then refuses
+// for the sake of the first argument.
+static RAW bool is_readable(uintptr_t address)
 {
-    struct iovec local = { to, size }, remote = { (void *)from, size };
-    long self = call_kernel(SYS_getpid, 0, 0, 0, 0, 0, 0);
-    return call_kernel(SYS_process_vm_readv, self, (long)&local, 1,
-                       (long)&remote, 1, 0) == (long)size;
+    return call_kernel(SYS_rt_sigprocmask, -1, (long)address, 0, 8) != -EFAULT;
 }
 
-// Has this thread been made by glibc, with our pool in its block?
+// Has this thread been made by glibc, with our pool in its block? (The words of
+// tcbhead_t: itself, and at 16 itself again.)
 static RAW bool is_of_glibc(char **thread_pointer)
 {
     enum { ARCH_GET_FS = 0x1003 };
-    uintptr_t fs = 0, words[3];
-    char mark[POOL_MARK_SIZE];
-    int tid;
-    if (call_kernel(SYS_arch_prctl, ARCH_GET_FS, (long)&fs, 0, 0, 0, 0) != 0
-        || !fs || !read_safely(words, fs, sizeof words)
-        || words[0] != fs || words[2] != fs)
+    uintptr_t fs = 0;
+    call_kernel(SYS_arch_prctl, ARCH_GET_FS, (long)&fs, 0, 0);
+    if (!fs || !is_readable(fs) || !is_readable(fs + 16))
         return false;
-    if (!read_safely(mark, fs + (uintptr_t)pool_tp_offset_x86_64(),
-                     sizeof mark)
-        || !read_safely(&tid, fs + (uintptr_t)tid_offset, sizeof tid)
-        || tid != call_kernel(SYS_gettid, 0, 0, 0, 0, 0, 0))
+    if (*(uintptr_t *)fs != fs || *(uintptr_t *)(fs + 16) != fs)
+        return false;
+    uintptr_t mark = fs + (uintptr_t)pool_tp_offset_x86_64();
+    uintptr_t tid = fs + (uintptr_t)host->tid;
+    if (!is_readable(mark) || !is_readable(tid)
+        || *(int *)tid != call_kernel(SYS_gettid, 0, 0, 0, 0))
         return false;
     for (int i = 0; i < POOL_MARK_SIZE; i++)
-        if (mark[i] != POOL_MARK[i])
+        if (((char *)mark)[i] != POOL_MARK[i])
             return false;
     *thread_pointer = (char *)fs;
     return true;
 }
 
-// Is there a return address into pthread_create on the stack? Its frame is
-// never far: what it calls is shallow.
-static RAW bool is_creating(const ucontext_t *context)
+static RAW bool is_in_creation(uintptr_t address)
 {
-    enum { PAGES = 16, PAGE = 4096, CALL = 0xe8, CALL_SIZE = 5 };
-    uintptr_t at = (uintptr_t)context->uc_mcontext.gregs[REG_RIP];
-    uintptr_t stack = (uintptr_t)context->uc_mcontext.gregs[REG_RSP];
-    if (at >= creation_start && at < creation_end)
+    return address >= host->creation_start && address < host->creation_end;
+}
+
+// Is there a return address into pthread_create on the stack, after a call? One
+// that was left behind by a call that has ended is taken for one, too.
+static RAW bool is_creating(const ucontext_t *context, uintptr_t end)
+{
+    enum { PAGE = 4096, MOST = 1 << 20, CALL = 0xe8, CALL_SIZE = 5 };
+    uintptr_t stack = (uintptr_t)context->uc_mcontext.gregs[REG_RSP] & ~7ull;
+    if (is_in_creation((uintptr_t)context->uc_mcontext.gregs[REG_RIP]))
         return true;
     // A handler on an alternate stack may have interrupted anything.
     if (context->uc_stack.ss_flags & SS_ONSTACK)
         return true;
-    for (int page = 0; page < PAGES; page++) {
-        uintptr_t words[PAGE / 8];
-        size_t size = PAGE - (stack & (PAGE - 1));
-        if (!read_safely(words, stack & ~(uintptr_t)7, size & ~(size_t)7))
+    // The descriptor of a thread lies above its stack.
+    if (end < stack || end - stack > MOST)
+        end = stack + MOST;
+    for (uintptr_t at = stack; at < end; at += 8) {
+        if ((at == stack || at % PAGE == 0) && !is_readable(at))
             return false;
-        for (size_t i = 0; i < size / 8; i++)
-            if (words[i] >= creation_start + CALL_SIZE
-                && words[i] < creation_end
-                && *(const unsigned char *)(words[i] - CALL_SIZE) == CALL)
-                return true;
-        stack += size;
+        uintptr_t word = *(uintptr_t *)at;
+        if (is_in_creation(word - CALL_SIZE) && is_in_creation(word)
+            && *(unsigned char *)(word - CALL_SIZE) == CALL)
+            return true;
     }
     return false;
 }
@@ -136,13 +138,15 @@ static RAW void handle(int number, siginfo_t *info, void *context)
 {
     struct question *question = info->si_value.sival_ptr;
     if (info->si_code == SI_QUEUE
-        && info->si_pid == call_kernel(SYS_getpid, 0, 0, 0, 0, 0, 0)
+        && info->si_pid == call_kernel(SYS_getpid, 0, 0, 0, 0)
         && question >= questions && question < questions + MOST_THREADS) {
         char *thread_pointer;
-        enum answer answer = !is_of_glibc(&thread_pointer) ? FOREIGN
-                           : is_creating(context) ? CREATING : ANSWERED;
-        if (answer == ANSWERED)
+        enum answer answer = FOREIGN;
+        if (is_of_glibc(&thread_pointer)) {
             question->thread_pointer = thread_pointer;
+            answer = is_creating(context, (uintptr_t)thread_pointer)
+                   ? CREATING : ANSWERED;
+        }
         atomic_store(&question->answer, answer);
     } else if (before.handler != (void *)SIG_DFL
                && before.handler != (void *)SIG_IGN) {
@@ -161,26 +165,38 @@ extern void adopt_return(void) __attribute__((visibility("hidden")));
 
 // ------------------------------------------------------------------ asking ---
 
+static e64_status refused(const char *what)
+{
+    return fail(E64_UNSUPPORTED, "the process has other threads, and %s is "
+                "refused: %s", what, strerror(errno));
+}
+
+// Another that was put in this one's place passes on what is not its own, as
+// this one does; glibc's own is put back by the first thread that a forked
+// child creates.
 static e64_status set_handler(void)
 {
     enum { RESTORER = 0x04000000 };
+    static bool set;
     const struct kernel_action ours = {
         (void *)handle, SA_SIGINFO | SA_ONSTACK | SA_RESTART | RESTORER,
         adopt_return, 0 };
     struct kernel_action now;
     if (syscall(SYS_rt_sigaction, SIGNAL, NULL, &now, sizeof now.mask) != 0)
-        return fail_system("the handler of signal 33 cannot be read");
-    if (now.handler == (void *)handle)
+        return refused("reading the handler of signal 33 (rt_sigaction)");
+    if (now.handler == (void *)handle
+        || (set && now.handler != before.handler))
         return E64_OK;
     before = now;
     if (syscall(SYS_rt_sigaction, SIGNAL, &ours, NULL, sizeof ours.mask) != 0)
-        return fail_system("signal 33 cannot be handled");
+        return refused("handling signal 33 (rt_sigaction)");
+    set = true;
     return E64_OK;
 }
 
-// False: the thread has ended.
-static bool ask(struct question *question)
+static e64_status ask(struct question *question)
 {
+    enum { TRIES = 1000 };
     siginfo_t info;
     memset(&info, 0, sizeof info);
     info.si_signo = SIGNAL;
@@ -189,42 +205,82 @@ static bool ask(struct question *question)
     info.si_uid = getuid();
     info.si_value.sival_ptr = question;
     atomic_store(&question->answer, ASKED);
-    for (int tries = 0; tries < 1000; tries++) {
+    for (int i = 0; i < TRIES; i++) {
         if (syscall(SYS_rt_tgsigqueueinfo, getpid(), question->tid, SIGNAL,
                     &info) == 0)
-            return true;
+            return E64_OK;
+        if (errno == ESRCH) {
+            atomic_store(&question->answer, ENDED);
+            return E64_OK;
+        }
         if (errno != EAGAIN) // too many are queued
-            return false;
+            break;
         usleep(1000);
     }
-    return false;
+    return refused("sending a thread a signal (rt_tgsigqueueinfo)");
 }
 
-static bool is_alive(int tid)
+static int64_t now_ms(void)
 {
-    return syscall(SYS_tgkill, getpid(), tid, 0) == 0;
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return time.tv_sec * 1000ll + time.tv_nsec / 1000000;
 }
 
-// Waits until a thread has answered, asking again while it creates another.
-// About ten seconds at most.
-static e64_status wait_for(struct question *question)
+// Looks after one question; `pending` while the answer is not final.
+static e64_status look_after(struct question *question, bool *pending)
 {
-    for (int round = 0; round < 100000; round++) {
-        enum answer answer = atomic_load(&question->answer);
-        if (answer == ANSWERED || answer == FOREIGN)
-            return E64_OK;
-        if (!is_alive(question->tid))
-            return E64_OK;
-        if (answer == CREATING && !ask(question))
-            return E64_OK;
-        if (round < 20)
-            sched_yield();
+    enum { LONG = 250, MANY = 50 };
+    *pending = false;
+    switch (atomic_load(&question->answer)) {
+    case ASKED:
+        if (syscall(SYS_tgkill, getpid(), question->tid, 0) != 0
+            && errno == ESRCH)
+            atomic_store(&question->answer, ENDED);
         else
-            usleep(100);
+            *pending = true;
+        return E64_OK;
+    case CREATING:
+        // No call of pthread_create lasts that long in a thread that runs: it
+        // has left the one that it was in, and another one is seen by the
+        // registry; or there was none.
+        if (question->times++ == 0)
+            question->since = now_ms();
+        if (question->times > MANY && now_ms() - question->since > LONG) {
+            atomic_store(&question->answer, ANSWERED);
+            return E64_OK;
+        }
+        *pending = true;
+        return ask(question);
+    default:
+        return E64_OK;
     }
-    return fail(E64_UNSUPPORTED, "thread %d does not answer (signal 33): it is "
-                "stopped by a tracer, waits for a vfork child, or blocks the "
-                "signal by a raw system call", question->tid);
+}
+
+// Waits for all answers.
+static e64_status wait_for(struct question *first, size_t count)
+{
+    enum { LONGEST = 10000, BUSY = 20 };
+    int64_t start = now_ms();
+    for (int round = 0;; round++) {
+        int waiting = 0;
+        for (size_t i = 0; i < count; i++) {
+            bool pending;
+            e64_status status = look_after(&first[i], &pending);
+            if (status != E64_OK)
+                return status;
+            if (pending)
+                waiting = first[i].tid;
+        }
+        if (!waiting)
+            return E64_OK;
+        if (now_ms() - start > LONGEST)
+            return fail(E64_UNSUPPORTED, "thread %d does not answer (signal "
+                        "33): it is stopped by a tracer, waits for a vfork "
+                        "child, or blocks the signal by a raw system call",
+                        waiting);
+        usleep(round < BUSY ? 10 : 1000);
+    }
 }
 
 // ------------------------------------------------------------ the threads ---
@@ -315,24 +371,25 @@ static void collect_known(struct known *known)
 static e64_status ask_unknown(const struct listing *listing,
                               struct known *known, size_t *unknown)
 {
-    size_t first = atomic_load(&asked);
-    for (size_t i = 0; i < listing->count; i++) {
+    size_t first = asked;
+    e64_status status = E64_OK;
+    for (size_t i = 0; status == E64_OK && i < listing->count; i++) {
         if (bsearch(&listing->tids[i], known->tids, known->count,
                     sizeof *known->tids, compare))
             continue;
-        size_t at = atomic_load(&asked);
-        if (at == MOST_THREADS)
+        if (asked == MOST_THREADS)
             return fail(E64_UNSUPPORTED, "the process has too many threads");
-        questions[at].tid = listing->tids[i];
-        if (ask(&questions[at]))
-            atomic_store(&asked, at + 1);
+        if (asked == first)
+            status = set_handler();
+        questions[asked].tid = listing->tids[i];
+        if (status == E64_OK)
+            status = ask(&questions[asked++]);
     }
-    *unknown = atomic_load(&asked) - first;
-    e64_status status = E64_OK;
-    for (size_t i = first; status == E64_OK && i < atomic_load(&asked); i++)
-        status = wait_for(&questions[i]);
+    *unknown = asked - first;
+    if (status == E64_OK)
+        status = wait_for(questions + first, *unknown);
     threads_lock();
-    for (size_t i = first; status == E64_OK && i < atomic_load(&asked); i++) {
+    for (size_t i = first; status == E64_OK && i < asked; i++) {
         enum answer answer = atomic_load(&questions[i].answer);
         if (answer == FOREIGN && known->foreign_count < MOST_THREADS)
             known->foreign[known->foreign_count++] = questions[i].tid;
@@ -349,8 +406,6 @@ static e64_status adopt_all(struct listing *listing, struct known *known)
     for (;;) {
         size_t unknown = 0;
         e64_status status = list_all(listing);
-        if (status == E64_OK)
-            status = set_handler();
         if (status != E64_OK)
             return status;
         collect_known(known);
@@ -367,20 +422,17 @@ static void *map(size_t size)
     return at == MAP_FAILED ? NULL : at;
 }
 
-e64_status threads_find_x86_64(void)
+e64_status threads_find_x86_64(const struct host_threads *threads)
 {
     const size_t size = MOST_THREADS * sizeof(int);
     struct listing listing = { map(size), 0, E64_OK };
     struct known known = { map(2 * size), 0, map(size), 0 };
-    tid_offset = host_tid_offset();
+    e64_status status = E64_OK;
+    host = threads;
     // Kept for good: an answer may come late.
-    questions = map(MOST_THREADS * sizeof *questions);
-    e64_status status = host_thread_creation(&creation_start, &creation_end);
-    if (status == E64_OK && tid_offset < 0)
-        status = fail(E64_UNSUPPORTED, "glibc's thread descriptor is not laid "
-                      "out as is known");
-    if (status == E64_OK && (!listing.tids || !known.tids || !known.foreign
-                             || !questions))
+    if (!questions)
+        questions = map(MOST_THREADS * sizeof *questions);
+    if (!listing.tids || !known.tids || !known.foreign || !questions)
         status = fail_memory(size);
     if (status == E64_OK)
         status = adopt_all(&listing, &known);

@@ -21,10 +21,10 @@ __thread struct tls_thread *tls_self
 
 // Guards the list of threads, and the growing of `blocks` against
 // tls_blocks_drop. A leaf: nothing but memory is called under it.
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+// Recursive because of fork: see fork.c.
+static pthread_mutex_t lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 static struct thread *threads;
 
-static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t key;
 
 static void free_thread(struct thread *thread)
@@ -59,15 +59,19 @@ static void at_thread_exit(void *data)
     free_thread(thread);
 }
 
-static void make_key(void)
+bool tls_blocks_prepare(void)
 {
-    if (pthread_key_create(&key, at_thread_exit) != 0)
-        abort();
+    static bool made;
+    pthread_mutex_lock(&lock);
+    if (!made)
+        made = pthread_key_create(&key, at_thread_exit) == 0;
+    bool prepared = made;
+    pthread_mutex_unlock(&lock);
+    return prepared;
 }
 
 static struct thread *make_thread(void)
 {
-    pthread_once(&once, make_key);
     struct thread *thread = memory_new(sizeof *thread);
     if (!thread || pthread_setspecific(key, thread) != 0)
         abort();
@@ -191,4 +195,18 @@ void *tls_get_addr(struct tls_index *index)
     if (__builtin_expect(!(index->module & TLS_OURS), 0))
         return __tls_get_addr(index);
     return find(index->module & ~TLS_OURS, index->offset);
+}
+
+void blocks_before_fork(void)
+{
+    pthread_mutex_lock(&lock);
+}
+
+// What other threads had stays on the list: it goes with its modules.
+void blocks_after_fork(bool child)
+{
+    if (child)
+        lock = (pthread_mutex_t)PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+    else
+        pthread_mutex_unlock(&lock);
 }

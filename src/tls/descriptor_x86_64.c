@@ -3,14 +3,16 @@
 // into C: by xsavec, xsave or fxsave, as the processor has them.
 
 #include <cpuid.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 
 #include "module.h"
 
-// What the slow path saves: x87, SSE, AVX, AVX-512 (opmask, upper halves, upper
-// registers), and PKRU left out, as is AMX, which a call must not use anyway.
-enum { SAVED_MASK = 0xee };
+// What the slow path saves: x87, SSE, AVX, MPX, AVX-512 (opmask, upper halves,
+// upper registers). PKRU is no register in this sense, and AMX is not touched
+// by what is called.
+enum { SAVED_MASK = 0xef };
 
 enum save { SAVE_FXSAVE, SAVE_XSAVE, SAVE_XSAVEC };
 
@@ -18,7 +20,7 @@ __attribute__((visibility("hidden"))) int tls_descriptor_save;
 __attribute__((visibility("hidden"))) uint64_t tls_descriptor_size = 512;
 
 // The size of the area for the components of the mask (Intel SDM 13.5).
-__attribute__((constructor)) static void choose(void)
+static void choose(void)
 {
     uint32_t a, b, c, d, size = 576;
     if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE)
@@ -36,6 +38,12 @@ __attribute__((constructor)) static void choose(void)
     }
     tls_descriptor_size = (size + 63) & ~63u;
     tls_descriptor_save = compact ? SAVE_XSAVEC : SAVE_XSAVE;
+}
+
+void tls_descriptor_prepare(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, choose);
 }
 
 // Called with all registers saved.
@@ -145,7 +153,7 @@ __asm__ (
     "    movq %rax, 552(%rsp)\n"
     "    movq %rax, 560(%rsp)\n"
     "    movq %rax, 568(%rsp)\n"
-    "    movl $0xee, %eax\n"
+    "    movl $0xef, %eax\n"
     "    movl $0, %edx\n"
     "    cmpl $1, %ebx\n"
     "    ja 2f\n"
@@ -158,7 +166,7 @@ __asm__ (
     "    movq %rax, %rdi\n"
     "    cmpl $1, %ebx\n"
     "    jb 4f\n"
-    "    movl $0xee, %eax\n"
+    "    movl $0xef, %eax\n"
     "    movl $0, %edx\n"
     "    xrstor (%rsp)\n"
     "    jmp 5f\n"

@@ -5,6 +5,7 @@
 
 #include <stdatomic.h>
 
+#include "pool.h"
 #include "tls.h"
 
 // Set in every module number of ours. glibc counts its own from 1.
@@ -16,9 +17,9 @@ struct tls_module {
     // had the number before.
     atomic_ullong generation;
     _Atomic int64_t tp_offset; // of a placed module; else 0
-    uint64_t pool_offset;      // where it is in the pool
-    bool used;                 // that space was another module's before
-    bool published;
+    struct pool_place place;   // of a placed module: where in the pool
+    bool ready;     // its image is complete; guarded by modules.c's lock
+    bool published; // and has been written to all threads, if need be
 };
 
 // A thread's block of one module.
@@ -37,10 +38,22 @@ struct tls_thread {
 // The module of a number without TLS_OURS, or NULL. Takes no lock.
 struct tls_module *tls_module_at(uint64_t number);
 
+// Makes what a thread's blocks will need: false when there is no memory for it,
+// or no key of thread-specific data left (PTHREAD_KEYS_MAX).
+bool tls_blocks_prepare(void);
+
 // Frees the blocks of that number in all threads.
 void tls_blocks_drop(uint64_t number);
 
 // Sets the module's tp_offset, unless a thread has a block of it already.
 bool tls_blocks_place(uint64_t number, int64_t tp_offset);
+
+// Chooses how descriptors save vector registers, the first time.
+void tls_descriptor_prepare(void);
+
+void modules_before_fork(void);
+void modules_after_fork(bool child);
+void blocks_before_fork(void);
+void blocks_after_fork(bool child);
 
 #endif

@@ -7,13 +7,15 @@
 
 #include "../error.h"
 #include "../memory.h"
-#include "pool.h"
+#include "fork.h"
 #include "threads.h"
 
 enum { PER_CHUNK = 64, CHUNKS = 1024 };
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+// Recursive because of fork: see fork.c.
+static pthread_mutex_t lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 static _Atomic(struct tls_module *) chunks[CHUNKS];
+static uint64_t lowest; // no number below is free
 
 struct tls_module *tls_module_at(uint64_t number)
 {
@@ -24,22 +26,27 @@ struct tls_module *tls_module_at(uint64_t number)
     return chunk ? &chunk[number % PER_CHUNK] : NULL;
 }
 
+static e64_status make_chunk(uint64_t i)
+{
+    if (atomic_load(&chunks[i]))
+        return E64_OK;
+    struct tls_module *chunk = memory_array(PER_CHUNK, sizeof *chunk);
+    if (!chunk)
+        return fail_memory(PER_CHUNK * sizeof *chunk);
+    atomic_store_explicit(&chunks[i], chunk, memory_order_release);
+    return E64_OK;
+}
+
 // The first number that is free, its chunk made when need be.
 static e64_status find_free(uint64_t *number)
 {
-    for (uint64_t i = 0; i < CHUNKS; i++) {
-        struct tls_module *chunk = atomic_load(&chunks[i]);
-        if (!chunk) {
-            chunk = memory_array(PER_CHUNK, sizeof *chunk);
-            if (!chunk)
-                return fail_memory(PER_CHUNK * sizeof *chunk);
-            atomic_store_explicit(&chunks[i], chunk, memory_order_release);
-        }
-        for (uint64_t k = 0; k < PER_CHUNK; k++) {
-            if (atomic_load(&chunk[k].generation) % 2 == 0) {
-                *number = i * PER_CHUNK + k;
-                return E64_OK;
-            }
+    for (uint64_t i = lowest; i < PER_CHUNK * CHUNKS; i++) {
+        e64_status status = make_chunk(i / PER_CHUNK);
+        if (status != E64_OK)
+            return status;
+        if (atomic_load(&tls_module_at(i)->generation) % 2 == 0) {
+            *number = i;
+            return E64_OK;
         }
     }
     return fail(E64_NOMEMORY, "%d plugins with thread-local storage are open, "
@@ -49,12 +56,18 @@ static e64_status find_free(uint64_t *number)
 e64_status tls_module_new(const struct tls_image *image, uint64_t *module)
 {
     uint64_t number = 0;
+    if (!tls_blocks_prepare() || !fork_watch())
+        return fail(E64_NOMEMORY, "thread-local storage needs a key of "
+                    "thread-specific data (pthread_key_create) and fork "
+                    "handlers (pthread_atfork), of which there are no more");
+    tls_descriptor_prepare();
     pthread_mutex_lock(&lock);
     e64_status status = find_free(&number);
     if (status == E64_OK) {
         struct tls_module *entry = tls_module_at(number);
+        lowest = number + 1;
         entry->image = *image;
-        entry->published = false;
+        entry->ready = entry->published = false;
         atomic_fetch_add_explicit(&entry->generation, 1, memory_order_release);
         *module = TLS_OURS | number;
     }
@@ -62,27 +75,91 @@ e64_status tls_module_new(const struct tls_image *image, uint64_t *module)
     return status;
 }
 
-e64_status tls_module_place(uint64_t module, const char *name)
+// Space that was never used is zero in every thread.
+static bool is_zero(const struct tls_image *image)
+{
+    const char *bytes = image->bytes;
+    for (uint64_t i = 0; i < image->filled; i++)
+        if (bytes[i])
+            return false;
+    return true;
+}
+
+static e64_status write_image(const struct tls_image *image,
+                              const struct pool_place *place, const char *name)
+{
+    if (!place->used && is_zero(image))
+        return E64_OK;
+    return threads_publish(name, place, image->bytes, image->filled);
+}
+
+// From here on it is there that threads find it, unless another opening was
+// faster, or a thread uses it elsewhere.
+static bool settle(uint64_t number, const struct pool_place *place,
+                   bool published)
+{
+    struct tls_module *entry = tls_module_at(number);
+    bool settled = !atomic_load(&entry->tp_offset)
+        && tls_blocks_place(number, place->area->tp_offset
+                                    + (int64_t)place->offset);
+    if (settled) {
+        entry->place = *place;
+        entry->published = published;
+    }
+    return settled;
+}
+
+// The image of a module that runs already is written before threads can find
+// the place; of one that is being opened nothing runs yet, and it is written
+// when it is relocated.
+e64_status tls_module_place(uint64_t module, uint32_t type, const char *name)
 {
     uint64_t number = module & ~TLS_OURS;
     struct tls_module *entry = tls_module_at(number);
     const struct tls_image *image = &entry->image;
+    struct pool_place place;
+    bool settled = false;
     if (atomic_load(&entry->tp_offset))
         return E64_OK;
-    uint64_t offset;
     e64_status status = pool_take(name, image->size, image->align, image->skew,
-                                  &offset, &entry->used);
+                                  type, &place);
     if (status != E64_OK)
         return status;
-    entry->pool_offset = offset;
-    if (tls_blocks_place(number, pool_tp_offset_x86_64() + (int64_t)offset))
+    pthread_mutex_lock(&lock);
+    bool ready = entry->ready;
+    if (!ready)
+        settled = settle(number, &place, false);
+    pthread_mutex_unlock(&lock);
+    if (ready) {
+        status = write_image(image, &place, name);
+        pthread_mutex_lock(&lock);
+        settled = status == E64_OK && settle(number, &place, true);
+        pthread_mutex_unlock(&lock);
+    }
+    if (settled)
         return E64_OK;
-    pool_give_back(offset, image->size);
+    pool_give_back(&place, !ready);
+    if (status != E64_OK || atomic_load(&entry->tp_offset))
+        return status;
     fail(E64_UNSUPPORTED, "%s: its thread-local variables are in use already, "
          "and what is opened now wants them at a fixed offset from the thread "
          "pointer; open that first", name);
     error_path(name);
     return E64_UNSUPPORTED;
+}
+
+e64_status tls_module_publish(uint64_t module, const char *name)
+{
+    struct tls_module *entry = tls_module_at(module & ~TLS_OURS);
+    pthread_mutex_lock(&lock);
+    bool due = !entry->ready && atomic_load(&entry->tp_offset);
+    entry->ready = true;
+    pthread_mutex_unlock(&lock);
+    if (!due)
+        return E64_OK;
+    e64_status status = write_image(&entry->image, &entry->place, name);
+    entry->published = status == E64_OK;
+    return status;
 }
 
 int64_t tls_module_tp_offset(uint64_t module)
@@ -106,30 +183,6 @@ void tls_descriptor_fill(struct tls_descriptor *descriptor, uint64_t module,
     }
 }
 
-// Space that was never used is zero in every thread.
-static bool is_zero(const struct tls_image *image)
-{
-    const char *bytes = image->bytes;
-    for (uint64_t i = 0; i < image->filled; i++)
-        if (bytes[i])
-            return false;
-    return true;
-}
-
-e64_status tls_module_publish(uint64_t module, const char *name)
-{
-    if (!tls_module_tp_offset(module))
-        return E64_OK;
-    struct tls_module *entry = tls_module_at(module & ~TLS_OURS);
-    const struct tls_image *image = &entry->image;
-    e64_status status = E64_OK;
-    if (!entry->published && (entry->used || !is_zero(image)))
-        status = threads_publish(name, entry->pool_offset, image->bytes,
-                                 image->filled, image->size);
-    entry->published = status == E64_OK;
-    return status;
-}
-
 void tls_module_free(uint64_t module)
 {
     if (!module)
@@ -138,9 +191,24 @@ void tls_module_free(uint64_t module)
     struct tls_module *entry = tls_module_at(number);
     tls_blocks_drop(number);
     if (atomic_load(&entry->tp_offset))
-        pool_give_back(entry->pool_offset, entry->image.size);
+        pool_give_back(&entry->place, !entry->published);
     pthread_mutex_lock(&lock);
     atomic_store(&entry->tp_offset, 0);
     atomic_fetch_add(&entry->generation, 1);
+    if (number < lowest)
+        lowest = number;
     pthread_mutex_unlock(&lock);
+}
+
+void modules_before_fork(void)
+{
+    pthread_mutex_lock(&lock);
+}
+
+void modules_after_fork(bool child)
+{
+    if (child)
+        lock = (pthread_mutex_t)PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+    else
+        pthread_mutex_unlock(&lock);
 }

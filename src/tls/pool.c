@@ -6,35 +6,58 @@
 #include <pthread.h>
 
 #include "../error.h"
+#include "../host/internals.h"
 #include "../memory.h"
 
-struct range {
+struct pool_range {
     uint64_t start, end;
 };
 
-// Guards what follows; a leaf.
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct range *taken; // ascending
-static uint32_t count, room;
-static uint64_t touched = POOL_MARK_SIZE; // what lies beyond was never used
+// Guards what follows; a leaf. Recursive because of fork: see fork.c.
+static pthread_mutex_t lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+static struct pool_area pool; // the first area
+static struct pool_area *areas = &pool;
+
+static void set_up(void)
+{
+    if (pool.size)
+        return;
+    pool.size = e64_tls_pool_size;
+    pool.tp_offset = pool_tp_offset_x86_64();
+    pool.touched = POOL_MARK_SIZE;
+}
+
+// Where the space of an area begins.
+static uint64_t start_of(const struct pool_area *area)
+{
+    return area == &pool ? POOL_MARK_SIZE : 0;
+}
+
+// The gap before the range at `i`, or after the last one.
+static struct pool_range gap(const struct pool_area *area, uint32_t i)
+{
+    return (struct pool_range){
+        i > 0 ? area->taken[i - 1].end : start_of(area),
+        i < area->count ? area->taken[i].start : area->size };
+}
 
 // The first start at or after `from` that has the wanted address modulo align.
-static uint64_t fit(uint64_t from, uint64_t align, uint64_t skew)
+static uint64_t fit(const struct pool_area *area, uint64_t from,
+                    uint64_t align, uint64_t skew)
 {
     uint64_t base = (uint64_t)(uintptr_t)pool_thread_pointer_x86_64()
-                  + (uint64_t)pool_tp_offset_x86_64();
+                  + (uint64_t)area->tp_offset;
     return from + ((skew - (base + from)) & (align - 1));
 }
 
 // Finds a gap at or after `from`, and where in `taken` it is.
-static bool find(uint64_t from, uint64_t size, uint64_t align, uint64_t skew,
-                 uint64_t *start, uint32_t *at)
+static bool find(const struct pool_area *area, uint64_t from, uint64_t size,
+                 uint64_t align, uint64_t skew, uint64_t *start, uint32_t *at)
 {
-    for (uint32_t i = 0; i <= count; i++) {
-        uint64_t end = i < count ? taken[i].start : e64_tls_pool_size;
-        uint64_t begin = i > 0 ? taken[i - 1].end : POOL_MARK_SIZE;
-        *start = fit(begin > from ? begin : from, align, skew);
-        if (*start <= end && size <= end - *start) {
+    for (uint32_t i = 0; i <= area->count; i++) {
+        struct pool_range free = gap(area, i);
+        *start = fit(area, free.start > from ? free.start : from, align, skew);
+        if (*start <= free.end && size <= free.end - *start) {
             *at = i;
             return true;
         }
@@ -42,74 +65,167 @@ static bool find(uint64_t from, uint64_t size, uint64_t align, uint64_t skew,
     return false;
 }
 
-static uint64_t largest_gap(void)
+static e64_status insert(struct pool_area *area, uint32_t at, uint64_t start,
+                         uint64_t size)
 {
-    uint64_t largest = 0;
-    for (uint32_t i = 0; i <= count; i++) {
-        uint64_t end = i < count ? taken[i].start : e64_tls_pool_size;
-        uint64_t begin = i > 0 ? taken[i - 1].end : POOL_MARK_SIZE;
-        if (end - begin > largest)
-            largest = end - begin;
-    }
-    return largest;
-}
-
-static e64_status insert(uint32_t at, uint64_t start, uint64_t size)
-{
-    if (count == room) {
-        uint32_t more = room ? 2 * room : 16;
-        struct range *ranges = memory_resize(taken, more * sizeof *ranges);
+    if (area->count == area->room) {
+        uint32_t more = area->room ? 2 * area->room : 16;
+        struct pool_range *ranges = memory_resize(area->taken,
+                                                  more * sizeof *ranges);
         if (!ranges)
             return fail_memory(more * sizeof *ranges);
-        taken = ranges;
-        room = more;
+        area->taken = ranges;
+        area->room = more;
     }
-    for (uint32_t i = count++; i > at; i--)
-        taken[i] = taken[i - 1];
-    taken[at] = (struct range){ start, start + size };
+    for (uint32_t i = area->count++; i > at; i--)
+        area->taken[i] = area->taken[i - 1];
+    area->taken[at] = (struct pool_range){ start, start + size };
     return E64_OK;
 }
 
-e64_status pool_take(const char *name, uint64_t size, uint64_t align,
-                     uint64_t skew, uint64_t *offset, bool *used)
+// E64_NOMEMORY without a message when there is no such gap.
+static e64_status take(uint64_t size, uint64_t align, uint64_t skew,
+                       struct pool_place *place)
 {
-    uint32_t at = 0;
-    e64_status status = E64_OK;
-    pthread_mutex_lock(&lock);
-    // The thread pointer is aligned to 64 bytes, and nothing says more of it in
-    // other threads.
-    if (align > 64) {
-        status = fail(E64_UNSUPPORTED, "%s: its thread-local variables want an "
-                      "alignment of %llu bytes at a fixed offset; 64 is the "
-                      "most that every thread has", name,
-                      (unsigned long long)align);
-    } else if (find(touched, size, align, skew, offset, &at)
-               || find(0, size, align, skew, offset, &at)) {
-        *used = *offset < touched;
-        status = insert(at, *offset, size);
-        if (status == E64_OK && *offset + size > touched)
-            touched = *offset + size;
-    } else {
-        status = fail(E64_NOMEMORY, "%s: needs %llu bytes of static "
-                      "thread-local storage (initial-exec), and %llu of the "
-                      "pool's %lu bytes are left in one piece; define a larger "
-                      "pool with E64_TLS_POOL in the program, or run the "
-                      "script with the command elf64load, whose pool is "
-                      "larger", name, (unsigned long long)size,
-                      (unsigned long long)largest_gap(), e64_tls_pool_size);
-        error_path(name);
+    for (struct pool_area *area = areas; area; area = area->next) {
+        uint64_t start;
+        uint32_t at;
+        if (!find(area, area->touched, size, align, skew, &start, &at)
+            && !find(area, 0, size, align, skew, &start, &at))
+            continue;
+        *place = (struct pool_place){ area, start, size,
+                                      start < area->touched };
+        return insert(area, at, start, size);
     }
+    return E64_NOMEMORY;
+}
+
+static e64_status try_take(uint64_t size, uint64_t align, uint64_t skew,
+                           struct pool_place *place, bool *full)
+{
+    pthread_mutex_lock(&lock);
+    set_up();
+    place->area = NULL;
+    e64_status status = take(size, align, skew, place);
+    *full = status != E64_OK && !place->area;
     pthread_mutex_unlock(&lock);
     return status;
 }
 
-void pool_give_back(uint64_t offset, uint64_t size)
+// Asks glibc for an area, a larger one than is needed now if it can be had:
+// each costs an entry in glibc's list.
+static e64_status extend(uint64_t need, uint32_t type)
+{
+    enum { USUAL = 4096 };
+    struct pool_area *area = memory_new(sizeof *area);
+    if (!area)
+        return fail_memory(sizeof *area);
+    area->size = need < USUAL ? USUAL : need;
+    e64_status status = host_tls_area(area->size, type, &area->tp_offset,
+                                      &area->image);
+    if (status == E64_UNSUPPORTED && area->size > need) {
+        area->size = need;
+        status = host_tls_area(need, type, &area->tp_offset, &area->image);
+    }
+    if (status != E64_OK) {
+        memory_free(area);
+        return status;
+    }
+    // Another library may have had the space before, and threads that are just
+    // being created may not see it as glibc has initialised it.
+    area->touched = area->size;
+    pthread_mutex_lock(&lock);
+    struct pool_area *last = &pool;
+    while (last->next)
+        last = last->next;
+    last->next = area;
+    pthread_mutex_unlock(&lock);
+    return E64_OK;
+}
+
+static uint64_t largest_gap(void)
+{
+    uint64_t largest = 0;
+    pthread_mutex_lock(&lock);
+    for (const struct pool_area *area = areas; area; area = area->next) {
+        for (uint32_t i = 0; i <= area->count; i++) {
+            struct pool_range free = gap(area, i);
+            if (free.end - free.start > largest)
+                largest = free.end - free.start;
+        }
+    }
+    pthread_mutex_unlock(&lock);
+    return largest;
+}
+
+// glibc's own surplus holds other things too, so the advice is a generous one.
+static e64_status exhausted(const char *name, uint64_t size)
+{
+    e64_error reason;
+    error_save(&reason);
+    uint64_t advice = (size + 2047) & ~1023ull;
+    fail(E64_NOMEMORY, "%s: needs %llu bytes of static thread-local storage "
+         "(initial-exec), and %llu of the pool's %lu bytes are left in one "
+         "piece, nor has glibc more (%s); start the program with "
+         "GLIBC_TUNABLES=glibc.rtld.optional_static_tls=%llu, %s", name,
+         (unsigned long long)size, (unsigned long long)largest_gap(),
+         e64_tls_pool_size, reason.message, (unsigned long long)advice,
+         host_is_startup((const void *)&pool)
+         ? "or define a larger pool in it with E64_TLS_POOL"
+         : "or use the command elf64load, whose pool is larger");
+    error_path(name);
+    return E64_NOMEMORY;
+}
+
+e64_status pool_take(const char *name, uint64_t size, uint64_t align,
+                     uint64_t skew, uint32_t type, struct pool_place *place)
+{
+    bool full;
+    // The thread pointer is aligned to 64 bytes, and nothing says more of it in
+    // other threads.
+    if (align > 64) {
+        fail(E64_UNSUPPORTED, "%s: its thread-local variables want an "
+             "alignment of %llu bytes at a fixed offset; 64 is the most that "
+             "every thread has", name, (unsigned long long)align);
+        error_path(name);
+        return E64_UNSUPPORTED;
+    }
+    for (;;) {
+        e64_status status = try_take(size, align, skew, place, &full);
+        if (!full)
+            return status;
+        status = extend((size + align + 63) & ~63ull, type);
+        if (status == E64_UNSUPPORTED || status == E64_SYSTEM)
+            return exhausted(name, size);
+        if (status != E64_OK)
+            return status;
+    }
+}
+
+void pool_give_back(const struct pool_place *place, bool clean)
+{
+    struct pool_area *area = place->area;
+    uint64_t end = place->offset + place->size;
+    uint32_t kept = 0;
+    pthread_mutex_lock(&lock);
+    for (uint32_t i = 0; i < area->count; i++)
+        if (area->taken[i].start != place->offset || area->taken[i].end != end)
+            area->taken[kept++] = area->taken[i];
+    area->count = kept;
+    if (!clean && end > area->touched)
+        area->touched = end;
+    pthread_mutex_unlock(&lock);
+}
+
+void pool_before_fork(void)
 {
     pthread_mutex_lock(&lock);
-    uint32_t kept = 0;
-    for (uint32_t i = 0; i < count; i++)
-        if (taken[i].start != offset || taken[i].end != offset + size)
-            taken[kept++] = taken[i];
-    count = kept;
-    pthread_mutex_unlock(&lock);
+}
+
+void pool_after_fork(bool child)
+{
+    if (child)
+        lock = (pthread_mutex_t)PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+    else
+        pthread_mutex_unlock(&lock);
 }

@@ -1,11 +1,13 @@
 // The pool: space in every thread's static TLS block for plugins that need
 // theirs at a fixed offset from the thread pointer. It begins with a mark of
-// eight bytes, by which a thread is known to have one.
+// eight bytes, by which a thread is known to have one. When it is exhausted,
+// glibc is asked for another area of the kind.
 
 #ifndef TLS_POOL_H
 #define TLS_POOL_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "../elf64load.h"
 
@@ -21,12 +23,41 @@ uint64_t pool_segment_offset_x86_64(void);
 // This thread's thread pointer.
 char *pool_thread_pointer_x86_64(void);
 
+// The pool or another area. It is never given up.
+struct pool_area {
+    struct pool_area *next;
+    int64_t tp_offset;
+    uint64_t size;
+    char *image; // what new threads' begins as; NULL for the pool itself
+    // For pool.c: what is handed out, ascending, and from where on it was never
+    // in use.
+    struct pool_range *taken;
+    uint32_t count, room;
+    uint64_t touched;
+    // For threads.c, which writes to all threads: the next area that it knows,
+    // and how much of this one it has written.
+    struct pool_area *known;
+    bool is_known;
+    uint64_t written;
+};
+
+struct pool_place {
+    struct pool_area *area;
+    uint64_t offset, size;
+    bool used; // another module had it before: it is not zero in every thread
+};
+
 // Takes a range whose start is `skew` modulo `align`, counted as an address.
-// `used` says that another module had it before: it is not zero in every
-// thread. E64_NOMEMORY with what is needed, what is left, and the remedy;
-// `name` is who wants it.
+// E64_NOMEMORY with what is needed, what is left, and the remedy; `name` is who
+// wants it. `type` is the relocation type that asks for an offset from the
+// thread pointer. glibc may be called.
 e64_status pool_take(const char *name, uint64_t size, uint64_t align,
-                     uint64_t skew, uint64_t *offset, bool *used);
-void pool_give_back(uint64_t offset, uint64_t size);
+                     uint64_t skew, uint32_t type, struct pool_place *place);
+
+// `clean`: nothing was written to it.
+void pool_give_back(const struct pool_place *place, bool clean);
+
+void pool_before_fork(void);
+void pool_after_fork(bool child);
 
 #endif

@@ -15,24 +15,28 @@
 #include <stddef.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/single_threaded.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "threads.h"
 
 #include "../error.h"
-#include "../host/internals.h"
 #include "../host/patch.h"
-#include "pool.h"
 
 // A lock of nothing but a word and a system call: it is taken by glibc's
 // threads code with locks of its own held.
 static atomic_int word;
+// The thread that forks holds it all the while, and other fork handlers in it
+// may create and end threads.
+static _Atomic(char *) forking;
 
 void threads_lock(void)
 {
     int zero = 0;
     if (atomic_compare_exchange_strong(&word, &zero, 1))
+        return;
+    if (atomic_load(&forking) == pool_thread_pointer_x86_64())
         return;
     while (atomic_exchange(&word, 2))
         syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, 2, NULL);
@@ -40,6 +44,8 @@ void threads_lock(void)
 
 void threads_unlock(void)
 {
+    if (atomic_load(&forking) == pool_thread_pointer_x86_64())
+        return;
     if (atomic_exchange(&word, 0) == 2)
         syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, 1);
 }
@@ -91,7 +97,8 @@ static bool grow(void)
     return true;
 }
 
-bool threads_add(char *thread_pointer)
+// False when there is no memory for one more.
+static bool add(char *thread_pointer)
 {
     if (2 * (set_count + 1) > set_size && !grow())
         return false;
@@ -159,18 +166,19 @@ bool threads_adopt(char *thread_pointer)
     for (size_t i = 0; i < ended_count; i++)
         if (ended[i] == thread_pointer)
             return true;
-    return threads_add(thread_pointer);
+    return add(thread_pointer);
 }
+
+static struct host_threads host;
 
 size_t threads_list(int *tids, size_t room)
 {
-    ptrdiff_t offset = host_tid_offset();
     size_t count = 0;
     for (size_t i = 0; i < set_size; i++) {
         if (!set[i])
             continue;
         int tid;
-        memcpy(&tid, set[i] + offset, sizeof tid);
+        memcpy(&tid, set[i] + host.tid, sizeof tid);
         if (tid > 0 && count < room)
             tids[count] = tid;
         count += tid > 0;
@@ -181,9 +189,7 @@ size_t threads_list(int *tids, size_t room)
 // --------------------------------------------------------------- the hooks ---
 
 static atomic_ullong publications; // that are complete
-static char *image;  // what new threads' pools begin as
-static bool sealed;  // it is read-only
-static uint64_t end; // of what has been published in it
+static struct pool_area *known;    // areas that have been written to
 
 static struct host_thread_functions original;
 
@@ -194,12 +200,13 @@ static void enter(char *block, unsigned long long before)
         return;
     threads_lock();
     // Without memory for it, publishing is over: see threads_publish.
-    if (!threads_add(block))
+    if (!add(block))
         ended_overflow = true;
     if (adopting)
         forget_ended(block);
     if (atomic_load(&publications) != before)
-        memcpy(block + pool_tp_offset_x86_64(), image, end);
+        for (const struct pool_area *area = known; area; area = area->known)
+            memcpy(block + area->tp_offset, area->image, area->written);
     threads_unlock();
 }
 
@@ -233,127 +240,211 @@ static void on_deallocate(void *block, bool free_block)
     original.deallocate(block, free_block);
 }
 
-// ------------------------------------------------------------------- fork ---
-
-static void before_fork(void)
-{
-    threads_lock();
-}
-
-static void after_fork(void)
-{
-    threads_unlock();
-}
-
-// The child has one thread, whichever called.
-static void in_child(void)
-{
-    if (set)
-        memset(set, 0, set_size * sizeof *set);
-    set_count = 0;
-    threads_add(pool_thread_pointer_x86_64());
-    atomic_store(&word, 0);
-}
-
 // ---------------------------------------------------------------- install ---
 
-// One at a time installs or publishes; not a leaf: glibc is called under it by
-// the first, but by nothing that glibc calls.
+// One at a time installs or publishes. glibc is called under it, but nothing
+// that takes the lock of its loader: that may be held by who waits for this
+// one.
 static pthread_mutex_t publishing = PTHREAD_MUTEX_INITIALIZER;
-static bool installed;
+static bool looked; // `host` and the pool's image are filled
+static bool hooked; // libc's slots have been set
+static bool adopted; // and the set is complete
 
-static e64_status find_image(void)
+static char *own_image; // of the pool
+static bool sealed;     // which is read-only
+
+static e64_status find_image(char **image)
 {
     char *segment = host_own_tls_image((const void *)&publishing);
     if (!segment)
         return fail(E64_UNSUPPORTED, "the loader's own thread-local storage "
                     "was not found");
-    image = segment + pool_segment_offset_x86_64();
-    int protection = host_protection((uintptr_t)image);
-    sealed = protection < 0 || !(protection & PROT_WRITE);
+    *image = segment + pool_segment_offset_x86_64();
     return E64_OK;
 }
 
-// The image lies in RELRO: its pages are writable only while it is written to.
-static e64_status protect_image(int protection)
+// The pool's image lies in RELRO: its pages are writable only while it is
+// written to. Others lie in anchors.
+static e64_status protect_image(const struct pool_area *area, int protection)
 {
     uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-    uintptr_t start = (uintptr_t)image & ~(page - 1);
-    uintptr_t stop = ((uintptr_t)image + e64_tls_pool_size + page - 1)
+    uintptr_t start = (uintptr_t)own_image & ~(page - 1);
+    uintptr_t stop = ((uintptr_t)own_image + e64_tls_pool_size + page - 1)
                    & ~(page - 1);
-    if (sealed && mprotect((void *)start, stop - start, protection) != 0)
+    bool own = !area->image || area->image == own_image;
+    if (own && sealed && mprotect((void *)start, stop - start, protection) != 0)
         return fail_system("the protection of the image of the loader's "
                            "thread-local storage cannot be changed");
     return E64_OK;
 }
 
-static e64_status install(void)
+// Asks glibc's loader, hence before the lock is taken; twice does no harm.
+static e64_status look(void)
+{
+    pthread_mutex_lock(&publishing);
+    bool done = looked;
+    pthread_mutex_unlock(&publishing);
+    if (done)
+        return E64_OK;
+    struct host_threads threads;
+    char *image = NULL;
+    e64_status status = find_image(&image);
+    if (status == E64_OK)
+        status = host_find_threads(&threads);
+    if (status != E64_OK)
+        return status;
+    pthread_mutex_lock(&publishing);
+    if (!looked) {
+        int protection = host_protection((uintptr_t)image);
+        sealed = protection < 0 || !(protection & PROT_WRITE);
+        host = threads;
+        own_image = image;
+        looked = true;
+    }
+    pthread_mutex_unlock(&publishing);
+    return E64_OK;
+}
+
+static e64_status hook(void)
 {
     static const struct host_thread_functions ours = {
         on_allocate, on_initialise, on_deallocate };
-    e64_status status = find_image();
-    if (status == E64_OK)
-        status = host_find_thread_functions(&original);
+    static atomic_bool bound; // a forked child may see `original` half written
+    e64_status status = E64_OK;
+    if (!atomic_load(&bound))
+        status = host_bind_threads(&host, &original);
     if (status != E64_OK)
         return status;
-    threads_lock();
-    adopting = true;
-    bool added = threads_add(pool_thread_pointer_x86_64());
-    threads_unlock();
-    if (!added)
-        return fail_memory(1024 * sizeof *set);
-    status = host_set_thread_functions(&ours);
-    if (status == E64_OK)
-        status = threads_find_x86_64();
-    threads_lock();
-    adopting = false;
-    ended_count = 0;
-    threads_unlock();
-    if (status == E64_OK
-        && pthread_atfork(before_fork, after_fork, in_child) != 0)
-        status = fail_memory(sizeof(void *));
+    atomic_store(&bound, true);
+    status = host_set_threads(&host, &ours);
+    hooked = status == E64_OK;
     return status;
 }
 
-static void write_all(uint64_t offset, const void *from, uint64_t filled,
-                      uint64_t size)
+// Begins afresh, with this thread alone. `alone`: there are no others.
+static e64_status adopt(bool alone)
 {
-    ptrdiff_t pool = pool_tp_offset_x86_64();
     threads_lock();
-    memcpy(image + offset, from, filled);
-    memset(image + offset + filled, 0, size - filled);
-    if (offset + size > end)
-        end = offset + size;
+    if (set)
+        memset(set, 0, set_size * sizeof *set);
+    set_count = 0;
+    ended_count = 0;
+    ended_overflow = false;
+    adopting = true;
+    bool added = add(pool_thread_pointer_x86_64());
+    threads_unlock();
+    e64_status status = added ? E64_OK : fail_memory(1024 * sizeof *set);
+    if (status == E64_OK && !alone)
+        status = threads_find_x86_64(&host);
+    threads_lock();
+    adopting = false;
+    threads_unlock();
+    adopted = status == E64_OK;
+    return status;
+}
+
+// What the hooks did not see has no place in the set, and may be in it although
+// it has ended: if they were not there all the while, all is learnt again.
+static e64_status install(bool alone)
+{
+    enum { TRIES = 8 };
+    e64_status status = E64_OK;
+    for (int i = 0; status == E64_OK && i < TRIES; i++) {
+        bool lost = hooked && host_threads_lost(&host, &original);
+        if (adopted && !lost && !ended_overflow)
+            return E64_OK;
+        adopted = false;
+        if (!hooked || lost)
+            status = hook();
+        if (status == E64_OK)
+            status = adopt(alone);
+    }
+    return status != E64_OK ? status
+        : fail(E64_UNSUPPORTED, "libc's imports of _dl_allocate_tls and its "
+               "kin do not stay as they are set");
+}
+
+// With the registry's lock.
+static void know(struct pool_area *area)
+{
+    if (area->is_known)
+        return;
+    if (!area->image)
+        area->image = own_image;
+    area->known = known;
+    area->is_known = true;
+    known = area;
+}
+
+static void write_all(const struct pool_place *place, const void *from,
+                      uint64_t filled)
+{
+    struct pool_area *area = place->area;
+    threads_lock();
+    know(area);
+    char *image = area->image + place->offset;
+    memcpy(image, from, filled);
+    memset(image + filled, 0, place->size - filled);
+    if (place->offset + place->size > area->written)
+        area->written = place->offset + place->size;
+    ptrdiff_t at = area->tp_offset + (ptrdiff_t)place->offset;
     for (size_t i = 0; i < set_size; i++)
         if (set[i])
-            memcpy(set[i] + pool + offset, image + offset, size);
+            memcpy(set[i] + at, image, place->size);
     atomic_fetch_add_explicit(&publications, 1, memory_order_release);
     threads_unlock();
 }
 
-e64_status threads_publish(const char *name, uint64_t offset,
-                           const void *from, uint64_t filled, uint64_t size)
+e64_status threads_publish(const char *name, const struct pool_place *place,
+                           const void *from, uint64_t filled)
 {
-    static bool failed;
-    e64_status status = E64_OK;
-    pthread_mutex_lock(&publishing);
-    if (!installed && !failed) {
-        status = install();
-        installed = status == E64_OK;
-        failed = !installed;
-    }
-    if (status == E64_OK && (failed || ended_overflow))
-        status = fail(E64_UNSUPPORTED, "%s: its thread-local variables do not "
-                      "begin as zeros, and which threads the process has "
-                      "could not be found out", name);
-    if (status == E64_OK)
-        status = protect_image(PROT_READ | PROT_WRITE);
+    // Before threads are created to bind libc's imports.
+    bool alone = __libc_single_threaded;
+    e64_status status = look();
     if (status == E64_OK) {
-        write_all(offset, from, filled, size);
-        status = protect_image(PROT_READ);
+        pthread_mutex_lock(&publishing);
+        status = install(alone);
+        if (status == E64_OK)
+            status = protect_image(place->area, PROT_READ | PROT_WRITE);
+        if (status == E64_OK) {
+            write_all(place, from, filled);
+            status = protect_image(place->area, PROT_READ);
+        }
+        pthread_mutex_unlock(&publishing);
     }
-    pthread_mutex_unlock(&publishing);
-    if (status != E64_OK)
-        error_path(name);
+    if (status == E64_OK)
+        return status;
+    e64_error reason;
+    error_save(&reason);
+    fail(status, "%s: its thread-local variables do not begin as zeros, or "
+         "lie where others were, and cannot be written to all threads: %s",
+         name, reason.message);
+    error_path(name);
     return status;
+}
+
+// ------------------------------------------------------------------- fork ---
+
+void threads_before_fork(void)
+{
+    threads_lock();
+    atomic_store(&forking, pool_thread_pointer_x86_64());
+}
+
+// The child has one thread, whichever called; `publishing` may be another's.
+void threads_after_fork(bool child)
+{
+    atomic_store(&forking, NULL);
+    if (!child) {
+        threads_unlock();
+        return;
+    }
+    publishing = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+    if (set)
+        memset(set, 0, set_size * sizeof *set);
+    set_count = 0;
+    adopting = false;
+    if (adopted && !add(pool_thread_pointer_x86_64()))
+        ended_overflow = true;
+    atomic_store(&word, 0);
 }

@@ -28,14 +28,15 @@ e64_status tls_module_new(const struct tls_image *image, uint64_t *module);
 
 // Gives the module a place in the pool, the same in every thread, which must
 // come before its first use: E64_UNSUPPORTED after it. E64_NOMEMORY when the
-// pool is exhausted. `name` is who wants it.
-e64_status tls_module_place(uint64_t module, const char *name);
+// pool is exhausted. `name` is who wants it, `type` the relocation type that
+// asks for an offset from the thread pointer. glibc may be called.
+e64_status tls_module_place(uint64_t module, uint32_t type, const char *name);
 
 // Its offset from the thread pointer; 0 when it has no place in the pool.
 int64_t tls_module_tp_offset(uint64_t module);
 
-// Writes what the variables of a placed module begin as to all threads. Its
-// image must be relocated. Does nothing the second time.
+// The module's image is relocated now: writes it to all threads if the module
+// has been placed. Does nothing the second time.
 e64_status tls_module_publish(uint64_t module, const char *name);
 
 // Frees the blocks that any thread has of it, and the number. No thread may use
@@ -59,9 +60,9 @@ void tls_descriptor_fill(struct tls_descriptor *descriptor, uint64_t module,
                          uint64_t offset);
 
 // TLS descriptors (A. Oliva, "Thread-Local Storage Descriptors for x86"): a
-// pair of words, a function and its argument. Called with the address of the pair in
-// rax, the function answers the variable's offset from the thread pointer there
-// and preserves all other registers.
+// pair of words, a function and its argument. Called with the address of the
+// pair in rax, the function answers the variable's offset from the thread
+// pointer there and preserves all other registers.
 //
 // The argument is the offset itself.
 extern char tls_descriptor_static_x86_64[];

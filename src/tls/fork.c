@@ -1,0 +1,55 @@
+// Fork: the locks of this room are held while the process is copied, so that
+// what they guard is whole in the child, which makes them new.
+//
+// They are held for long: fork handlers that were set earlier run in between,
+// and may use what is guarded in the thread that forks. So the locks let that
+// one in.
+
+#include "fork.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "module.h"
+#include "pool.h"
+#include "threads.h"
+
+static void before(void)
+{
+    modules_before_fork();
+    pool_before_fork();
+    blocks_before_fork();
+    threads_before_fork();
+}
+
+static void after(bool child)
+{
+    threads_after_fork(child);
+    blocks_after_fork(child);
+    pool_after_fork(child);
+    modules_after_fork(child);
+}
+
+static void in_parent(void)
+{
+    after(false);
+}
+
+static void in_child(void)
+{
+    after(true);
+}
+
+static int error;
+
+static void watch(void)
+{
+    error = pthread_atfork(before, in_parent, in_child);
+}
+
+bool fork_watch(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, watch);
+    return !error;
+}
