@@ -1,0 +1,142 @@
+-- Throwing and unwinding in threads, while plugins are opened and closed.
+-- #threads
+
+local assert = require "spec.support.assert"
+local compile = require "spec.support.compile"
+local child = require "spec.support.child"
+
+-- What stays open: four threads throw through one plugin into another.
+local inner = compile.cplusplus [[
+   #include <string>
+   #include <stdexcept>
+   extern "C" long inner(long x)
+   {
+       std::string text(40, 'x');
+       if (x) throw std::runtime_error(text);
+       return 0;
+   }
+]]
+local outer = compile.cplusplus([[
+   #include <pthread.h>
+   #include <stdexcept>
+   #include <unwind.h>
+   extern "C" long inner(long);
+   static bool stop;
+   static long wrong, rounds;
+   static _Unwind_Reason_Code count(struct _Unwind_Context *, void *data)
+   { ++*(int *)data; return _URC_NO_REASON; }
+   static void *work(void *)
+   {
+       while (!__atomic_load_n(&stop, __ATOMIC_SEQ_CST)) {
+           int frames = 0;
+           bool caught = false;
+           try { inner(1); }
+           catch (const std::runtime_error &e) { caught = e.what()[0] == 'x'; }
+           _Unwind_Backtrace(count, &frames);
+           if (!caught || frames < 2)
+               __atomic_add_fetch(&wrong, 1, __ATOMIC_SEQ_CST);
+           __atomic_add_fetch(&rounds, 1, __ATOMIC_SEQ_CST);
+       }
+       return 0;
+   }
+   static pthread_t threads[4];
+   extern "C" void begin(void)
+   {
+       for (pthread_t &thread : threads)
+           pthread_create(&thread, 0, work, 0);
+   }
+   extern "C" long finish(void)
+   {
+       __atomic_store_n(&stop, true, __ATOMIC_SEQ_CST);
+       for (pthread_t &thread : threads)
+           pthread_join(thread, 0);
+       return wrong;
+   }
+   extern "C" long done(void)
+   { return __atomic_load_n(&rounds, __ATOMIC_SEQ_CST); }
+]], "-pthread " .. inner)
+
+-- What comes and goes, and throws itself.
+local passing = compile.cplusplus [[
+   extern "C" long pass(long x)
+   {
+       try { if (x) throw x; } catch (long i) { return i + 1; }
+       return 0;
+   }
+]]
+
+-- The same with objects of the thread's, whose destructors keep it mapped.
+local keeping = compile.cplusplus [[
+   #include <string>
+   struct Counted { std::string text = std::string(50, 'y'); ~Counted() {} };
+   thread_local Counted counted;
+   extern "C" long pass(long x)
+   {
+       try { if (counted.text.size() == 50) throw x; }
+       catch (long i) { return i + 1; }
+       return 0;
+   }
+]]
+
+local PROGRAM = [[
+local elf = require "elf64load"
+local resources = require "spec.support.resources"
+local outer, passing, count = arg[1], arg[2], tonumber(arg[3])
+-- Objects of a thread keep the code of their destructors: those of a short
+-- thread do so only as long as it runs.
+local T = assert(elf.open(arg[4])):cdef "long in_thread(const void *, long);"
+local C = assert(elf.open(outer)):cdef
+   "void begin(void); long finish(void); long done(void);"
+C.begin()
+local function rounds (from, to)
+   for round = from, to do
+      local p <close> = assert(elf.open(passing))
+      local f = p:lookup "pass":as "long pass(long)"
+      assert(T.in_thread(f, round) == round + 1)
+      if round % 10 == 0 then collectgarbage() end
+   end
+end
+rounds(1, count // 10)
+resources.resident()
+local resident = resources.resident()
+rounds(count // 10 + 1, count)
+local grown = resources.resident() - resident
+while C.done() < 100 do end
+print("wrong", C.finish())
+print("grown", grown)
+]]
+
+local THREAD = [[
+   #include <pthread.h>
+   struct job { long (*f)(long); long x; };
+   static void *work(void *data)
+   { struct job *job = data; return (void *)job->f(job->x); }
+   long in_thread(const void *f, long x)
+   {
+       struct job job = { (long (*)(long))f, x };
+       pthread_t thread;
+       void *result;
+       pthread_create(&thread, 0, work, &job);
+       pthread_join(thread, &result);
+       return (long)result;
+   }
+]]
+
+local function run (plugin, count)
+   local result = child.lua(PROGRAM, { outer, plugin, tostring(count),
+      compile.shared(THREAD) }, { seconds = 600 })
+   assert.equal(0, result.code, child.describe(result) .. result.err)
+   local wrong, grown = result.out:match "^wrong\t(%d+)\ngrown\t(%S+)\n$"
+   assert.equal("0", wrong, result.out)
+   -- A sanitizer keeps what was freed for a while.
+   assert.truthy(child.sanitizer or math.tointeger(grown) <= 512 * 1024,
+      result.out)
+end
+
+describe("Four threads that throw and unwind through plugins", function ()
+   it("are not disturbed by a thousand opens and closes of another #threads",
+      function () run(passing, 1000) end)
+
+   it("nor by ten thousand of one with thread_local objects #full",
+      function () run(keeping, 10000) end)
+end)
