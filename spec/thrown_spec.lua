@@ -53,7 +53,8 @@ void rethrow(void) { std::rethrow_exception(kept); }
 void release(void) { kept = nullptr; }
 void rethrown(void) { try { throw own::Derived("twice"); } catch (...) { throw; } }
 void long_(void) { throw std::runtime_error(std::string(100000, 'x')); }
-double of_numbers(double a, float b, long c) { if (c) throw std::runtime_error("numbers"); return a + b; }
+double of_numbers(double a, float b, long c)
+{ if (c) throw std::runtime_error("numbers"); return a + b; }
 long double stacked(long a, long b, long c, long d, long e, long f, long g,
                     long double h)
 { if (g) throw std::runtime_error("stacked"); return h; }

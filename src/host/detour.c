@@ -70,40 +70,6 @@ void host_detour_resolve(const struct host_snapshot *snapshot)
 
 // ------------------------------------------------------- the imports ---
 
-struct visiting {
-    const struct host_snapshot *snapshot;
-    e64_status (*visit)(void *data, const struct host_module *module);
-    void *data;
-    e64_status status;
-};
-
-// glibc holds its list for as long as this takes; once is enough.
-static int visit_all(struct dl_phdr_info *info, size_t size, void *data)
-{
-    struct visiting *visiting = data;
-    const struct host_snapshot *snapshot = visiting->snapshot;
-    (void)size;
-    if (info->dlpi_adds != snapshot->adds || info->dlpi_subs != snapshot->subs)
-        return 1;
-    visiting->status = E64_OK;
-    for (uint32_t i = 0; visiting->status == E64_OK
-                         && i < snapshot->module_count; i++)
-        if (!snapshot->modules[i]->vdso)
-            visiting->status = visiting->visit(visiting->data,
-                                               snapshot->modules[i]);
-    return 1;
-}
-
-e64_status host_visit(const struct host_snapshot *snapshot,
-                      e64_status (*visit)(void *data,
-                                          const struct host_module *module),
-                      void *data)
-{
-    struct visiting visiting = { snapshot, visit, data, E64_CHANGED };
-    host_iterate_phdr(visit_all, &visiting);
-    return visiting.status;
-}
-
 // Guards the changing of pages and the list below. A leaf.
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -111,6 +77,22 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 // at a second time.
 static struct { void **slot; void *value; } lasting[32];
 static atomic_uint lasting_count;
+
+// A child of fork has the lock as its parent's thread had it: free.
+static void take_lock(void)
+{
+    pthread_mutex_lock(&lock);
+}
+
+static void give_lock(void)
+{
+    pthread_mutex_unlock(&lock);
+}
+
+static void watch_forks(void)
+{
+    pthread_atfork(take_lock, give_lock, give_lock);
+}
 
 static e64_status write_slot(void **slot, void *value, bool lasts)
 {
@@ -198,6 +180,42 @@ e64_status host_redirect(const struct host_module *module,
     host_slots(module, names[import], redirect_slot, &redirection);
     *count = redirection.count;
     return redirection.status;
+}
+
+struct visiting {
+    const struct host_snapshot *snapshot;
+    e64_status (*visit)(void *data, const struct host_module *module);
+    void *data;
+    e64_status status;
+};
+
+// glibc holds its list for as long as this takes; once is enough.
+static int visit_all(struct dl_phdr_info *info, size_t size, void *data)
+{
+    struct visiting *visiting = data;
+    const struct host_snapshot *snapshot = visiting->snapshot;
+    (void)size;
+    if (info->dlpi_adds != snapshot->adds || info->dlpi_subs != snapshot->subs)
+        return 1;
+    visiting->status = E64_OK;
+    for (uint32_t i = 0; visiting->status == E64_OK
+                         && i < snapshot->module_count; i++)
+        if (!snapshot->modules[i]->vdso)
+            visiting->status = visiting->visit(visiting->data,
+                                               snapshot->modules[i]);
+    return 1;
+}
+
+e64_status host_visit(const struct host_snapshot *snapshot,
+                      e64_status (*visit)(void *data,
+                                          const struct host_module *module),
+                      void *data)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, watch_forks);
+    struct visiting visiting = { snapshot, visit, data, E64_CHANGED };
+    host_iterate_phdr(visit_all, &visiting);
+    return visiting.status;
 }
 
 // ------------------------------------------------------- the unwinder ---

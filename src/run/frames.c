@@ -184,12 +184,29 @@ static e64_status tell_all(const struct host_registrar *registrar)
     return telling.status;
 }
 
+static void take_lock(void)
+{
+    pthread_mutex_lock(&lock);
+}
+
+static void give_lock(void)
+{
+    pthread_mutex_unlock(&lock);
+}
+
+static void watch_forks(void)
+{
+    pthread_atfork(take_lock, give_lock, give_lock);
+}
+
 e64_status frames_add_unwinder(const struct host_module *module,
                                const struct host_registrar *registrar)
 {
     for (uint32_t i = 0; i < atomic_load(&unwinder_count); i++)
         if (unwinders[i].add == registrar->add)
             return E64_OK;
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, watch_forks);
     // Both this and what it calls of ours stay.
     e64_status status = host_keep((struct host_module *)module);
     if (status != E64_OK)

@@ -1,0 +1,130 @@
+-- Which plugin lies at an address, with many of them coming and going.
+
+local assert = require "spec.support.assert"
+local compile = require "spec.support.compile"
+local child = require "spec.support.child"
+local elf = require "elf64load"
+
+local plugin = compile.cplusplus [[
+   extern "C" long variable = 5;
+   extern "C" long f(long x)
+   { try { throw x; } catch (long i) { return i + 1; } return 0; }
+]]
+
+local function open ()
+   return assert(elf.runtime {}:open(plugin))
+end
+
+-- All that is told of a plugin's addresses is of this one.
+local function check (p, number)
+   local f, variable = p:lookup "f", p:lookup "variable"
+   for _, place in ipairs {
+      { math.tointeger(f.address), "f" },
+      { math.tointeger(f.address) + 3, "f" },
+      { math.tointeger(variable.address), "variable" },
+      { math.tointeger(variable.address) + 7, "variable" },
+   } do
+      local found = assert(elf.whence(place[1]))
+      assert.equal(p.base, found.base)
+      assert.equal(plugin, found.path or found.file)
+      assert.equal(place[2], found.symbol)
+   end
+   assert.equal(number + 1, f:as "long f(long)"(number))
+end
+
+describe("A plugin", function ()
+   it("is found by its addresses among three hundred", function ()
+      local opened = {}
+      for number = 1, 300 do opened[number] = open() end
+      for number, p in ipairs(opened) do check(p, number) end
+      for _, p in ipairs(opened) do p:close() end
+   end)
+
+   it("is found while others come and go in any order", function ()
+      local opened, seed = {}, 12345
+      for round = 1, 1000 do
+         seed = (seed * 1103515245 + 12345) % (1 << 31)
+         local slot = (seed >> 8) % 90 + 1
+         if opened[slot] then
+            local base = opened[slot].base
+            opened[slot]:close()
+            opened[slot] = nil
+            -- Nothing is said to be where it was.
+            local found = elf.whence(base)
+            assert.truthy(not found or found.base ~= base)
+         else
+            opened[slot] = open()
+            check(opened[slot], round)
+         end
+         local other = next(opened)
+         if other then check(opened[other], round) end
+      end
+      for _, p in pairs(opened) do p:close() end
+   end)
+
+   it("stays found when others could not be opened", function ()
+      local wrong = compile.shared
+         "extern long no_such_thing; long *f = &no_such_thing;"
+      local before = open()
+      for _ = 1, 100 do
+         assert.fails_with("undefined", elf.open, wrong)
+         check(before, 1)
+      end
+      before:close()
+   end)
+end)
+
+describe("A child of fork", function ()
+   it("opens, throws and closes, though threads were unwinding at the time",
+      function ()
+         local result = child.lua([[
+            local elf = require "elf64load"
+            local C = assert(elf.open(arg[1])):cdef
+               "void begin(void); int forked(void); int result(int); void leave(int);"
+            C.begin()
+            for round = 1, 100 do
+               local pid = C.forked()
+               if pid == 0 then
+                  local p = elf.runtime {}:open(arg[2])
+                  local good = p:lookup "f":as "long f(long)"(round) == round + 1
+                  p:close()
+                  C.leave(good and 7 or 8)
+               end
+               assert(C.result(pid) == 7)
+            end
+            print "well"
+            io.stdout:flush()
+            C.leave(0)
+         ]], { compile.cplusplus([[
+            #include <pthread.h>
+            #include <sys/wait.h>
+            #include <unistd.h>
+            static long deep(long x) { if (x) deep(x - 1); else throw 1; return x; }
+            static void *work(void *)
+            { for (;;) try { deep(20); } catch (int) { } return 0; }
+            extern "C" void begin(void)
+            {
+                for (int i = 0; i < 3; i++) {
+                    pthread_t thread;
+                    pthread_create(&thread, 0, work, 0);
+                }
+            }
+            extern "C" int forked(void)
+            {
+                int pid = fork();
+                if (!pid)
+                    alarm(10);
+                return pid;
+            }
+            extern "C" int result(int pid)
+            {
+                int status = 0;
+                waitpid(pid, &status, 0);
+                return WIFEXITED(status) ? WEXITSTATUS(status)
+                                         : -WTERMSIG(status);
+            }
+            extern "C" void leave(int code) { _exit(code); }
+         ]], "-pthread"), plugin }, { seconds = 60 })
+         assert.equal("well\n", result.out, child.describe(result) .. result.err)
+      end)
+end)
