@@ -373,6 +373,48 @@ describe("A plugin's dlopen", function ()
          { "begin", "inside 41" })
    end)
 
+   it("may be called by several threads at a time #threads", function ()
+      local other = compile.shared("int other(void) { return 8; }",
+         "-Wl,--no-as-needed " .. quiet)
+      local threads = shared(("static const char *paths[] = { %s, %s };"):format(
+         quote(quiet), quote(other)) .. [[
+         static int number;
+         static void *body(void *data) {
+            long wrong = 0;
+            for (int i = 0; i < 150; i++) {
+               void *handle = dlopen(paths[(i + (long)data) % 2], RTLD_NOW);
+               int (*f)(void) = handle ? dlsym(handle, "small") : NULL;
+               Dl_info info;
+               wrong += !f || f() < 41 || !dladdr(f, &info)
+                  || strcmp(info.dli_sname, "small")
+                  || dlsym(RTLD_DEFAULT, "run_all") == NULL
+                  || dlclose(handle);
+            }
+            return (void *)wrong;
+         }
+         long run_all(void) {
+            pthread_t all[3];
+            long wrong = 0;
+            void *of_one;
+            for (long i = 0; i < 3; i++)
+               pthread_create(&all[i], NULL, body, (void *)i);
+            for (int i = 0; i < 3; i++) {
+               pthread_join(all[i], &of_one);
+               wrong += (long)of_one;
+            }
+            return wrong;
+         }
+      ]])
+      assert.like_ldso({ "open p " .. threads, "call p run_all", "close p" },
+         { "run_all() = 0" })
+      local p = assert(elf.open(threads))
+      assert.equal(0, p:cdef "long run_all(void);".run_all())
+      p:close()
+      for line in io.lines "/proc/self/maps" do
+         assert.falsy(line:find(other, 1, true), line)
+      end
+   end)
+
    it("has a dlerror for each thread, said once", function ()
       assert.like_ldso({ "open p " .. shared [[
          static void *other(void *data) {

@@ -220,6 +220,62 @@ describe("A plugin's thread_local objects", function ()
       end)
 end)
 
+describe("A thread that ends", function ()
+   it("may take what it closed with it while others open that #threads",
+      function ()
+         local used = compile.cplusplus [[
+            struct object { long value = 7; ~object() { value = 0; } };
+            static thread_local object one;
+            extern "C" long use(void) { return one.value; }
+         ]]
+         local users = compile.shared(([[
+            #include <dlfcn.h>
+            #include <pthread.h>
+            static void *user(void *data)
+            {
+               void *handle = dlopen("%s", RTLD_NOW);
+               long (*use)(void) = dlsym(handle, "use");
+               long right = use() == 7;
+               dlclose(handle);
+               return (void *)right;
+            }
+            static void *starter(void *data)
+            {
+               long right = 0;
+               for (int i = 0; i < 100; i++) {
+                  pthread_t thread;
+                  void *answer;
+                  pthread_create(&thread, 0, user, 0);
+                  pthread_join(thread, &answer);
+                  right += (long)answer;
+               }
+               return (void *)right;
+            }
+            long run(void)
+            {
+               pthread_t all[3];
+               long right = 0;
+               void *answer;
+               for (int i = 0; i < 3; i++)
+                  pthread_create(&all[i], 0, starter, 0);
+               for (int i = 0; i < 3; i++) {
+                  pthread_join(all[i], &answer);
+                  right += (long)answer;
+               }
+               return right;
+            }
+         ]]):format(used))
+         assert.like_ldso({ "open p " .. users, "call p run", "close p" },
+            { "run() = 300" })
+         local p = assert(elf.open(users))
+         assert.equal(300, p:cdef "long run(void);".run())
+         p:close()
+         for line in io.lines "/proc/self/maps" do
+            assert.falsy(line:find(used, 1, true), line)
+         end
+      end)
+end)
+
 describe("Opening and closing a plugin with thread_local objects", function ()
    it("leaves nothing", function ()
       local plugin = compile.cplusplus([[

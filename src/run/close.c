@@ -66,12 +66,15 @@ static void keep(void *data, e64_plugin *plugin)
     }
 }
 
-static bool is_used(const e64_plugin *plugin)
+static bool is_used(e64_plugin *plugin)
 {
     // Beyond candidates, who else needs it? Circles among them do not count.
-    return plugin->handles || plugin->nodelete || plugin->exits
+    if (plugin->handles || plugin->nodelete || plugin->exits
         || plugin->dependents > plugin->needed_within
-        || atomic_load(&plugin->state) == E64_STATE_STARTING;
+        || atomic_load(&plugin->state) == E64_STATE_STARTING)
+        return true;
+    plugin->missed = plugin->pins > 0;
+    return plugin->missed;
 }
 
 static void forget_dependent(void *data, e64_plugin *plugin)
@@ -207,15 +210,15 @@ e64_status close_plugin(e64_plugin *plugin)
     return status;
 }
 
-void close_after_exit(e64_plugin *plugin)
+// Looks again at what a close has left, when the reason for that is gone. With
+// the runtime's lock held, which it gives up.
+static void close_left(e64_plugin *plugin, bool again)
 {
     e64_runtime *runtime = plugin->runtime;
     struct list unused = { 0 }, waiting = { 0 };
-    pthread_mutex_lock(&runtime->lock);
-    bool last = --plugin->exits == 0;
-    if (last && !plugin->handles && !plugin->gone)
+    if (again && !plugin->handles && !plugin->gone)
         take_unused(plugin, &unused);
-    else if (last && plugin->waiting)
+    else if (again && plugin->waiting)
         take_waiting(runtime, &waiting);
     // Once the lock is given up the plugin may be anyone's, and the runtime
     // freed, unless something is left to do here.
@@ -231,6 +234,21 @@ void close_after_exit(e64_plugin *plugin)
     }
     memory_free(unused.plugins);
     memory_free(waiting.plugins);
+}
+
+void close_after_exit(e64_plugin *plugin)
+{
+    pthread_mutex_lock(&plugin->runtime->lock);
+    close_left(plugin, --plugin->exits == 0);
+}
+
+void close_unpinned(e64_plugin *plugin)
+{
+    pthread_mutex_lock(&plugin->runtime->lock);
+    bool again = --plugin->pins == 0 && plugin->missed;
+    if (again)
+        plugin->missed = false;
+    close_left(plugin, again);
 }
 
 // All of a runtime that is not kept by a plugin that must not be unloaded.

@@ -44,6 +44,8 @@ const struct elf_object *discover_open(struct discovery *discovery,
         return &plugin->unit.object;
     pthread_mutex_lock(&runtime->lock);
     plugin = registry_find_name(runtime, name);
+    if (plugin)
+        pinned_add(discovery, plugin);
     pthread_mutex_unlock(&runtime->lock);
     if (plugin)
         return plugin->host ? &plugin->host->object : &plugin->unit.object;
@@ -66,8 +68,10 @@ static const struct elf_object *find_file(struct discovery *discovery,
     }
     pthread_mutex_lock(&runtime->lock);
     plugin = registry_find_file(runtime, file->device, file->inode);
-    if (plugin)
+    if (plugin) {
+        pinned_add(discovery, plugin);
         plugin_add_name(plugin, name); // so that it is found sooner next time
+    }
     pthread_mutex_unlock(&runtime->lock);
     if (plugin)
         return &plugin->unit.object;

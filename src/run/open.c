@@ -27,6 +27,8 @@ static e64_status copy_globals(struct discovery *discovery)
         else
             status = fail_memory(count * sizeof *discovery->globals);
     }
+    for (uint32_t i = 0; i < count && discovery->globals; i++)
+        pinned_add(discovery, plugin_of(discovery->globals[i]));
     discovery->global_count = discovery->globals ? count : 0;
     pthread_mutex_unlock(&runtime->lock);
     return status;
@@ -53,6 +55,7 @@ static void discovery_free(struct discovery *discovery)
     undo(discovery);
     memory_free(discovery->fresh);
     memory_free(discovery->globals);
+    pinned_release(discovery);
     if (discovery->snapshot)
         host_snapshot_release(discovery->snapshot);
 }
@@ -146,6 +149,8 @@ static e64_status find_root(struct discovery *discovery, const char *name,
         return E64_OK;
     pthread_mutex_lock(&runtime->lock);
     *root = registry_find_host(runtime, host_module_of(object));
+    if (*root)
+        pinned_add(discovery, *root);
     pthread_mutex_unlock(&runtime->lock);
     if (*root)
         return E64_OK;
@@ -165,6 +170,21 @@ static void add_dependents(const e64_plugin *plugin)
         plugin->bound[i]->dependents++;
 }
 
+// Has another thread opened one of them meanwhile?
+static bool is_overtaken(const struct discovery *discovery)
+{
+    e64_runtime *runtime = discovery->runtime;
+    for (uint32_t i = 0; i < discovery->fresh_count; i++) {
+        const e64_plugin *plugin = discovery->fresh[i];
+        const struct elf_file *file = &plugin->unit.file;
+        if (plugin->host ? registry_find_host(runtime, plugin->host) != NULL
+            : file->identified && !plugin->isolated
+              && registry_find_file(runtime, file->device, file->inode))
+            return true;
+    }
+    return false;
+}
+
 // Makes known what was bound. Can fail only before anything is changed.
 static e64_status publish(struct discovery *discovery, e64_plugin *root,
                           const e64_open_options *options)
@@ -172,6 +192,9 @@ static e64_status publish(struct discovery *discovery, e64_plugin *root,
     e64_runtime *runtime = discovery->runtime;
     pthread_mutex_lock(&runtime->lock);
     e64_status status = registry_reserve(runtime, discovery->fresh_count);
+    if (status == E64_OK && is_overtaken(discovery))
+        status = fail(E64_CHANGED, "%s: other threads opened and closed it all "
+                      "the while", root->unit.object.name);
     if (status == E64_OK && options->global)
         status = registry_add_globals(runtime, root);
     if (status == E64_OK) {
@@ -253,6 +276,8 @@ static e64_status link_root(struct discovery *discovery,
         status = find(discovery, request, &object);
     if (status == E64_OK && !object)
         return E64_OK; // not open, which is an answer
+    if (status == E64_OK && discovery->failed)
+        status = fail_memory(sizeof *discovery->pinned);
     if (status == E64_OK)
         status = find_root(discovery, request->name, object, root);
     if (status == E64_OK)

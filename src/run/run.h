@@ -39,6 +39,7 @@ struct e64_plugin {
     uint32_t handles;    // opens that were not closed
     uint32_t dependents; // plugins that need it or are bound to it
     uint32_t exits;      // thread_local destructors of it that have yet to run
+    uint32_t pins;       // opens under way that have found it
     atomic_uint holds;   // of this record: the registry's and others'
     _Atomic(e64_state) state;
     bool global, nodelete, isolated;
@@ -47,6 +48,7 @@ struct e64_plugin {
     bool sealed; // IFUNCs are done, RELRO is read-only
     bool gone;   // being stopped, or stopped: not to be found any more
     bool waiting; // stopped, and unmapped when `exits` falls to zero
+    bool missed;  // a close has left it because of its pins alone
 
     // For walks, under the runtime's lock.
     bool marked;            // order.c
@@ -155,6 +157,9 @@ struct discovery {
     // The plugin that calls dlopen, or NULL: the root is looked for as this one
     // says, but does not depend on it.
     e64_plugin *caller;
+    e64_plugin **pinned; // pinned.c
+    uint32_t pinned_count, pinned_room;
+    bool failed; // to pin one, for want of memory
 };
 
 // The object that a name stands for, read but not mapped when it is new.
@@ -173,6 +178,13 @@ const struct elf_object *discover_open(struct discovery *discovery,
 // Looks for the file, but opens nothing: *found is NULL when it is not open.
 e64_status discover_loaded(struct discovery *discovery, const char *name,
                            const struct elf_object **found);
+
+// ------------------------------------------------------------- pinned.c ---
+
+// Keeps a plugin that was found from being closed by another thread until the
+// open has ended. With the runtime's lock held, under which it was found.
+void pinned_add(struct discovery *discovery, e64_plugin *plugin);
+void pinned_release(struct discovery *discovery);
 
 // -------------------------------------------------------------- scope.c ---
 
@@ -247,6 +259,8 @@ e64_status close_plugin(e64_plugin *plugin);
 // One of its thread_local destructors has run. Whoever closed it while that was
 // to come has left the rest to this.
 void close_after_exit(e64_plugin *plugin);
+// The same when an open that has found it is over.
+void close_unpinned(e64_plugin *plugin);
 // Stops and unmaps all but what must not be unloaded, or not yet.
 e64_status close_all(e64_runtime *runtime);
 

@@ -78,7 +78,8 @@ e64_status finish_plugin(e64_plugin *root)
 
 e64_status start_plugin(e64_plugin *root)
 {
-    if (root->host || root->process)
+    if (root->host || root->process
+        || atomic_load(&root->state) == E64_STATE_STARTED)
         return E64_OK;
     e64_status status = finish_plugin(root);
     if (status != E64_OK)
