@@ -3,6 +3,7 @@
 local core = require "elf64load.core"
 local search = require "elf64load.search"
 local child = require "spec.support.child"
+local compile = require "spec.support.compile"
 local searching = require "spec.support.searching"
 
 local tree
@@ -270,6 +271,45 @@ describe("elf.open", function ()
       assert.is_not_nil(message:find("not in /etc/ld.so.cache", 1, true))
       assert.same({ "libmine.so" }, asked[1])
       assert.same({ "libbytes.so" }, asked[2])
+   end)
+
+   it("asks them for what a plugin opens that Lua has called", function ()
+      local runtime <close> = elf.runtime {}
+      local bytes = searching.contents(compile.shared "int f(void) { return 7; }")
+      local C = assert(runtime:open(compile.shared [[
+         #include <dlfcn.h>
+         int reach(const char *name)
+         {
+            void *library = dlopen(name, RTLD_NOW);
+            return library ? ((int (*)(void))dlsym(library, "f"))() : -1;
+         }
+      ]])):cdef "int reach(const char *name);"
+      local reached
+      table.insert(runtime.searchers, 1, function (name)
+         if name == "libbytes.so" then
+            return elf.source { bytes = bytes, name = name }
+         elseif name == "libread.so" then
+            return elf.source { name = name, size = #bytes,
+               read = function (offset, size)
+                  return bytes:sub(offset + 1, offset + size)
+               end }
+         elseif name == "libouter.so" then
+            -- A call within the open that asked.
+            reached = C.reach "libread.so"
+            return elf.source { bytes = bytes, name = name }
+         elseif name == "libraise.so" then
+            error "on purpose"
+         end
+      end)
+      assert(runtime:open "libbytes.so") -- hands the list over
+      assert.equal(7, C.reach "libbytes.so")
+      assert.equal(7, C.reach "libread.so")
+      assert.equal(-1, C.reach "libraise.so")
+      assert.equal(7, assert(runtime:open "libouter.so"):cdef "int f(void);".f())
+      assert.equal(7, reached)
+      local plugin, _, kind = runtime:open "libraise.so"
+      assert.is_nil(plugin)
+      assert.equal("hook", kind)
    end)
 
    it("looks nowhere else than a list of searchers says", function ()

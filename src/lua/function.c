@@ -5,7 +5,10 @@
 #include <string.h>
 
 #include "call/guard.h"
+#include "lua/calling.h"
 #include "lua/typed.h"
+
+__thread lua_State *calling_state;
 
 static int wrong_count(lua_State *L, const struct reference *self, int given)
 {
@@ -119,7 +122,10 @@ int function_call(lua_State *L)
     // Lua's stack keeps the texts and memory that the arguments point to.
     struct invocation call = { shape, (void (*)(void))self->address, &result,
                                values };
+    lua_State *outer = calling_state;
+    calling_state = L;
     struct _Unwind_Exception *exception = guard_call(invoke, &call);
+    calling_state = outer;
     if (exception)
         return thrown_raise(L, exception);
     if (type->target->kind == CALL_VOID)

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "calling.h"
 #include "error.h"
 #include "failure.h"
 #include "handle.h"
@@ -16,22 +17,55 @@
 
 #define RUNTIME "elf64load.runtime"
 
-// Uservalue 1: the search function, or nil.
-struct runtime {
-    e64_runtime *runtime; // NULL once it is closed
-    // The call that entered: whose state, on which thread, and where in its
-    // stack the userdata, what a hook raised and what a hook answered lie.
-    struct entry *entry;
-};
-
 struct entry {
     struct entry *outer;
+    lua_State *calling; // the call that this one is within, or NULL
     lua_State *L;
     pthread_t thread;
     int self;
     int cause; // stack index of what a hook raised, or 0
     struct lua_reader reader;
 };
+
+// Uservalue 1: the search function, or nil.
+struct runtime {
+    e64_runtime *runtime; // NULL once it is closed
+    // The call that entered: whose state, on which thread, and where in its
+    // stack the userdata, what a hook raised and what a hook answered lie.
+    struct entry *entry;
+    // The same for a plugin's function that is called from Lua and asks dlopen.
+    struct entry within;
+    const lua_State *main; // of the state that it belongs to
+};
+
+// The key in the registry of a weak table: userdata by the address of theirs.
+static const char runtimes_key = 'r';
+
+static const lua_State *main_state(lua_State *L)
+{
+    lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
+    const lua_State *state = lua_tothread(L, -1);
+    lua_pop(L, 1);
+    return state;
+}
+
+// Lets a runtime be found by its address, at -1.
+static void remember(lua_State *L, const struct runtime *runtime)
+{
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &runtimes_key) != LUA_TTABLE) {
+        lua_pop(L, 1);
+        lua_newtable(L);
+        lua_createtable(L, 0, 1);
+        lua_pushliteral(L, "v");
+        lua_setfield(L, -2, "__mode");
+        lua_setmetatable(L, -2);
+        lua_pushvalue(L, -1);
+        lua_rawsetp(L, LUA_REGISTRYINDEX, &runtimes_key);
+    }
+    lua_pushvalue(L, -2);
+    lua_rawsetp(L, -2, runtime);
+    lua_pop(L, 1);
+}
 
 static struct runtime *check(lua_State *L, int index)
 {
@@ -145,14 +179,34 @@ static e64_status take_answer(struct entry *entry, const char *name,
     }
 }
 
+// The call from Lua that this thread is in, the innermost one. What a function
+// that Lua has called leaves on the stack goes when that returns.
+static struct entry *find_entry(struct runtime *runtime)
+{
+    lua_State *L = calling_state;
+    if (!L) {
+        struct entry *entry = runtime->entry;
+        return entry && pthread_equal(entry->thread, pthread_self()) ? entry
+                                                                     : NULL;
+    }
+    if (!lua_checkstack(L, 4) || main_state(L) != runtime->main)
+        return NULL;
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &runtimes_key);
+    lua_rawgetp(L, -1, runtime);
+    lua_remove(L, -2);
+    runtime->within = (struct entry){ .L = L, .thread = pthread_self(),
+                                      .self = lua_gettop(L) };
+    return &runtime->within;
+}
+
 static e64_status search(void *data, e64_runtime *self, const char *name,
                          e64_plugin *wanter, e64_source *source,
                          e64_error *error)
 {
     struct runtime *runtime = data;
-    struct entry *entry = runtime->entry;
+    struct entry *entry = find_entry(runtime);
     (void)self;
-    if (!entry || !pthread_equal(entry->thread, pthread_self())) {
+    if (!entry) {
         fill_error(error, E64_HOOK, name, "the search is a Lua function, and "
                    "this thread is not in a call from its Lua state");
         return E64_HOOK;
@@ -175,14 +229,17 @@ static e64_status search(void *data, e64_runtime *self, const char *name,
 static void enter(struct runtime *runtime, struct entry *entry, lua_State *L,
                   int self)
 {
-    *entry = (struct entry){ .outer = runtime->entry, .L = L,
+    *entry = (struct entry){ .outer = runtime->entry,
+                             .calling = calling_state, .L = L,
                              .thread = pthread_self(), .self = self };
     runtime->entry = entry;
+    calling_state = NULL;
 }
 
 static void leave(struct runtime *runtime, const struct entry *entry)
 {
     runtime->entry = entry->outer;
+    calling_state = entry->calling;
 }
 
 static bool flag(lua_State *L, int index, const char *field)
@@ -315,8 +372,9 @@ static int new(lua_State *L)
     e64_runtime_options options = { .struct_size = sizeof options };
     e64_error error;
     struct runtime *runtime = lua_newuserdatauv(L, sizeof *runtime, 1);
-    *runtime = (struct runtime){ NULL, NULL };
+    *runtime = (struct runtime){ .main = main_state(L) };
     luaL_setmetatable(L, RUNTIME);
+    remember(L, runtime);
     if (e64_runtime_new(&options, &runtime->runtime, &error) != E64_OK)
         return failure_push(L, &error, 0);
     return 1;
