@@ -41,6 +41,7 @@ libgtk-3-0     library libgtk-3.so.0
 '
 full_packages='
 lua-check      command luacheck
+golang-go      command go
 gdb            command gdb
 valgrind       command valgrind
 linux-perf     command perf
