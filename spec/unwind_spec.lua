@@ -5,6 +5,7 @@ local assert = require "spec.support.assert"
 local compile = require "spec.support.compile"
 local compare = require "spec.support.compare"
 local child = require "spec.support.child"
+local elfedit = require "spec.support.elfedit"
 
 -- What the fixtures share: a word written at once, so that both sides' output
 -- can be compared, and an object that says so when it is destroyed.
@@ -331,10 +332,10 @@ describe("A backtrace", function ()
       static int count;
       static int has(long (*function)(long))
       {
-          // The frame's address is behind the call, not far from the start.
+          // Behind the call, not far from the start; callers lie behind.
           for (int i = 0; i < count; i++)
               if ((char *)frames[i] > (char *)function
-                  && (char *)frames[i] < (char *)function + 64)
+                  && (char *)frames[i] < (char *)function + 160)
                   return i + 1;
           return 0;
       }
@@ -362,17 +363,19 @@ describe("A backtrace", function ()
       long f(long x)
       {
           long n = first(x);
-          return has(third) * 100 + has(second) * 10 + has(first)
-              + (n > has(first) + 2) * 1000;
+          if (!has(third))
+              return 0;
+          return (has(second) - has(third)) * 100
+              + (has(first) - has(third)) * 10 + (n > has(first) + 2);
       }
    ]], "-Wl,-Bsymbolic -lgcc_s")
 
    it("of _Unwind_Backtrace goes through plugins and on", function ()
-      assert.like_ldso({ "open a " .. path, "call a f 0" }, { "f() = 1" })
+      assert.like_ldso({ "open a " .. path, "call a f 0" }, { "f() = 121" })
    end)
 
    it("of backtrace() goes through plugins and on", function ()
-      assert.like_ldso({ "open a " .. path, "call a f 1" }, { "f() = 1" })
+      assert.like_ldso({ "open a " .. path, "call a f 1" }, { "f() = 121" })
    end)
 
    it("is there for plugins of C alone, where nothing has brought an unwinder",
@@ -386,5 +389,56 @@ describe("A backtrace", function ()
               __asm__ volatile (""); return n > 3; }
          ]]
          assert.like_ldso({ "open a " .. plain, "call a f" }, { "f() = 1" })
+      end)
+end)
+
+describe("A plugin whose frames are broken", function ()
+   -- What its frames are found by, and the frames: each byte wrong in turn.
+   local middle = compile.shared
+      "long m(long (*f)(long), long x) { return f(x) + 1; }"
+   local file = elfedit.read(middle)
+   local header
+   for _, segment in ipairs(file:segments()) do
+      if segment.p_type == elfedit.PT_GNU_EH_FRAME then header = segment end
+   end
+   local bytes = assert(io.open(middle, "rb")):read "a"
+   local frames = header.p_offset + 4
+      + string.unpack("<i4", bytes, header.p_offset + 5)
+
+   local user = cplusplus [[
+      extern "C" long m(long (*)(long), long);
+      static long thrower(long x) { throw x; }
+      extern "C" long f(long x)
+      {
+          try { return m(thrower, x); } catch (long i) { return i * 2; }
+      }
+   ]]
+
+   local function run (path)
+      local script = { "open b " .. thrower, "call b within 1",
+         ("open m %s global"):format(path), "open a " .. user,
+         "call b within 2", "call a f 3" }
+      return compare.theirs(script), compare.ours(script)
+   end
+
+   it("ends a throw through it as under ld.so, and is no harm to others",
+      function ()
+         local theirs, ours = run(middle)
+         assert.truthy(theirs.out:find("f() = 6", 1, true))
+         assert.equal(theirs.out, ours.out)
+         local wrong = {}
+         for at = 0, 15 do wrong[#wrong + 1] = header.p_offset + at end
+         for at = 0, 59, 7 do wrong[#wrong + 1] = frames + at end
+         for _, at in ipairs(wrong) do
+            local path = compile.text(bytes:sub(1, at)
+               .. string.char(bytes:byte(at + 1) ~ 0xf5) .. bytes:sub(at + 2),
+               ".so")
+            theirs, ours = run(path)
+            assert.equal(theirs.out, ours.out, "byte " .. at)
+            -- A sanitizer has an exit status in the place of the signal.
+            assert.equal(theirs.code == 0, ours.code == 0, "byte " .. at)
+            assert.truthy(child.sanitizer or theirs.signal == ours.signal,
+               "byte " .. at)
+         end
       end)
 end)
