@@ -353,3 +353,28 @@ describe("An unwinder that only knows what it was told", function ()
       assert.equal(0, ours.code, child.describe(ours))
    end)
 end)
+
+describe("An unwinder that the host opens later", function ()
+   it("finds plugins from the next open on, whatever is opened", function ()
+      local result = child.lua([[
+         local elf = require "elf64load"
+         local p = assert(elf.open(arg[1]))
+         -- glibc opens a library that throws by an unwinder of its own.
+         local call = "long call(const void *, long);"
+         local host = assert(package.loadlib(arg[2], "*") and elf.host:cdef(call))
+         assert(elf.open(arg[1]))
+         print(host.call(p:lookup "middle", 7))
+      ]], { compile.cplusplus [[
+         extern "C" long middle(long (*f)(long), long x) { return f(x) + 1; }
+      ]], compile.cplusplus([[
+         static long thrower(long x) { throw x; }
+         extern "C" long call(const void *middle, long x)
+         {
+             typedef long through(long (*)(long), long);
+             try { return ((through *)middle)(thrower, x); }
+             catch (long i) { return i * 10; }
+         }
+      ]], "-static-libgcc -static-libstdc++") })
+      assert.equal("70\n", result.out, child.describe(result) .. result.err)
+   end)
+end)

@@ -271,6 +271,8 @@ static e64_status link_root(struct discovery *discovery,
     uint64_t start = run_now();
     e64_status status = host_snapshot(&discovery->snapshot);
     if (status == E64_OK)
+        status = unwind_follow(discovery->snapshot);
+    if (status == E64_OK)
         status = copy_globals(discovery);
     if (status == E64_OK)
         status = find(discovery, request, &object);

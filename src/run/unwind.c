@@ -175,12 +175,15 @@ static e64_status refresh(void)
     if (status == E64_CHANGED)
         status = fail(E64_CHANGED, "the host opened or closed libraries all "
                       "the while its unwinders were being looked for");
-    return status == E64_OK ? host_redirect_again() : status;
+    return status;
 }
 
-e64_status unwind_refresh(void)
+e64_status unwind_follow(const struct host_snapshot *snapshot)
 {
-    return atomic_load(&active) ? refresh() : E64_OK;
+    // The snapshot is of a moment ago, which is as good as of now.
+    if (!atomic_load(&active) || atomic_load(&seen) == snapshot->adds)
+        return E64_OK;
+    return refresh();
 }
 
 static bool can_unwind(e64_plugin *const *plugins, uint32_t count)
@@ -199,11 +202,9 @@ e64_status unwind_publish(e64_plugin *const *plugins, uint32_t count,
         return status;
     if (!atomic_exchange(&active, true))
         host_open_unwinder();
-    // The snapshot is of a moment ago, which is as good as of now.
-    if (atomic_load(&seen) == snapshot->adds)
+    status = unwind_follow(snapshot);
+    if (status == E64_OK)
         status = host_redirect_again();
-    else
-        status = refresh();
     return status == E64_OK ? frames_add(plugins, count) : status;
 }
 

@@ -25,9 +25,9 @@ e64_status unwind_publish(e64_plugin *const *plugins, uint32_t count,
 // out.
 void unwind_withdraw(e64_plugin *const *plugins, uint32_t count);
 
-// Looks after what the host has opened since: to be called when it may have
-// opened an unwinder. Does nothing while no plugin is known.
-e64_status unwind_refresh(void);
+// Looks after what the host has opened since, among which may be an unwinder.
+// Does nothing when that is nothing, or while no plugin is known.
+e64_status unwind_follow(const struct host_snapshot *snapshot);
 
 // ----------------------------------------- for the files of this room ---
 
