@@ -82,7 +82,8 @@ void host_pin_loader(void);
 // process, asked of a module that defines it; NULL when glibc knows none.
 void *host_unique(const struct host_module *module, const char *name);
 
-static inline struct host_module *host_module_of(const struct elf_object *object)
+static inline struct host_module *
+host_module_of(const struct elf_object *object)
 {
     return (struct host_module *)object; // object is its first member
 }

@@ -196,8 +196,8 @@ e64_status scope_list(struct discovery *discovery,
 
 // -------------------------------------------------------------- order.c ---
 
-// Both sort plugins in place, dependents first, as ld.so does, with the runtime's
-// lock held.
+// Both sort plugins in place, dependents first, as ld.so does, with the
+// runtime's lock held.
 
 // What a root needs, the root standing first. When the root is fresh it cuts
 // the circles that it is part of.
