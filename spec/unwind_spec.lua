@@ -435,10 +435,9 @@ describe("A plugin whose frames are broken", function ()
                ".so")
             theirs, ours = run(path)
             assert.equal(theirs.out, ours.out, "byte " .. at)
-            -- A sanitizer has an exit status in the place of the signal.
+            -- By which signal depends on what lies where the bytes point to,
+            -- from run to run.
             assert.equal(theirs.code == 0, ours.code == 0, "byte " .. at)
-            assert.truthy(child.sanitizer or theirs.signal == ours.signal,
-               "byte " .. at)
          end
       end)
 end)
