@@ -49,6 +49,9 @@ local ENVIRONMENT = {
 local SCREEN = { "xvfb-run", "--auto-servernum", "--server-args",
    "-screen 0 800x600x24 -nolisten tcp" }
 
+-- What shows a window when it may; the others have no use for a screen.
+local SHOWS = { ["libgtk-3"] = true, ["libwebkit2gtk-4.1"] = true }
+
 ---@class outcome
 ---@field ok boolean
 ---@field text string what was done, or what is wrong
@@ -56,9 +59,10 @@ local SCREEN = { "xvfb-run", "--auto-servernum", "--server-args",
 --- Runs one task. `start(arguments, limits)` runs job.lua in a process.
 ---@param task task
 ---@param start fun(arguments: string[], limits: table): result
----@param window boolean under a screen of its own
+---@param window boolean what can show a window does, on a screen of its own
 ---@return outcome
 function working.run (task, start, window)
+   window = window and SHOWS[task.name]
    if not task.path then return { ok = false, text = task.why } end
    local home = os.tmpname()
    local folder = home .. "/files"
