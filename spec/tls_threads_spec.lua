@@ -282,7 +282,8 @@ local w = assert(elf.open(waiting)):cdef [=[
    long start(void); long finish(long); long deny(long);
    long change_identity(void); long start_raw(void); long now(void);
    long in_new(long); long handle_fork(void); long in_child(long);
-   long start_deaf(void); long end_deaf(void); long split(void); long end_child(long); long wait_child(long);
+   long start_deaf(void); long end_deaf(void); long split(void);
+   long end_child(long); long wait_child(long);
 ]=]
 local function open (path)
    local p, message, kind = elf.open(path)
