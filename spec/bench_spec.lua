@@ -2,6 +2,7 @@
 
 local campaign = require "spec.support.campaign"
 local bench = require "spec.bench.bench"
+local throw = require "spec.bench.throw"
 local chart = require "spec.bench.chart"
 local json = require "spec.bench.json"
 local statistics = require "spec.bench.statistics"
@@ -18,6 +19,21 @@ static void rest(long ms)
 void _init(void) { rest(10); }
 __attribute__((constructor)) static void one(void) { rest(10); }
 __attribute__((constructor)) static void two(void) { rest(10); }
+]]
+
+-- What the throws' plugin calls of libclang-cpp. One call of a hundred
+-- takes a tenth of a millisecond.
+local ROLES = [[
+#include <time.h>
+extern "C" void each_role(unsigned, void (*call)(long, unsigned), long x) __asm__(
+    "_ZN5clang5index22applyForEachSymbolRoleEjN4llvm12function_refIFvNS0_"
+    "10SymbolRoleEEEE");
+void each_role(unsigned roles, void (*call)(long, unsigned), long x)
+{
+    struct timespec time = { 0, 100000 };
+    if (x % 100 == 0) nanosleep(&time, 0);
+    call(x, roles);
+}
 ]]
 
 describe("The bench", function ()
@@ -62,6 +78,32 @@ describe("The bench", function ()
       local result = assert(bench.measure(programs,
          assert(campaign.locate "libgtk-3"), "first", 1))
       assert(result.ours.total.median > 0)
+   end)
+
+   it("measures throws on both sides, and each of them", function ()
+      local path = compile.cplusplus(ROLES)
+      local result = assert(throw.measure(throw.build(), path, 3))
+      for _, name in ipairs { "theirs", "ours" } do
+         local side = result[name]
+         assert(side.first.low >= 100e3, name .. " lost the first call's rest")
+         -- One call of a hundred rests.
+         assert(side.hot.low >= 1e3, name .. " lost those of the others")
+         assert(side.hot.median < side.first.median)
+      end
+      for column, cost in pairs(result.cost) do
+         assert(math.abs(cost - result.ours[column].median
+            / result.theirs[column].median) < 1e-9)
+      end
+      local lines = throw.table { result }
+      assert.equal(3, #lines)
+      assert.matches(("%.2f"):format(result.cost.hot), lines[3], 1, true)
+   end)
+
+   it("says why throws could not be measured", function ()
+      local result, why = throw.measure(throw.build(),
+         compile.shared "int f(void) { return 0; }", 1)
+      assert.is_nil(result)
+      assert.matches("applyForEachSymbolRole", why, 1, true)
    end)
 
    it("says why something could not be measured", function ()

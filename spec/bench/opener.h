@@ -21,6 +21,10 @@ void opener_dependency(const char *path);
 // Whether it is open already on this side.
 bool opener_has(const char *path);
 
+// Opens a library and gives the address of a function of its. Failures end the
+// process.
+void *opener_function(const char *path, const char *name);
+
 // Opens the library and measures. Nothing was opened but by
 // opener_dependency. Failures end the process.
 void opener_measure(const char *path, struct sample *sample);

@@ -35,6 +35,16 @@ bool opener_has(const char *path)
     return runtime && e64_open(runtime, path, &options, &plugin, NULL) == E64_OK;
 }
 
+void *opener_function(const char *path, const char *name)
+{
+    e64_plugin *plugin;
+    e64_symbol symbol;
+    prepare();
+    check(e64_open(runtime, path, NULL, &plugin, NULL));
+    check(e64_lookup(plugin, name, NULL, &symbol, NULL));
+    return symbol.address;
+}
+
 // Opened by `hold` and started by a second call, so that what constructors do
 // is apart: all of the first call counts, and of the second, which runs IFUNC
 // resolvers and constructors, all but what the loader itself measured around

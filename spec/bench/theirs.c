@@ -18,6 +18,15 @@ bool opener_has(const char *path)
     return dlopen(path, RTLD_NOW | RTLD_NOLOAD) != NULL;
 }
 
+void *opener_function(const char *path, const char *name)
+{
+    void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    void *address = handle ? dlsym(handle, name) : NULL;
+    if (!address)
+        errx(4, "dlopen: %s", dlerror());
+    return address;
+}
+
 void opener_measure(const char *path, struct sample *sample)
 {
     constructors_watch();
