@@ -62,9 +62,10 @@ static uint32_t levels_here(void)
 
 uint32_t elf_isa_lacking_x86_64(uint32_t levels)
 {
-    // cpuid leaves a virtual machine each time: tens of microseconds.
+    // cpuid leaves a virtual machine each time: tens of microseconds. What runs
+    // this has the baseline.
     static atomic_uint known;
-    if (!levels)
+    if (!(levels & ~GNU_PROPERTY_X86_ISA_1_BASELINE))
         return 0;
     uint32_t here = atomic_load(&known);
     if (!here) {
