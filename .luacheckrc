@@ -1,6 +1,5 @@
 std = "lua54"
 max_line_length = 100
-cache = "build/luacheck"
 exclude_files = { "build" }
 
 -- premake's own Lua is 5.1 in one version and 5.3 in the other.
