@@ -231,9 +231,14 @@ describe("A thread that ends", function ()
          local users = compile.shared(([[
             #include <dlfcn.h>
             #include <pthread.h>
+            #include <stdio.h>
             static void *user(void *data)
             {
                void *handle = dlopen("%s", RTLD_NOW);
+               if (!handle) {
+                  dprintf(2, "%%s\n", dlerror());
+                  return 0;
+               }
                long (*use)(void) = dlsym(handle, "use");
                long right = use() == 7;
                dlclose(handle);

@@ -43,12 +43,13 @@ static void mark_startup(struct host_snapshot *snapshot)
     }
     for (uint32_t i = 0; i < snapshot->module_count; i++) {
         struct host_module *module = snapshot->modules[i];
-        if (!module->startup)
-            module->startup = i < end;
+        if (i < end && !module->startup)
+            module->startup = true;
     }
 }
 
 struct probing {
+    const char *name; // the answer
     const struct host_snapshot *snapshot;
     struct host_module *module;
 };
@@ -74,15 +75,16 @@ static int try_probe(void *data, uint32_t index, const Elf64_Sym *symbol)
             && elf_find(&other->symbols, &name, ELF_WANT_ANY, &found))
             return 0;
     }
-    module->probe = name.text;
+    probing->name = name.text;
     return 1;
 }
 
 static bool is_global(const struct host_module *module)
 {
-    if (!module->probe)
+    const char *probe = module->probe;
+    if (!probe)
         return false;
-    uintptr_t address = (uintptr_t)dlsym(executable, module->probe);
+    uintptr_t address = (uintptr_t)dlsym(executable, probe);
     if (!address)
         dlerror(); // the failure is ours, not to be seen by others
     return address >= module->object.start && address < module->object.end;
@@ -101,12 +103,14 @@ e64_status host_mark_globals(struct host_snapshot *snapshot)
         if (module->vdso)
             continue;
         if (module->startup) {
-            module->global = true;
+            if (!module->global)
+                module->global = true;
         } else if (!module->global) {
-            struct probing probing = { snapshot, module };
-            module->probe = NULL;
+            struct probing probing = { NULL, snapshot, module };
             elf_symbols_each(&module->symbols, try_probe, &probing);
-            module->global = is_global(module);
+            module->probe = probing.name;
+            if (is_global(module))
+                module->global = true;
         }
         if (module->global)
             snapshot->globals[snapshot->global_count++] = &module->object;

@@ -18,10 +18,11 @@ struct host_module {
     const Elf64_Dyn *dynamic;
     const char **needed; // DT_NEEDED, in file order
     uint32_t needed_count;
-    bool startup; // mapped before the process started: never unloaded
-    bool global;  // in glibc's global scope
+    // Found out by whoever takes a snapshot; they never turn false again.
+    atomic_bool startup; // mapped before the process started: never unloaded
+    atomic_bool global;  // in glibc's global scope
     bool vdso;    // in no scope of ld.so
-    const char *probe; // a name that only this module defines, or NULL
+    _Atomic(const char *) probe; // a name that only it defines, or NULL
     _Atomic int64_t tls_offset; // of its block from the thread pointer, or 0
     atomic_int identified; // 1: device and inode are known; -1: cannot be
     dev_t device;

@@ -249,8 +249,9 @@ e64_status bind_finish(e64_plugin **plugins, uint32_t count)
         if (!plugins[i]->sealed)
             status = link_apply_deferred(&plugins[i]->unit);
     for (uint32_t i = 0; status == E64_OK && i < count; i++) {
-        if (!plugins[i]->sealed)
-            status = link_seal(&plugins[i]->unit);
+        if (plugins[i]->sealed)
+            continue;
+        status = link_seal(&plugins[i]->unit);
         if (status == E64_OK)
             plugins[i]->sealed = true;
     }

@@ -17,10 +17,10 @@ void e64_plugin_describe(e64_plugin *plugin, e64_plugin_info *info)
         .path = object->name,
         .generation = plugin->generation,
         .state = atomic_load(&plugin->state),
-        .times = plugin->times,
     };
     pthread_mutex_lock(&plugin->runtime->lock);
     info->handles = plugin->handles;
+    info->times = plugin->times;
     pthread_mutex_unlock(&plugin->runtime->lock);
     if (info->state == E64_STATE_STOPPED)
         return;

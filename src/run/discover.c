@@ -228,16 +228,34 @@ static struct host_module *find_opened(const struct host_snapshot *snapshot,
     return module;
 }
 
-// Looks at the host again. Records of what it still has stay the same.
+static bool has_module(const struct host_snapshot *snapshot,
+                       const struct host_module *module)
+{
+    for (uint32_t i = 0; i < snapshot->module_count; i++)
+        if (snapshot->modules[i] == module)
+            return true;
+    return false;
+}
+
+// Looks at the host again. Records of what it still has stay the same, unless
+// another thread was the first to look: what has been found points to records,
+// so the open begins again.
 static e64_status refresh(struct discovery *discovery)
 {
-    struct host_snapshot *snapshot;
+    struct host_snapshot *before = discovery->snapshot, *snapshot;
     e64_status status = host_snapshot(&snapshot);
-    if (status == E64_OK) {
-        host_snapshot_release(discovery->snapshot);
-        discovery->snapshot = snapshot;
+    if (status != E64_OK)
+        return status;
+    for (uint32_t i = 0; i < before->module_count; i++) {
+        if (!has_module(snapshot, before->modules[i])) {
+            host_snapshot_release(snapshot);
+            return fail(E64_CHANGED, "%s: the host's libraries changed all the "
+                        "while", before->modules[i]->path);
+        }
     }
-    return status;
+    host_snapshot_release(before);
+    discovery->snapshot = snapshot;
+    return E64_OK;
 }
 
 // Lets glibc open a file and finds what it became.

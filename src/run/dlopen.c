@@ -61,7 +61,9 @@ static void *open_process(e64_plugin *caller)
         dl_failed("%s", error.message);
         return NULL;
     }
+    pthread_mutex_lock(&caller->runtime->lock);
     process->nodelete = true;
+    pthread_mutex_unlock(&caller->runtime->lock);
     dl_succeeded();
     return process;
 }
@@ -124,6 +126,14 @@ void *dl_mopen(Lmid_t space, const char *file, int mode, e64_plugin *caller)
     return host_forward.dlmopen(space, file, mode);
 }
 
+static bool is_open(e64_plugin *plugin)
+{
+    pthread_mutex_lock(&plugin->runtime->lock);
+    bool open = plugin->handles > 0;
+    pthread_mutex_unlock(&plugin->runtime->lock);
+    return open;
+}
+
 int dl_close(void *handle, e64_plugin *caller)
 {
     (void)caller;
@@ -133,7 +143,7 @@ int dl_close(void *handle, e64_plugin *caller)
         return host_forward.dlclose(handle);
     }
     e64_error error;
-    if (!plugin->handles) {
+    if (!is_open(plugin)) {
         dl_failed("%s: shared object not open", plugin->map.l_name);
         return -1;
     }

@@ -61,34 +61,33 @@ static void discovery_free(struct discovery *discovery)
 }
 
 // The plugins of a root's scope, sorted as they are to be stopped.
-static e64_status make_order(e64_plugin *root, bool fresh)
+static e64_status make_order(e64_plugin *root, bool fresh,
+                             const struct elf_object *const *scope,
+                             uint32_t scope_count, e64_plugin ***made,
+                             uint32_t *made_count)
 {
-    root->order = memory_array(root->scope_count, sizeof *root->order);
-    if (!root->order)
-        return fail_memory(root->scope_count * sizeof *root->order);
-    e64_plugin **order = root->order;
+    e64_plugin **order = memory_array(scope_count, sizeof *order);
+    if (!order)
+        return fail_memory(scope_count * sizeof *order);
     uint32_t count = 0;
     // The root stands first even if filters come before it in its scope.
     order[count++] = root;
-    for (uint32_t i = 0; i < root->scope_count; i++) {
-        e64_plugin *plugin = plugin_of(root->scope[i]);
+    for (uint32_t i = 0; i < scope_count; i++) {
+        e64_plugin *plugin = plugin_of(scope[i]);
         if (plugin && plugin != root)
             order[count++] = plugin;
     }
-    root->order = NULL;
     pthread_mutex_lock(&root->runtime->lock);
     e64_status status = order_start(order, count, fresh);
     pthread_mutex_unlock(&root->runtime->lock);
-    root->order = order;
-    root->order_count = count;
+    *made = order;
+    *made_count = count;
     return status;
 }
 
 // Keeps the host's records that the plugins' lists point to.
-static void keep_snapshot(struct discovery *discovery, e64_plugin *root)
+static void keep_snapshot(struct discovery *discovery)
 {
-    if (!root->snapshot)
-        root->snapshot = host_snapshot_retain(discovery->snapshot);
     for (uint32_t i = 0; i < discovery->fresh_count; i++) {
         e64_plugin *plugin = discovery->fresh[i];
         if (!plugin->snapshot)
@@ -99,16 +98,38 @@ static void keep_snapshot(struct discovery *discovery, e64_plugin *root)
 // The scope of what is opened by name for the first time.
 static e64_status make_scope(struct discovery *discovery, e64_plugin *root)
 {
-    if (root->scope)
+    e64_runtime *runtime = root->runtime;
+    pthread_mutex_lock(&runtime->lock);
+    bool known = root->scope != NULL;
+    pthread_mutex_unlock(&runtime->lock);
+    if (known)
         return E64_OK;
-    bool fresh = root->needs == NULL;
     const struct elf_object *object = root->host ? &root->host->object
                                                  : &root->unit.object;
-    e64_status status = scope_list(discovery, object, &root->scope,
-                                   &root->scope_count);
-    keep_snapshot(discovery, root);
+    const struct elf_object **scope = NULL;
+    e64_plugin **order = NULL;
+    uint32_t scope_count = 0, order_count = 0;
+    bool fresh = root->needs == NULL;
+    e64_status status = scope_list(discovery, object, &scope, &scope_count);
+    keep_snapshot(discovery);
     if (status == E64_OK && !root->host)
-        status = make_order(root, fresh);
+        status = make_order(root, fresh, scope, scope_count, &order,
+                            &order_count);
+    pthread_mutex_lock(&runtime->lock);
+    // One that came along with another may be opened by two threads at once.
+    if (status == E64_OK && !root->scope) {
+        root->scope = scope;
+        root->scope_count = scope_count;
+        root->order = order;
+        root->order_count = order_count;
+        if (!root->snapshot)
+            root->snapshot = host_snapshot_retain(discovery->snapshot);
+        scope = NULL;
+        order = NULL;
+    }
+    pthread_mutex_unlock(&runtime->lock);
+    memory_free(scope);
+    memory_free(order);
     return status;
 }
 

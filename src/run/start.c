@@ -68,11 +68,18 @@ static e64_plugin *find_first(const e64_plugin *root)
     return NULL;
 }
 
+static void add_time(e64_plugin *root, uint64_t *sum, uint64_t begin)
+{
+    pthread_mutex_lock(&root->runtime->lock);
+    *sum += run_now() - begin;
+    pthread_mutex_unlock(&root->runtime->lock);
+}
+
 e64_status finish_plugin(e64_plugin *root)
 {
     uint64_t begin = run_now();
     e64_status status = bind_finish(root->order, root->order_count);
-    root->times.ifunc += run_now() - begin;
+    add_time(root, &root->times.ifunc, begin);
     return status;
 }
 
@@ -92,7 +99,7 @@ e64_status start_plugin(e64_plugin *root)
     for (uint32_t i = root->order_count; i-- > 0; )
         start_one(root->order[i]);
     count_busy(root->runtime, -1);
-    root->times.start += run_now() - begin;
+    add_time(root, &root->times.start, begin);
     return E64_OK;
 }
 
