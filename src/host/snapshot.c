@@ -190,7 +190,11 @@ static bool identify(struct host_module *module)
     int known = atomic_load(&module->identified);
     if (!known) {
         struct stat stat_;
-        if (module->path[0] == '/' && stat(module->path, &stat_) == 0) {
+        // A path such as /proc/self/fd/5 leads to another file by now, maybe to
+        // the one that is asked for: anchors are opened by such.
+        bool lasting = module->path[0] == '/'
+                    && strncmp(module->path, "/proc/", 6) != 0;
+        if (lasting && stat(module->path, &stat_) == 0) {
             module->device = stat_.st_dev;
             module->inode = stat_.st_ino;
             known = 1;
