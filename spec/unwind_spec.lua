@@ -433,11 +433,20 @@ describe("A plugin whose frames are broken", function ()
             local path = compile.text(bytes:sub(1, at)
                .. string.char(bytes:byte(at + 1) ~ 0xf5) .. bytes:sub(at + 2),
                ".so")
-            theirs, ours = run(path)
-            assert.equal(theirs.out, ours.out, "byte " .. at)
-            -- By which signal depends on what lies where the bytes point to,
-            -- from run to run.
-            assert.equal(theirs.code == 0, ours.code == 0, "byte " .. at)
+            -- How it ends depends on what lies where the bytes point to, under
+            -- ld.so too, and by which signal: from run to run. So ours must be
+            -- an end that ld.so's comes to as well.
+            local ends, shared, tries = { theirs = {}, ours = {} }, false, 0
+            repeat
+               theirs, ours = run(path)
+               theirs = tostring(theirs.code == 0) .. theirs.out
+               ours = tostring(ours.code == 0) .. ours.out
+               ends.theirs[theirs], ends.ours[ours] = true, true
+               shared = ends.ours[theirs] or ends.theirs[ours]
+               tries = tries + 1
+            until shared or tries == 10
+            assert.truthy(shared, ("byte %d: ld.so: %s, elf64load: %s"):format(
+               at, theirs, ours))
          end
       end)
 end)
