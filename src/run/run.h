@@ -292,8 +292,6 @@ struct process process_start(void);
 
 // All runtimes, for looking addresses up and for the end of the process.
 e64_runtime *runtime_first(void);
-void runtime_lock_all(void);
-void runtime_unlock_all(void);
 // To be called with the lock held, which it gives up, when something is done
 // with a runtime that may have been freed meanwhile.
 void runtime_leave(e64_runtime *runtime);

@@ -13,7 +13,7 @@
 #define TEXT(x) #x
 #define NUMBER(x) TEXT(x)
 
-// Guards the list of runtimes. Taken before a runtime's own lock.
+// Guards the list of runtimes.
 static pthread_mutex_t list_lock = PTHREAD_MUTEX_INITIALIZER;
 static e64_runtime *first;
 
@@ -26,20 +26,6 @@ const char *e64_version(void)
 e64_runtime *runtime_first(void)
 {
     return first;
-}
-
-void runtime_lock_all(void)
-{
-    pthread_mutex_lock(&list_lock);
-    for (e64_runtime *runtime = first; runtime; runtime = runtime->next)
-        pthread_mutex_lock(&runtime->lock);
-}
-
-void runtime_unlock_all(void)
-{
-    for (e64_runtime *runtime = first; runtime; runtime = runtime->next)
-        pthread_mutex_unlock(&runtime->lock);
-    pthread_mutex_unlock(&list_lock);
 }
 
 void runtime_log(e64_runtime *runtime, e64_log_level level,
