@@ -25,8 +25,8 @@ struct host_module {
     _Atomic(const char *) probe; // a name that only it defines, or NULL
     _Atomic int64_t tls_offset; // of its block from the thread pointer, or 0
     atomic_int identified; // 1: device and inode are known; -1: cannot be
-    dev_t device;
-    ino_t inode;
+    _Atomic dev_t device; // two threads may find the same
+    _Atomic ino_t inode;
     atomic_uint count;
 };
 
