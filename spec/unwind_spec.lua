@@ -436,7 +436,7 @@ describe("A plugin whose frames are broken", function ()
             -- How it ends depends on what lies where the bytes point to, under
             -- ld.so too, and by which signal: from run to run. So ours must be
             -- an end that ld.so's comes to as well.
-            local ends, shared, tries = { theirs = {}, ours = {} }, false, 0
+            local ends, tries, shared = { theirs = {}, ours = {} }, 0
             repeat
                theirs, ours = run(path)
                theirs = tostring(theirs.code == 0) .. theirs.out
