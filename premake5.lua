@@ -192,7 +192,7 @@ workspace "elf64load"
    if symbols then symbols "On" else flags { "Symbols" } end
 
    filter { configurations = "release" }
-      buildoptions { "-O2" }
+      buildoptions { "-O2", "-DNDEBUG" }
    filter { configurations = "debug" }
       buildoptions { "-Og" }
    filter { configurations = "asan" }

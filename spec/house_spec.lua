@@ -242,6 +242,27 @@ describe("The house #build", function ()
       assert.is_true(callers > 0)
    end)
 
+   it("calls glibc's loader where it checks that no lock is held", function ()
+      -- forward.c has the table, of which forward.h checks each use.
+      local function checked (path)
+         return path == "src/host/glibc.h" or path == "src/host/forward.c"
+      end
+      for _, name in ipairs {
+         "dlopen", "dlclose", "dlsym", "dladdr1", "dlerror",
+      } do
+         assert.equal("", strays("[^%w_>]" .. name .. "%(", checked))
+      end
+      assert.equal("", strays("%f[%w_]host_forward%f[^%w_]", function (path)
+         return path:match "^src/host/forward%.[ch]$" ~= nil
+      end))
+   end)
+
+   it("takes locks by src/lock.h only", function ()
+      assert.equal("", strays("pthread_mutex_", function (path)
+         return path:match "^src/lock%.[ch]$" ~= nil
+      end))
+   end)
+
    it("names relocation types in link/reloc_x86_64.c only", function ()
       assert.equal("", strays("R_X86_64_", function (path)
          return path == "src/link/reloc_x86_64.c"

@@ -3,7 +3,6 @@
 // that storage in every thread's static block, and tells where. It may be that
 // of a host module, or the anchor's own.
 
-#include <dlfcn.h>
 #include <link.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,6 +11,7 @@
 
 #include "../error.h"
 #include "../memory.h"
+#include "glibc.h"
 #include "internals.h"
 
 enum { SEGMENTS = 4, DYNAMICS = 11, ALIGNMENT = 64 };
@@ -117,11 +117,11 @@ static struct link_map *open_descriptor(int file, const struct anchor *anchor)
     char path[MOST_SLASHES + 32] = "/proc/self/fd/";
     for (char *end = strchr(path, '\0'); end < path + MOST_SLASHES; end++) {
         snprintf(end, 12, "%d", file);
-        struct link_map *map = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+        struct link_map *map = glibc_dlopen(path, RTLD_NOW | RTLD_LOCAL);
         if (!map || memcmp((char *)map->l_addr + offsetof(struct anchor, id),
                            anchor->id, sizeof anchor->id) == 0)
             return map;
-        dlclose(map);
+        glibc_dlclose(map);
         *end = '/';
     }
     return NULL;
@@ -141,7 +141,7 @@ static e64_status open_bytes(const struct anchor *anchor, size_t size,
                              "written");
     if (status == E64_OK) {
         *map = open_descriptor(file, anchor);
-        const char *reason = *map ? NULL : dlerror();
+        const char *reason = *map ? NULL : glibc_dlerror();
         if (!*map)
             status = fail(E64_UNSUPPORTED, "glibc cannot place it in the "
                           "static block: %s", reason ? reason

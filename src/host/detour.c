@@ -3,9 +3,10 @@
 
 #include "detour.h"
 
-#include <pthread.h>
 #include <string.h>
 
+#include "../lock.h"
+#include "glibc.h"
 #include "patch.h"
 
 static const char *const names[] = {
@@ -29,8 +30,9 @@ int host_find_object(void *address, struct dl_find_object *result)
 int host_iterate_phdr(host_walk_callback *callback, void *data)
 {
     host_walk_function *function = atomic_load(&iterate_phdr);
+    lock_check_none();
     if (!function) {
-        function = (host_walk_function *)dlsym(RTLD_DEFAULT,
+        function = (host_walk_function *)glibc_dlsym(RTLD_DEFAULT,
                                                names[HOST_ITERATE_PHDR]);
         atomic_store(&iterate_phdr, function);
     }
@@ -71,32 +73,36 @@ void host_detour_resolve(const struct host_snapshot *snapshot)
 // ------------------------------------------------------- the imports ---
 
 // Guards the changing of pages and the list below. A leaf.
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct lock lock = LOCK_INITIALIZER;
 
 // Slots of modules that are never unmapped. More than these few are not looked
 // at a second time.
 static struct { void **slot; void *value; } lasting[32];
 static atomic_uint lasting_count;
 
-// A child of fork has the lock as its parent's thread had it: free.
-static void take_lock(void)
+static void before_fork(void)
 {
-    pthread_mutex_lock(&lock);
+    lock_before_fork(&lock);
 }
 
-static void give_lock(void)
+static void in_parent(void)
 {
-    pthread_mutex_unlock(&lock);
+    lock_after_fork(&lock, false);
+}
+
+static void in_child(void)
+{
+    lock_after_fork(&lock, true);
 }
 
 static void watch_forks(void)
 {
-    pthread_atfork(take_lock, give_lock, give_lock);
+    pthread_atfork(before_fork, in_parent, in_child);
 }
 
 static e64_status write_slot(void **slot, void *value, bool lasts)
 {
-    pthread_mutex_lock(&lock);
+    lock_take(&lock);
     e64_status status = host_patch(slot, value);
     uint32_t count = atomic_load(&lasting_count);
     bool known = false;
@@ -108,7 +114,7 @@ static e64_status write_slot(void **slot, void *value, bool lasts)
         lasting[count].value = value;
         atomic_store(&lasting_count, count + 1);
     }
-    pthread_mutex_unlock(&lock);
+    lock_give(&lock);
     return status;
 }
 
@@ -222,8 +228,8 @@ e64_status host_visit(const struct host_snapshot *snapshot,
 
 void host_open_unwinder(void)
 {
-    if (!dlopen("libgcc_s.so.1", RTLD_NOW | RTLD_LOCAL))
-        dlerror();
+    if (!glibc_dlopen("libgcc_s.so.1", RTLD_NOW | RTLD_LOCAL))
+        glibc_dlerror();
 }
 
 static void *find_function(const struct host_module *module, const char *text)

@@ -3,10 +3,10 @@
 
 #include "host.h"
 
-#include <dlfcn.h>
 #include <string.h>
 
 #include "../error.h"
+#include "glibc.h"
 
 static const char *base_of(const char *name)
 {
@@ -48,9 +48,9 @@ bool host_is_family(const char *name)
 
 e64_status host_open(const char *path)
 {
-    if (dlopen(path, RTLD_NOW | RTLD_LOCAL))
+    if (glibc_dlopen(path, RTLD_NOW | RTLD_LOCAL))
         return E64_OK;
-    const char *reason = dlerror();
+    const char *reason = glibc_dlerror();
     fail(E64_NOTFOUND, "%s: belongs to the host, and glibc cannot open it: %s",
          path, reason ? reason : "no reason given");
     error_path(path);
@@ -60,9 +60,9 @@ e64_status host_open(const char *path)
 e64_status host_keep(struct host_module *module)
 {
     if (!module->startup && !module->vdso) {
-        void *handle = dlopen(module->path, RTLD_LAZY | RTLD_NOLOAD);
+        void *handle = glibc_dlopen(module->path, RTLD_LAZY | RTLD_NOLOAD);
         if (!handle) {
-            dlerror();
+            glibc_dlerror();
             fail(E64_CHANGED, "%s: the host closed it while something was "
                  "being bound to it", module->path);
             error_path(module->path);
@@ -76,10 +76,10 @@ e64_status host_keep(struct host_module *module)
 void host_unkeep(struct host_module *module)
 {
     if (!module->startup && !module->vdso) {
-        void *handle = dlopen(module->path, RTLD_LAZY | RTLD_NOLOAD);
+        void *handle = glibc_dlopen(module->path, RTLD_LAZY | RTLD_NOLOAD);
         if (handle) {
-            dlclose(handle); // this call's
-            dlclose(handle); // host_keep's
+            glibc_dlclose(handle); // this call's
+            glibc_dlclose(handle); // host_keep's
         }
     }
     host_module_release(module);
@@ -88,14 +88,14 @@ void host_unkeep(struct host_module *module)
 void *host_unique(const struct host_module *module, const char *name)
 {
     void *handle = module == NULL || !module->path[0] ? NULL
-                 : dlopen(module->path, RTLD_LAZY | RTLD_NOLOAD);
+                 : glibc_dlopen(module->path, RTLD_LAZY | RTLD_NOLOAD);
     if (!handle) {
-        dlerror();
+        glibc_dlerror();
         return NULL;
     }
-    void *address = dlsym(handle, name);
+    void *address = glibc_dlsym(handle, name);
     if (!address)
-        dlerror();
-    dlclose(handle);
+        glibc_dlerror();
+    glibc_dlclose(handle);
     return address;
 }

@@ -19,6 +19,8 @@
 
 #include <dlfcn.h>
 
+#include "../lock.h"
+
 // None of them may be called under a lock of ours. Their failures are left for
 // the caller's dlerror.
 struct host_forward {
@@ -37,5 +39,12 @@ struct host_forward {
 };
 
 extern const struct host_forward host_forward;
+
+// For C: the same, with that checked.
+static inline const struct host_forward *host_glibc(void)
+{
+    lock_check_none();
+    return &host_forward;
+}
 
 #endif

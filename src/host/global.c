@@ -3,19 +3,20 @@
 
 #include "host.h"
 
-#include <dlfcn.h>
-#include <pthread.h>
 #include <string.h>
 
 #include "../error.h"
 #include "../memory.h"
+#include "glibc.h"
 
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-static void *executable; // dlsym on this handle searches the global scope
+// dlsym on this handle searches the global scope.
+static _Atomic(void *) executable;
 
+// Two threads may both do it, and get the same.
 static void open_executable(void)
 {
-    executable = dlopen(NULL, RTLD_LAZY);
+    if (!atomic_load(&executable))
+        atomic_store(&executable, glibc_dlopen(NULL, RTLD_LAZY));
 }
 
 static struct host_module *needed_by(const struct host_snapshot *snapshot,
@@ -84,15 +85,15 @@ static bool is_global(const struct host_module *module)
     const char *probe = module->probe;
     if (!probe)
         return false;
-    uintptr_t address = (uintptr_t)dlsym(executable, probe);
+    uintptr_t address = (uintptr_t)glibc_dlsym(executable, probe);
     if (!address)
-        dlerror(); // the failure is ours, not to be seen by others
+        glibc_dlerror(); // the failure is ours, not to be seen by others
     return address >= module->object.start && address < module->object.end;
 }
 
 e64_status host_mark_globals(struct host_snapshot *snapshot)
 {
-    pthread_once(&once, open_executable);
+    open_executable();
     mark_startup(snapshot);
     snapshot->globals = memory_array(snapshot->module_count,
                                      sizeof *snapshot->globals);

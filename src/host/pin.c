@@ -1,25 +1,28 @@
 // Keeps the loader itself mapped.
 
-#include <dlfcn.h>
 #include <link.h>
-#include <pthread.h>
 
+#include "glibc.h"
 #include "host.h"
-
-static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static void pin(void)
 {
     Dl_info info;
     struct link_map *map = NULL;
     // An executable, whose name is empty, stays anyway.
-    if (dladdr1((const void *)pin, &info, (void **)&map, RTLD_DL_LINKMAP)
+    if (glibc_dladdr1((const void *)pin, &info, (void **)&map,
+                      RTLD_DL_LINKMAP)
         && map && map->l_name[0]
-        && !dlopen(map->l_name, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE))
-        dlerror();
+        && !glibc_dlopen(map->l_name, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE))
+        glibc_dlerror();
 }
 
 void host_pin_loader(void)
 {
-    pthread_once(&once, pin);
+    // Two threads may both do it: one that waited for the other might have
+    // glibc's lock.
+    static atomic_bool pinned;
+    if (!atomic_load(&pinned))
+        pin();
+    atomic_store(&pinned, true);
 }

@@ -3,34 +3,34 @@
 #include "detour.h"
 
 #include <link.h>
-#include <pthread.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "../error.h"
+#include "../lock.h"
 #include "../memory.h"
 
 // A leaf lock: only the pointer and its count are touched under it.
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct lock lock = LOCK_INITIALIZER;
 static struct host_snapshot *current;
 
 static struct host_snapshot *take_current(void)
 {
-    pthread_mutex_lock(&lock);
+    lock_take(&lock);
     struct host_snapshot *snapshot = current;
     if (snapshot)
         host_snapshot_retain(snapshot);
-    pthread_mutex_unlock(&lock);
+    lock_give(&lock);
     return snapshot;
 }
 
 static void set_current(struct host_snapshot *snapshot)
 {
     host_snapshot_retain(snapshot);
-    pthread_mutex_lock(&lock);
+    lock_take(&lock);
     struct host_snapshot *old = current;
     current = snapshot;
-    pthread_mutex_unlock(&lock);
+    lock_give(&lock);
     if (old)
         host_snapshot_release(old);
 }

@@ -39,10 +39,10 @@ static __thread unsigned long own[2]
 // Guards what writers do. A leaf: no lock is taken under it, and neither
 // glibc's loader nor a plugin is called. It is not held while waiting for
 // readers, one of which may want to write.
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct lock lock = LOCK_INITIALIZER;
 static struct table *retired;
 // Held by the one who waits. Taken without `lock`.
-static pthread_mutex_t waiting = PTHREAD_MUTEX_INITIALIZER;
+static struct lock waiting = LOCK_INITIALIZER;
 static atomic_ullong added, removed;
 
 // -------------------------------------------------------------- reading ---
@@ -134,14 +134,14 @@ static void settle(void)
     // A callback that was called from addresses_each would wait for itself.
     if (own[0] || own[1])
         return;
-    pthread_mutex_lock(&lock);
+    lock_take(&lock);
     struct table *tables = retired;
     retired = NULL;
-    pthread_mutex_unlock(&lock);
-    pthread_mutex_lock(&waiting);
+    lock_give(&lock);
+    lock_take(&waiting);
     for (int pass = 0; pass < 2; pass++)
         wait_for(&readers[atomic_fetch_add(&epoch, 1) & 1]);
-    pthread_mutex_unlock(&waiting);
+    lock_give(&waiting);
     while (tables) {
         struct table *table = tables;
         tables = table->retired;
@@ -251,27 +251,27 @@ static e64_status add(e64_plugin *const *plugins, uint32_t count)
 }
 
 // In a child only the thread that forked goes on.
-static void lock_for_fork(void)
+static void before_fork(void)
 {
-    pthread_mutex_lock(&lock);
+    lock_before_fork(&lock);
 }
 
-static void unlock_after_fork(void)
+static void in_parent(void)
 {
-    pthread_mutex_unlock(&lock);
+    lock_after_fork(&lock, false);
 }
 
-static void reset_in_child(void)
+static void in_child(void)
 {
     atomic_store(&readers[0], own[0]);
     atomic_store(&readers[1], own[1]);
-    pthread_mutex_init(&waiting, NULL);
-    pthread_mutex_unlock(&lock);
+    lock_make(&waiting);
+    lock_after_fork(&lock, true);
 }
 
 static void watch_forks(void)
 {
-    pthread_atfork(lock_for_fork, unlock_after_fork, reset_in_child);
+    pthread_atfork(before_fork, in_parent, in_child);
 }
 
 e64_status addresses_add(e64_plugin *const *plugins, uint32_t count)
@@ -280,9 +280,9 @@ e64_status addresses_add(e64_plugin *const *plugins, uint32_t count)
     pthread_once(&once, watch_forks);
     if (!count)
         return E64_OK;
-    pthread_mutex_lock(&lock);
+    lock_take(&lock);
     e64_status status = add(plugins, count);
-    pthread_mutex_unlock(&lock);
+    lock_give(&lock);
     settle();
     return status;
 }
@@ -311,11 +311,11 @@ static bool withdraw(const e64_plugin *plugin)
 void addresses_remove(e64_plugin *const *plugins, uint32_t count)
 {
     uint32_t found = 0;
-    pthread_mutex_lock(&lock);
+    lock_take(&lock);
     for (uint32_t i = 0; i < count; i++)
         found += withdraw(plugins[i]);
     atomic_fetch_add(&removed, found);
-    pthread_mutex_unlock(&lock);
+    lock_give(&lock);
     if (found)
         settle();
 }

@@ -6,10 +6,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "../lock.h"
 
 enum { LARGEST = 1 << 28 };
 
@@ -19,7 +20,7 @@ struct kept {
 };
 
 static struct kept kept;
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct lock lock = LOCK_INITIALIZER;
 
 static bool read_whole(int fd, uint8_t *to, size_t size)
 {
@@ -81,7 +82,7 @@ void cachefile_use(const struct ldso *ldso,
 {
     // Who does not get the lock reads the file for himself: so nobody waits,
     // and a child forked while another thread held the lock goes on.
-    if (pthread_mutex_trylock(&lock) != 0) {
+    if (!lock_try(&lock)) {
         struct kept own;
         load(ldso->cache_path, &own);
         use(data, own.view);
@@ -93,5 +94,5 @@ void cachefile_use(const struct ldso *ldso,
         load(ldso->cache_path, &kept);
     }
     use(data, kept.view);
-    pthread_mutex_unlock(&lock);
+    lock_give(&lock);
 }

@@ -133,13 +133,13 @@ static e64_status take_unused(e64_plugin *closed, struct list *unused)
 
 static void unload(e64_runtime *runtime, e64_plugin *plugin)
 {
-    pthread_mutex_lock(&runtime->lock);
+    lock_take(&runtime->lock);
     for (uint32_t i = 0; i < runtime->plugin_count; i++)
         if (runtime->plugins[i]->loader == plugin)
             runtime->plugins[i]->loader = NULL;
     registry_remove(runtime, plugin);
     unique_forget(runtime, &plugin->unit.object);
-    pthread_mutex_unlock(&runtime->lock);
+    lock_give(&runtime->lock);
     runtime_log(runtime, E64_LOG_INFO, "%s: unmapped",
                 plugin->unit.object.name);
     plugin_unload(plugin);
@@ -169,11 +169,11 @@ static void stop_and_unload(e64_runtime *runtime, const struct list *unused)
 {
     for (uint32_t i = 0; i < unused->count; i++)
         stop_plugin(unused->plugins[i]);
-    pthread_mutex_lock(&runtime->lock);
+    lock_take(&runtime->lock);
     bool wait = must_wait(runtime);
     for (uint32_t i = 0; i < unused->count; i++)
         unused->plugins[i]->waiting = wait;
-    pthread_mutex_unlock(&runtime->lock);
+    lock_give(&runtime->lock);
     if (!wait)
         unload_all(runtime, unused);
 }
@@ -197,14 +197,14 @@ e64_status close_plugin(e64_plugin *plugin)
     e64_runtime *runtime = plugin->runtime;
     struct list unused = { 0 };
     e64_status status = E64_OK;
-    pthread_mutex_lock(&runtime->lock);
+    lock_take(&runtime->lock);
     if (plugin->handles)
         plugin->handles--;
     // Without the memory to find what is unused, it stays open: the next close
     // of what needs it finds it again.
     if (!plugin->handles && !plugin->gone)
         status = take_unused(plugin, &unused);
-    pthread_mutex_unlock(&runtime->lock);
+    lock_give(&runtime->lock);
     stop_and_unload(runtime, &unused);
     memory_free(unused.plugins);
     return status;
@@ -224,11 +224,11 @@ static void close_left(e64_plugin *plugin, bool again)
     // freed, unless something is left to do here.
     bool busy = unused.count || waiting.count;
     runtime->busy += busy;
-    pthread_mutex_unlock(&runtime->lock);
+    lock_give(&runtime->lock);
     if (busy) {
         stop_and_unload(runtime, &unused);
         unload_all(runtime, &waiting);
-        pthread_mutex_lock(&runtime->lock);
+        lock_take(&runtime->lock);
         runtime->busy--;
         runtime_leave(runtime);
     }
@@ -238,13 +238,13 @@ static void close_left(e64_plugin *plugin, bool again)
 
 void close_after_exit(e64_plugin *plugin)
 {
-    pthread_mutex_lock(&plugin->runtime->lock);
+    lock_take(&plugin->runtime->lock);
     close_left(plugin, --plugin->exits == 0);
 }
 
 void close_unpinned(e64_plugin *plugin)
 {
-    pthread_mutex_lock(&plugin->runtime->lock);
+    lock_take(&plugin->runtime->lock);
     bool again = --plugin->pins == 0 && plugin->missed;
     if (again)
         plugin->missed = false;
@@ -283,13 +283,13 @@ static e64_status take_all(e64_runtime *runtime, struct list *all)
 e64_status close_all(e64_runtime *runtime)
 {
     struct list all = { 0 };
-    pthread_mutex_lock(&runtime->lock);
+    lock_take(&runtime->lock);
     e64_status status = take_all(runtime, &all);
     for (uint32_t i = 0; status == E64_OK && i < all.count; i++) {
         all.plugins[i]->gone = true;
         each_needed(all.plugins[i], forget_dependent, NULL);
     }
-    pthread_mutex_unlock(&runtime->lock);
+    lock_give(&runtime->lock);
     if (status == E64_OK)
         stop_and_unload(runtime, &all);
     memory_free(all.plugins);
@@ -300,12 +300,12 @@ e64_status close_all(e64_runtime *runtime)
 static void stop_all(e64_runtime *runtime)
 {
     struct list all = { 0 };
-    pthread_mutex_lock(&runtime->lock);
+    lock_take(&runtime->lock);
     for (uint32_t i = 0; i < runtime->plugin_count; i++)
         if (!runtime->plugins[i]->gone)
             add(&all, runtime->plugins[i]);
     e64_status status = order_stop(all.plugins, all.count);
-    pthread_mutex_unlock(&runtime->lock);
+    lock_give(&runtime->lock);
     for (uint32_t i = 0; status == E64_OK && i < all.count; i++)
         stop_plugin(all.plugins[i]);
     memory_free(all.plugins);
@@ -324,9 +324,9 @@ __attribute__((destructor(101))) static void stop_at_exit(void)
 
 e64_plugin *e64_retain(e64_plugin *plugin)
 {
-    pthread_mutex_lock(&plugin->runtime->lock);
+    lock_take(&plugin->runtime->lock);
     plugin->handles++;
-    pthread_mutex_unlock(&plugin->runtime->lock);
+    lock_give(&plugin->runtime->lock);
     return plugin;
 }
 

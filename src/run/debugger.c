@@ -17,7 +17,7 @@ struct node {
     _Atomic(struct node *) next;
 };
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct lock lock = LOCK_INITIALIZER;
 static struct node own;
 static struct link_map *last;
 static bool tried; // to be in the chain
@@ -84,7 +84,7 @@ static void unlink_map(struct link_map *map)
 
 void debugger_add(e64_plugin *const *plugins, uint32_t count)
 {
-    pthread_mutex_lock(&lock);
+    lock_take(&lock);
     if (!tried && has_chain())
         append();
     tried = true;
@@ -96,17 +96,17 @@ void debugger_add(e64_plugin *const *plugins, uint32_t count)
         insert(&plugins[i]->map);
     }
     tell(RT_CONSISTENT);
-    pthread_mutex_unlock(&lock);
+    lock_give(&lock);
 }
 
 void debugger_remove(e64_plugin *plugin)
 {
-    pthread_mutex_lock(&lock);
+    lock_take(&lock);
     if (plugin->listed) {
         plugin->listed = false;
         tell(RT_DELETE);
         unlink_map(&plugin->map);
         tell(RT_CONSISTENT);
     }
-    pthread_mutex_unlock(&lock);
+    lock_give(&lock);
 }

@@ -18,10 +18,10 @@ void e64_plugin_describe(e64_plugin *plugin, e64_plugin_info *info)
         .generation = plugin->generation,
         .state = atomic_load(&plugin->state),
     };
-    pthread_mutex_lock(&plugin->runtime->lock);
+    lock_take(&plugin->runtime->lock);
     info->handles = plugin->handles;
     info->times = plugin->times;
-    pthread_mutex_unlock(&plugin->runtime->lock);
+    lock_give(&plugin->runtime->lock);
     if (info->state == E64_STATE_STOPPED)
         return;
     info->segments = plugin->unit.image.load_count;
@@ -37,12 +37,12 @@ void e64_plugin_describe(e64_plugin *plugin, e64_plugin_info *info)
 int e64_plugins(e64_runtime *runtime,
                 int (*visit)(void *data, e64_plugin *plugin), void *data)
 {
-    pthread_mutex_lock(&runtime->lock);
+    lock_take(&runtime->lock);
     uint32_t count = runtime->plugin_count;
     e64_plugin **plugins = memory_array(count, sizeof *plugins);
     for (uint32_t i = 0; plugins && i < count; i++)
         plugins[i] = plugin_hold(runtime->plugins[i]);
-    pthread_mutex_unlock(&runtime->lock);
+    lock_give(&runtime->lock);
     int answer = 0;
     for (uint32_t i = 0; plugins && i < count; i++) {
         if (!answer)

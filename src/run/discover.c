@@ -42,11 +42,11 @@ const struct elf_object *discover_open(struct discovery *discovery,
     e64_plugin *plugin = find_fresh(discovery, name);
     if (plugin)
         return &plugin->unit.object;
-    pthread_mutex_lock(&runtime->lock);
+    lock_take(&runtime->lock);
     plugin = registry_find_name(runtime, name);
     if (plugin)
         pinned_add(discovery, plugin);
-    pthread_mutex_unlock(&runtime->lock);
+    lock_give(&runtime->lock);
     if (plugin)
         return plugin->host ? &plugin->host->object : &plugin->unit.object;
     struct host_module *module = host_find(discovery->snapshot, name);
@@ -66,13 +66,13 @@ static const struct elf_object *find_file(struct discovery *discovery,
         plugin_add_name(plugin, name);
         return &plugin->unit.object;
     }
-    pthread_mutex_lock(&runtime->lock);
+    lock_take(&runtime->lock);
     plugin = registry_find_file(runtime, file->device, file->inode);
     if (plugin) {
         pinned_add(discovery, plugin);
         plugin_add_name(plugin, name); // so that it is found sooner next time
     }
-    pthread_mutex_unlock(&runtime->lock);
+    lock_give(&runtime->lock);
     if (plugin)
         return &plugin->unit.object;
     struct host_module *module = host_find_file(discovery->snapshot,

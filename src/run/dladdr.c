@@ -52,7 +52,7 @@ int dl_addr1(const void *address, Dl_info *info, void **extra, int flags,
     e64_plugin *plugin = plugin_at((uintptr_t)address);
     (void)caller;
     if (!plugin)
-        return host_forward.dladdr1(address, info, extra, flags);
+        return host_glibc()->dladdr1(address, info, extra, flags);
     describe(plugin, (uintptr_t)address, info, &symbol);
     if (flags == RTLD_DL_SYMENT)
         *extra = (void *)symbol;

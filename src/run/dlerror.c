@@ -89,9 +89,9 @@ char *dl_error(e64_plugin *caller)
     struct state *state = mine();
     (void)caller;
     if (!state || state->last == LAST_GLIBC)
-        return host_forward.dlerror();
+        return host_glibc()->dlerror();
     bool failed = state->last == LAST_OURS;
-    host_forward.dlerror(); // what it had to say has been overtaken
+    host_glibc()->dlerror(); // what it had to say has been overtaken
     free(state->given);
     state->given = state->text;
     state->text = NULL;

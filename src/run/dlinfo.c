@@ -76,11 +76,11 @@ static int answer_plugin(e64_plugin *plugin, int request, void *answer)
 // What the host has: the executable and all that glibc gave no handle for.
 static int answer_host(const e64_plugin *plugin, int request, void *answer)
 {
-    void *handle = host_forward.dlopen(plugin->process ? NULL
+    void *handle = host_glibc()->dlopen(plugin->process ? NULL
                                        : plugin->unit.object.name,
                                        RTLD_LAZY | RTLD_NOLOAD);
     dl_passed();
-    return handle ? host_forward.dlinfo(handle, request, answer) : -1;
+    return handle ? host_glibc()->dlinfo(handle, request, answer) : -1;
 }
 
 int dl_info(void *handle, int request, void *answer, e64_plugin *caller)
@@ -89,7 +89,7 @@ int dl_info(void *handle, int request, void *answer, e64_plugin *caller)
     (void)caller;
     if (!plugin) {
         dl_passed();
-        return host_forward.dlinfo(handle, request, answer);
+        return host_glibc()->dlinfo(handle, request, answer);
     }
     return plugin->process || plugin->host
          ? answer_host(plugin, request, answer)

@@ -61,9 +61,9 @@ static void *open_process(e64_plugin *caller)
         dl_failed("%s", error.message);
         return NULL;
     }
-    pthread_mutex_lock(&caller->runtime->lock);
+    lock_take(&caller->runtime->lock);
     process->nodelete = true;
-    pthread_mutex_unlock(&caller->runtime->lock);
+    lock_give(&caller->runtime->lock);
     dl_succeeded();
     return process;
 }
@@ -71,7 +71,7 @@ static void *open_process(e64_plugin *caller)
 // What is glibc's has glibc's own handle, which the host's functions know, too.
 static void *reopen(e64_plugin *plugin, int mode)
 {
-    void *handle = host_forward.dlopen(plugin->unit.object.name,
+    void *handle = host_glibc()->dlopen(plugin->unit.object.name,
                                        mode | RTLD_NOLOAD);
     if (!handle) // one that glibc knows by no path, such as the executable
         return plugin;
@@ -123,14 +123,14 @@ void *dl_mopen(Lmid_t space, const char *file, int mode, e64_plugin *caller)
     if (space == LM_ID_BASE)
         return dl_open(file, mode, caller);
     dl_passed();
-    return host_forward.dlmopen(space, file, mode);
+    return host_glibc()->dlmopen(space, file, mode);
 }
 
 static bool is_open(e64_plugin *plugin)
 {
-    pthread_mutex_lock(&plugin->runtime->lock);
+    lock_take(&plugin->runtime->lock);
     bool open = plugin->handles > 0;
-    pthread_mutex_unlock(&plugin->runtime->lock);
+    lock_give(&plugin->runtime->lock);
     return open;
 }
 
@@ -140,7 +140,7 @@ int dl_close(void *handle, e64_plugin *caller)
     e64_plugin *plugin = handle ? handle_plugin(handle) : NULL;
     if (!plugin) {
         dl_passed();
-        return host_forward.dlclose(handle);
+        return host_glibc()->dlclose(handle);
     }
     e64_error error;
     if (!is_open(plugin)) {

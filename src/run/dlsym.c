@@ -95,14 +95,14 @@ static void depend(e64_plugin *caller, e64_plugin *definer)
 // The same for what the host has opened.
 static void keep(e64_plugin *caller, struct host_module *module)
 {
-    pthread_mutex_lock(&caller->runtime->lock);
+    lock_take(&caller->runtime->lock);
     bool known = module->startup;
     for (uint32_t i = 0; i < caller->kept_count && !known; i++)
         known = caller->kept[i] == module;
-    pthread_mutex_unlock(&caller->runtime->lock);
+    lock_give(&caller->runtime->lock);
     if (known || host_keep(module) != E64_OK)
         return;
-    pthread_mutex_lock(&caller->runtime->lock);
+    lock_take(&caller->runtime->lock);
     struct host_module **kept = memory_resize(caller->kept,
                                               (caller->kept_count + 1)
                                               * sizeof *kept);
@@ -110,7 +110,7 @@ static void keep(e64_plugin *caller, struct host_module *module)
         caller->kept = kept;
         kept[caller->kept_count++] = module;
     }
-    pthread_mutex_unlock(&caller->runtime->lock);
+    lock_give(&caller->runtime->lock);
     if (!kept)
         host_unkeep(module);
 }
@@ -118,12 +118,12 @@ static void keep(e64_plugin *caller, struct host_module *module)
 static bool find_default(struct question *question)
 {
     e64_plugin *caller = question->caller;
-    pthread_mutex_lock(&caller->runtime->lock);
+    lock_take(&caller->runtime->lock);
     bool found = search_default(question);
     e64_plugin *definer = found ? plugin_of(question->found.object) : NULL;
     if (definer)
         depend(caller, definer);
-    pthread_mutex_unlock(&caller->runtime->lock);
+    lock_give(&caller->runtime->lock);
     if (found && !definer)
         keep(caller, host_module_of(question->found.object));
     return found;
@@ -133,7 +133,7 @@ static bool find_default(struct question *question)
 static bool find_next(struct question *question)
 {
     e64_plugin *caller = question->caller;
-    pthread_mutex_lock(&caller->runtime->lock);
+    lock_take(&caller->runtime->lock);
     const e64_plugin *root = caller;
     while (root->loader)
         root = root->loader;
@@ -143,7 +143,7 @@ static bool find_next(struct question *question)
         at++;
     bool found = at < root->scope_count
         && search(question, root->scope + at + 1, root->scope_count - at - 1);
-    pthread_mutex_unlock(&caller->runtime->lock);
+    lock_give(&caller->runtime->lock);
     return found;
 }
 
@@ -156,9 +156,9 @@ static bool find_in(struct question *question, const e64_plugin *plugin)
     if (!plugin->process)
         return search(question, &self, 1);
     e64_runtime *runtime = question->caller->runtime;
-    pthread_mutex_lock(&runtime->lock);
+    lock_take(&runtime->lock);
     bool found = search_host(question) || search_globals(question);
-    pthread_mutex_unlock(&runtime->lock);
+    lock_give(&runtime->lock);
     return found;
 }
 
@@ -225,7 +225,7 @@ void *dl_sym(void *handle, const char *name, e64_plugin *caller)
 {
     if (is_ours(handle))
         return look_up(handle, name, NULL, caller);
-    return instead(host_forward.dlsym(handle, name), name);
+    return instead(host_glibc()->dlsym(handle, name), name);
 }
 
 void *dl_vsym(void *handle, const char *name, const char *version,
@@ -233,5 +233,5 @@ void *dl_vsym(void *handle, const char *name, const char *version,
 {
     if (is_ours(handle))
         return look_up(handle, name, version, caller);
-    return instead(host_forward.dlvsym(handle, name, version), name);
+    return instead(host_glibc()->dlvsym(handle, name, version), name);
 }

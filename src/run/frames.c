@@ -21,7 +21,7 @@ struct registration {
 
 // A leaf: only the unwinders' functions are called under it, which take a lock
 // of their own and nothing else.
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct lock lock = LOCK_INITIALIZER;
 static struct host_registrar unwinders[FRAMES_MOST_UNWINDERS];
 static atomic_uint unwinder_count;
 static struct registration *registrations;
@@ -134,11 +134,11 @@ e64_status frames_add(e64_plugin *const *plugins, uint32_t count)
     e64_status status = E64_OK;
     if (!atomic_load(&unwinder_count))
         return status;
-    pthread_mutex_lock(&lock);
+    lock_take(&lock);
     for (uint32_t k = 0; k < atomic_load(&unwinder_count); k++)
         for (uint32_t i = 0; status == E64_OK && i < count; i++)
             status = tell(&unwinders[k], plugins[i]);
-    pthread_mutex_unlock(&lock);
+    lock_give(&lock);
     return status;
 }
 
@@ -146,7 +146,7 @@ void frames_remove(e64_plugin *const *plugins, uint32_t count)
 {
     if (!atomic_load(&unwinder_count))
         return;
-    pthread_mutex_lock(&lock);
+    lock_take(&lock);
     for (struct registration **at = &registrations; *at; ) {
         struct registration *known = *at;
         uint32_t i = 0;
@@ -160,7 +160,7 @@ void frames_remove(e64_plugin *const *plugins, uint32_t count)
         *at = known->next;
         memory_free(known);
     }
-    pthread_mutex_unlock(&lock);
+    lock_give(&lock);
 }
 
 struct telling {
@@ -184,19 +184,24 @@ static e64_status tell_all(const struct host_registrar *registrar)
     return telling.status;
 }
 
-static void take_lock(void)
+static void before_fork(void)
 {
-    pthread_mutex_lock(&lock);
+    lock_before_fork(&lock);
 }
 
-static void give_lock(void)
+static void in_parent(void)
 {
-    pthread_mutex_unlock(&lock);
+    lock_after_fork(&lock, false);
+}
+
+static void in_child(void)
+{
+    lock_after_fork(&lock, true);
 }
 
 static void watch_forks(void)
 {
-    pthread_atfork(take_lock, give_lock, give_lock);
+    pthread_atfork(before_fork, in_parent, in_child);
 }
 
 e64_status frames_add_unwinder(const struct host_module *module,
@@ -211,7 +216,7 @@ e64_status frames_add_unwinder(const struct host_module *module,
     e64_status status = host_keep((struct host_module *)module);
     if (status != E64_OK)
         return status;
-    pthread_mutex_lock(&lock);
+    lock_take(&lock);
     uint32_t count = atomic_load(&unwinder_count);
     bool known = count == FRAMES_MOST_UNWINDERS;
     for (uint32_t i = 0; i < count; i++)
@@ -221,6 +226,6 @@ e64_status frames_add_unwinder(const struct host_module *module,
         atomic_store(&unwinder_count, count + 1);
         status = tell_all(&unwinders[count]);
     }
-    pthread_mutex_unlock(&lock);
+    lock_give(&lock);
     return status;
 }

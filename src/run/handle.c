@@ -17,7 +17,7 @@ void handle_fill(e64_plugin *plugin)
     if (plugin->process) {
         // As dlopen(NULL) has it: the executable, from which programs walk
         // along the list of what is loaded.
-        const struct link_map *executable = host_forward.dlopen(NULL,
+        const struct link_map *executable = host_glibc()->dlopen(NULL,
                                                                 RTLD_LAZY);
         if (executable)
             plugin->map = *executable;

@@ -17,7 +17,7 @@ static e64_status copy_globals(struct discovery *discovery)
 {
     e64_runtime *runtime = discovery->runtime;
     e64_status status = E64_OK;
-    pthread_mutex_lock(&runtime->lock);
+    lock_take(&runtime->lock);
     uint32_t count = runtime->global_count;
     if (count) {
         discovery->globals = memory_array(count, sizeof *discovery->globals);
@@ -30,7 +30,7 @@ static e64_status copy_globals(struct discovery *discovery)
     for (uint32_t i = 0; i < count && discovery->globals; i++)
         pinned_add(discovery, plugin_of(discovery->globals[i]));
     discovery->global_count = discovery->globals ? count : 0;
-    pthread_mutex_unlock(&runtime->lock);
+    lock_give(&runtime->lock);
     return status;
 }
 
@@ -41,9 +41,9 @@ static void undo(struct discovery *discovery)
     unwind_withdraw(discovery->fresh, discovery->fresh_count);
     for (uint32_t i = discovery->fresh_count; i-- > 0; ) {
         e64_plugin *plugin = discovery->fresh[i];
-        pthread_mutex_lock(&runtime->lock);
+        lock_take(&runtime->lock);
         unique_forget(runtime, &plugin->unit.object);
-        pthread_mutex_unlock(&runtime->lock);
+        lock_give(&runtime->lock);
         plugin_unload(plugin);
         plugin_drop(plugin);
     }
@@ -77,9 +77,9 @@ static e64_status make_order(e64_plugin *root, bool fresh,
         if (plugin && plugin != root)
             order[count++] = plugin;
     }
-    pthread_mutex_lock(&root->runtime->lock);
+    lock_take(&root->runtime->lock);
     e64_status status = order_start(order, count, fresh);
-    pthread_mutex_unlock(&root->runtime->lock);
+    lock_give(&root->runtime->lock);
     *made = order;
     *made_count = count;
     return status;
@@ -99,9 +99,9 @@ static void keep_snapshot(struct discovery *discovery)
 static e64_status make_scope(struct discovery *discovery, e64_plugin *root)
 {
     e64_runtime *runtime = root->runtime;
-    pthread_mutex_lock(&runtime->lock);
+    lock_take(&runtime->lock);
     bool known = root->scope != NULL;
-    pthread_mutex_unlock(&runtime->lock);
+    lock_give(&runtime->lock);
     if (known)
         return E64_OK;
     const struct elf_object *object = root->host ? &root->host->object
@@ -115,7 +115,7 @@ static e64_status make_scope(struct discovery *discovery, e64_plugin *root)
     if (status == E64_OK && !root->host)
         status = make_order(root, fresh, scope, scope_count, &order,
                             &order_count);
-    pthread_mutex_lock(&runtime->lock);
+    lock_take(&runtime->lock);
     // One that came along with another may be opened by two threads at once.
     if (status == E64_OK && !root->scope) {
         root->scope = scope;
@@ -127,7 +127,7 @@ static e64_status make_scope(struct discovery *discovery, e64_plugin *root)
         scope = NULL;
         order = NULL;
     }
-    pthread_mutex_unlock(&runtime->lock);
+    lock_give(&runtime->lock);
     memory_free(scope);
     memory_free(order);
     return status;
@@ -168,11 +168,11 @@ static e64_status find_root(struct discovery *discovery, const char *name,
     *root = plugin_of(object);
     if (*root)
         return E64_OK;
-    pthread_mutex_lock(&runtime->lock);
+    lock_take(&runtime->lock);
     *root = registry_find_host(runtime, host_module_of(object));
     if (*root)
         pinned_add(discovery, *root);
-    pthread_mutex_unlock(&runtime->lock);
+    lock_give(&runtime->lock);
     if (*root)
         return E64_OK;
     return make_host_plugin(discovery, host_module_of(object), name, root);
@@ -211,7 +211,7 @@ static e64_status publish(struct discovery *discovery, e64_plugin *root,
                           const e64_open_options *options)
 {
     e64_runtime *runtime = discovery->runtime;
-    pthread_mutex_lock(&runtime->lock);
+    lock_take(&runtime->lock);
     e64_status status = registry_reserve(runtime, discovery->fresh_count);
     if (status == E64_OK && is_overtaken(discovery))
         status = fail(E64_CHANGED, "%s: other threads opened and closed it all "
@@ -228,7 +228,7 @@ static e64_status publish(struct discovery *discovery, e64_plugin *root,
         if (options->nodelete)
             root->nodelete = true;
     }
-    pthread_mutex_unlock(&runtime->lock);
+    lock_give(&runtime->lock);
     return status;
 }
 

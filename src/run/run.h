@@ -5,11 +5,11 @@
 #define RUN_RUN_H
 
 #include <link.h>
-#include <pthread.h>
 #include <stdatomic.h>
 
 #include "../host/host.h"
 #include "../link/link.h"
+#include "../lock.h"
 #include "search.h"
 
 // A name by which a plugin is known: as it was asked for, or its DT_SONAME.
@@ -96,7 +96,7 @@ struct e64_runtime {
     e64_runtime *next; // in the list of all
     // Guards the registry: plugins, names, counts, unique symbols. Nothing of a
     // plugin, no hook and nothing of glibc's loader is called under it.
-    pthread_mutex_t lock;
+    struct lock lock;
     char *path; // templates to search, or NULL
     e64_search_hook search;
     void *search_data;

@@ -14,7 +14,7 @@
 #define NUMBER(x) TEXT(x)
 
 // Guards the list of runtimes.
-static pthread_mutex_t list_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct lock list_lock = LOCK_INITIALIZER;
 static e64_runtime *first;
 
 const char *e64_version(void)
@@ -43,22 +43,22 @@ void runtime_log(e64_runtime *runtime, e64_log_level level,
 
 static void add_to_list(e64_runtime *runtime)
 {
-    pthread_mutex_lock(&list_lock);
+    lock_take(&list_lock);
     e64_runtime **last = &first;
     while (*last)
         last = &(*last)->next;
     *last = runtime;
-    pthread_mutex_unlock(&list_lock);
+    lock_give(&list_lock);
 }
 
 static void remove_from_list(e64_runtime *runtime)
 {
-    pthread_mutex_lock(&list_lock);
+    lock_take(&list_lock);
     e64_runtime **at = &first;
     while (*at != runtime)
         at = &(*at)->next;
     *at = runtime->next;
-    pthread_mutex_unlock(&list_lock);
+    lock_give(&list_lock);
 }
 
 static void destroy(e64_runtime *runtime)
@@ -67,7 +67,7 @@ static void destroy(e64_runtime *runtime)
     memory_free(runtime->plugins);
     memory_free(runtime->globals);
     memory_free(runtime->path);
-    pthread_mutex_destroy(&runtime->lock);
+    lock_unmake(&runtime->lock);
     memory_free(runtime);
 }
 
@@ -76,7 +76,7 @@ static void destroy(e64_runtime *runtime)
 void runtime_leave(e64_runtime *runtime)
 {
     bool last = runtime->freed && !runtime->busy && !runtime->plugin_count;
-    pthread_mutex_unlock(&runtime->lock);
+    lock_give(&runtime->lock);
     if (last) {
         remove_from_list(runtime);
         destroy(runtime);
@@ -109,7 +109,7 @@ static e64_status make(const e64_runtime_options *options,
             return fail_memory(strlen(options->path) + 1);
         }
     }
-    pthread_mutex_init(&made->lock, NULL);
+    lock_make(&made->lock);
     add_to_list(made);
     *runtime = made;
     return E64_OK;
@@ -125,9 +125,9 @@ static e64_status free_runtime(e64_runtime *runtime)
 {
     if (!runtime)
         return fail(E64_INVALID, "e64_runtime_free: runtime must not be NULL");
-    pthread_mutex_lock(&runtime->lock);
+    lock_take(&runtime->lock);
     bool busy = runtime->busy;
-    pthread_mutex_unlock(&runtime->lock);
+    lock_give(&runtime->lock);
     if (busy)
         return fail(E64_INUSE, "e64_runtime_free: constructors or destructors "
                     "of the runtime's plugins are running; free it when they "
@@ -135,7 +135,7 @@ static e64_status free_runtime(e64_runtime *runtime)
     e64_status status = close_all(runtime);
     if (status != E64_OK)
         return status;
-    pthread_mutex_lock(&runtime->lock);
+    lock_take(&runtime->lock);
     runtime->search = NULL;
     runtime->log = NULL;
     runtime->freed = true;
@@ -168,7 +168,7 @@ static e64_status find_process(e64_runtime *runtime, e64_plugin **plugin)
     made->unit.object.name = made->unit.file.name;
     handle_fill(made);
     atomic_store(&made->state, E64_STATE_HOST);
-    pthread_mutex_lock(&runtime->lock);
+    lock_take(&runtime->lock);
     for (uint32_t i = 0; i < runtime->plugin_count; i++)
         if (runtime->plugins[i]->process && !runtime->plugins[i]->gone)
             *plugin = runtime->plugins[i];
@@ -181,7 +181,7 @@ static e64_status find_process(e64_runtime *runtime, e64_plugin **plugin)
     }
     if (*plugin)
         (*plugin)->handles++;
-    pthread_mutex_unlock(&runtime->lock);
+    lock_give(&runtime->lock);
     plugin_drop(made);
     return status;
 }

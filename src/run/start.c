@@ -11,9 +11,9 @@ typedef void (*finalizer)(void);
 
 static void count_busy(e64_runtime *runtime, int change)
 {
-    pthread_mutex_lock(&runtime->lock);
+    lock_take(&runtime->lock);
     runtime->busy += (uint32_t)change;
-    pthread_mutex_unlock(&runtime->lock);
+    lock_give(&runtime->lock);
 }
 
 // DT_INIT, then DT_INIT_ARRAY from first to last. The array has been relocated:
@@ -70,9 +70,9 @@ static e64_plugin *find_first(const e64_plugin *root)
 
 static void add_time(e64_plugin *root, uint64_t *sum, uint64_t begin)
 {
-    pthread_mutex_lock(&root->runtime->lock);
+    lock_take(&root->runtime->lock);
     *sum += run_now() - begin;
-    pthread_mutex_unlock(&root->runtime->lock);
+    lock_give(&root->runtime->lock);
 }
 
 e64_status finish_plugin(e64_plugin *root)

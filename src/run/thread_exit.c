@@ -36,9 +36,9 @@ static e64_plugin *owner(uintptr_t dso, uintptr_t caller)
 
 static void count(e64_plugin *plugin)
 {
-    pthread_mutex_lock(&plugin->runtime->lock);
+    lock_take(&plugin->runtime->lock);
     plugin->exits++;
-    pthread_mutex_unlock(&plugin->runtime->lock);
+    lock_give(&plugin->runtime->lock);
 }
 
 int thread_exit_add(void (*destroy)(void *), void *object, void *dso)

@@ -86,9 +86,9 @@ e64_status unique_bind(struct discovery *discovery, const char *name,
         binding->value = (uintptr_t)address;
         return E64_OK;
     }
-    pthread_mutex_lock(&runtime->lock);
+    lock_take(&runtime->lock);
     e64_status status = look_up(runtime, name, binding);
-    pthread_mutex_unlock(&runtime->lock);
+    lock_give(&runtime->lock);
     return status;
 }
 

@@ -1,10 +1,10 @@
 // Each thread's blocks, made at first access and freed when the thread ends.
 
 #include <limits.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "../lock.h"
 #include "../memory.h"
 #include "module.h"
 
@@ -22,18 +22,18 @@ __thread struct tls_thread *tls_self
 // Guards the list of threads, and the growing of `blocks` against
 // tls_blocks_drop. A leaf: nothing but memory is called under it.
 // Recursive because of fork: see fork.c.
-static pthread_mutex_t lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+static struct lock lock = LOCK_INITIALIZER;
 static struct thread *threads;
 
 static pthread_key_t key;
 
 static void free_thread(struct thread *thread)
 {
-    pthread_mutex_lock(&lock);
+    lock_take(&lock);
     *thread->link = thread->next;
     if (thread->next)
         thread->next->link = thread->link;
-    pthread_mutex_unlock(&lock);
+    lock_give(&lock);
     for (uint64_t i = 0; i < thread->count; i++)
         memory_free(thread->table.blocks[i].memory);
     memory_free(thread->table.blocks);
@@ -62,11 +62,11 @@ static void at_thread_exit(void *data)
 bool tls_blocks_prepare(void)
 {
     static bool made;
-    pthread_mutex_lock(&lock);
+    lock_take(&lock);
     if (!made)
         made = pthread_key_create(&key, at_thread_exit) == 0;
     bool prepared = made;
-    pthread_mutex_unlock(&lock);
+    lock_give(&lock);
     return prepared;
 }
 
@@ -75,13 +75,13 @@ static struct thread *make_thread(void)
     struct thread *thread = memory_new(sizeof *thread);
     if (!thread || pthread_setspecific(key, thread) != 0)
         abort();
-    pthread_mutex_lock(&lock);
+    lock_take(&lock);
     thread->next = threads;
     thread->link = &threads;
     if (threads)
         threads->link = &thread->next;
     threads = thread;
-    pthread_mutex_unlock(&lock);
+    lock_give(&lock);
     tls_self = &thread->table;
     return thread;
 }
@@ -91,14 +91,14 @@ static void grow(struct thread *thread, uint64_t count)
     struct tls_block *blocks = memory_array(count, sizeof *blocks);
     if (!blocks)
         abort();
-    pthread_mutex_lock(&lock);
+    lock_take(&lock);
     struct tls_block *old = thread->table.blocks;
     if (thread->count)
         memcpy(blocks, old, thread->count * sizeof *blocks);
     thread->table.blocks = blocks;
     thread->table.size = count * sizeof *blocks;
     thread->count = count;
-    pthread_mutex_unlock(&lock);
+    lock_give(&lock);
     memory_free(old);
 }
 
@@ -130,7 +130,7 @@ static __attribute__((noinline)) void *make_address(uint64_t number,
     struct tls_block block = { NULL, NULL, generation };
     if (!atomic_load(&module->tp_offset))
         block = make_block(&module->image, generation);
-    pthread_mutex_lock(&lock);
+    lock_take(&lock);
     // A module in the pool has its block there; it may have come there while
     // this one was made.
     int64_t placed = atomic_load(&module->tp_offset);
@@ -142,7 +142,7 @@ static __attribute__((noinline)) void *make_address(uint64_t number,
         block = (struct tls_block){ NULL, start, generation };
     }
     thread->table.blocks[number] = block;
-    pthread_mutex_unlock(&lock);
+    lock_give(&lock);
     memory_free(unused);
     return block.start + offset;
 }
@@ -163,14 +163,14 @@ static inline void *find(uint64_t number, uint64_t offset)
 
 void tls_blocks_drop(uint64_t number)
 {
-    pthread_mutex_lock(&lock);
+    lock_take(&lock);
     for (struct thread *thread = threads; thread; thread = thread->next) {
         if (number < thread->count) {
             memory_free(thread->table.blocks[number].memory);
             thread->table.blocks[number] = (struct tls_block){ 0 };
         }
     }
-    pthread_mutex_unlock(&lock);
+    lock_give(&lock);
 }
 
 bool tls_blocks_place(uint64_t number, int64_t tp_offset)
@@ -178,13 +178,13 @@ bool tls_blocks_place(uint64_t number, int64_t tp_offset)
     struct tls_module *module = tls_module_at(number);
     uint64_t generation = atomic_load(&module->generation);
     bool used = false;
-    pthread_mutex_lock(&lock);
+    lock_take(&lock);
     for (struct thread *thread = threads; thread; thread = thread->next)
         used |= number < thread->count && thread->table.blocks[number].start
              && thread->table.blocks[number].generation == generation;
     if (!used)
         atomic_store(&module->tp_offset, tp_offset);
-    pthread_mutex_unlock(&lock);
+    lock_give(&lock);
     return !used;
 }
 
@@ -199,14 +199,11 @@ void *tls_get_addr(struct tls_index *index)
 
 void blocks_before_fork(void)
 {
-    pthread_mutex_lock(&lock);
+    lock_before_fork(&lock);
 }
 
 // What other threads had stays on the list: it goes with its modules.
 void blocks_after_fork(bool child)
 {
-    if (child)
-        lock = (pthread_mutex_t)PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
-    else
-        pthread_mutex_unlock(&lock);
+    lock_after_fork(&lock, child);
 }

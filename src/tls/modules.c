@@ -3,9 +3,9 @@
 
 #include "module.h"
 
-#include <pthread.h>
 
 #include "../error.h"
+#include "../lock.h"
 #include "../memory.h"
 #include "fork.h"
 #include "threads.h"
@@ -13,7 +13,7 @@
 enum { PER_CHUNK = 64, CHUNKS = 1024 };
 
 // Recursive because of fork: see fork.c.
-static pthread_mutex_t lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+static struct lock lock = LOCK_INITIALIZER;
 static _Atomic(struct tls_module *) chunks[CHUNKS];
 static uint64_t lowest; // no number below is free
 
@@ -61,7 +61,7 @@ e64_status tls_module_new(const struct tls_image *image, uint64_t *module)
                     "thread-specific data (pthread_key_create) and fork "
                     "handlers (pthread_atfork), of which there are no more");
     tls_descriptor_prepare();
-    pthread_mutex_lock(&lock);
+    lock_take(&lock);
     e64_status status = find_free(&number);
     if (status == E64_OK) {
         struct tls_module *entry = tls_module_at(number);
@@ -71,7 +71,7 @@ e64_status tls_module_new(const struct tls_image *image, uint64_t *module)
         atomic_fetch_add_explicit(&entry->generation, 1, memory_order_release);
         *module = TLS_OURS | number;
     }
-    pthread_mutex_unlock(&lock);
+    lock_give(&lock);
     return status;
 }
 
@@ -125,16 +125,16 @@ e64_status tls_module_place(uint64_t module, uint32_t type, const char *name)
                                   type, &place);
     if (status != E64_OK)
         return status;
-    pthread_mutex_lock(&lock);
+    lock_take(&lock);
     bool ready = entry->ready;
     if (!ready)
         settled = settle(number, &place, false);
-    pthread_mutex_unlock(&lock);
+    lock_give(&lock);
     if (ready) {
         status = write_image(image, &place, name);
-        pthread_mutex_lock(&lock);
+        lock_take(&lock);
         settled = status == E64_OK && settle(number, &place, true);
-        pthread_mutex_unlock(&lock);
+        lock_give(&lock);
     }
     if (settled)
         return E64_OK;
@@ -151,10 +151,10 @@ e64_status tls_module_place(uint64_t module, uint32_t type, const char *name)
 e64_status tls_module_publish(uint64_t module, const char *name)
 {
     struct tls_module *entry = tls_module_at(module & ~TLS_OURS);
-    pthread_mutex_lock(&lock);
+    lock_take(&lock);
     bool due = !entry->ready && atomic_load(&entry->tp_offset);
     entry->ready = true;
-    pthread_mutex_unlock(&lock);
+    lock_give(&lock);
     if (!due)
         return E64_OK;
     e64_status status = write_image(&entry->image, &entry->place, name);
@@ -192,23 +192,20 @@ void tls_module_free(uint64_t module)
     tls_blocks_drop(number);
     if (atomic_load(&entry->tp_offset))
         pool_give_back(&entry->place, !entry->published);
-    pthread_mutex_lock(&lock);
+    lock_take(&lock);
     atomic_store(&entry->tp_offset, 0);
     atomic_fetch_add(&entry->generation, 1);
     if (number < lowest)
         lowest = number;
-    pthread_mutex_unlock(&lock);
+    lock_give(&lock);
 }
 
 void modules_before_fork(void)
 {
-    pthread_mutex_lock(&lock);
+    lock_before_fork(&lock);
 }
 
 void modules_after_fork(bool child)
 {
-    if (child)
-        lock = (pthread_mutex_t)PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
-    else
-        pthread_mutex_unlock(&lock);
+    lock_after_fork(&lock, child);
 }

@@ -3,10 +3,10 @@
 
 #include "pool.h"
 
-#include <pthread.h>
 
 #include "../error.h"
 #include "../host/internals.h"
+#include "../lock.h"
 #include "../memory.h"
 
 struct pool_range {
@@ -14,7 +14,7 @@ struct pool_range {
 };
 
 // Guards what follows; a leaf. Recursive because of fork: see fork.c.
-static pthread_mutex_t lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+static struct lock lock = LOCK_INITIALIZER;
 static struct pool_area pool; // the first area
 static struct pool_area *areas = &pool;
 
@@ -103,12 +103,12 @@ static e64_status take(uint64_t size, uint64_t align, uint64_t skew,
 static e64_status try_take(uint64_t size, uint64_t align, uint64_t skew,
                            struct pool_place *place, bool *full)
 {
-    pthread_mutex_lock(&lock);
+    lock_take(&lock);
     set_up();
     place->area = NULL;
     e64_status status = take(size, align, skew, place);
     *full = status != E64_OK && !place->area;
-    pthread_mutex_unlock(&lock);
+    lock_give(&lock);
     return status;
 }
 
@@ -134,19 +134,19 @@ static e64_status extend(uint64_t need, uint32_t type)
     // Another library may have had the space before, and threads that are just
     // being created may not see it as glibc has initialised it.
     area->touched = area->size;
-    pthread_mutex_lock(&lock);
+    lock_take(&lock);
     struct pool_area *last = &pool;
     while (last->next)
         last = last->next;
     last->next = area;
-    pthread_mutex_unlock(&lock);
+    lock_give(&lock);
     return E64_OK;
 }
 
 static uint64_t largest_gap(void)
 {
     uint64_t largest = 0;
-    pthread_mutex_lock(&lock);
+    lock_take(&lock);
     for (const struct pool_area *area = areas; area; area = area->next) {
         for (uint32_t i = 0; i <= area->count; i++) {
             struct pool_range free = gap(area, i);
@@ -154,7 +154,7 @@ static uint64_t largest_gap(void)
                 largest = free.end - free.start;
         }
     }
-    pthread_mutex_unlock(&lock);
+    lock_give(&lock);
     return largest;
 }
 
@@ -207,25 +207,22 @@ void pool_give_back(const struct pool_place *place, bool clean)
     struct pool_area *area = place->area;
     uint64_t end = place->offset + place->size;
     uint32_t kept = 0;
-    pthread_mutex_lock(&lock);
+    lock_take(&lock);
     for (uint32_t i = 0; i < area->count; i++)
         if (area->taken[i].start != place->offset || area->taken[i].end != end)
             area->taken[kept++] = area->taken[i];
     area->count = kept;
     if (!clean && end > area->touched)
         area->touched = end;
-    pthread_mutex_unlock(&lock);
+    lock_give(&lock);
 }
 
 void pool_before_fork(void)
 {
-    pthread_mutex_lock(&lock);
+    lock_before_fork(&lock);
 }
 
 void pool_after_fork(bool child)
 {
-    if (child)
-        lock = (pthread_mutex_t)PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
-    else
-        pthread_mutex_unlock(&lock);
+    lock_after_fork(&lock, child);
 }

@@ -9,7 +9,6 @@
 // again when a publication came in between.
 
 #include <linux/futex.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -23,6 +22,7 @@
 
 #include "../error.h"
 #include "../host/patch.h"
+#include "../lock.h"
 
 // A lock of nothing but a word and a system call: it is taken by glibc's
 // threads code with locks of its own held.
@@ -245,7 +245,7 @@ static void on_deallocate(void *block, bool free_block)
 // One at a time installs or publishes. glibc is called under it, but nothing
 // that takes the lock of its loader: that may be held by who waits for this
 // one.
-static pthread_mutex_t publishing = PTHREAD_MUTEX_INITIALIZER;
+static struct lock publishing = LOCK_INITIALIZER;
 static bool looked; // `host` and the pool's image are filled
 static bool hooked; // libc's slots have been set
 static bool adopted; // and the set is complete
@@ -281,9 +281,9 @@ static e64_status protect_image(const struct pool_area *area, int protection)
 // Asks glibc's loader, hence before the lock is taken; twice does no harm.
 static e64_status look(void)
 {
-    pthread_mutex_lock(&publishing);
+    lock_take(&publishing);
     bool done = looked;
-    pthread_mutex_unlock(&publishing);
+    lock_give(&publishing);
     if (done)
         return E64_OK;
     struct host_threads threads;
@@ -293,7 +293,7 @@ static e64_status look(void)
         status = host_find_threads(&threads);
     if (status != E64_OK)
         return status;
-    pthread_mutex_lock(&publishing);
+    lock_take(&publishing);
     if (!looked) {
         int protection = host_protection((uintptr_t)image);
         sealed = protection < 0 || !(protection & PROT_WRITE);
@@ -301,7 +301,7 @@ static e64_status look(void)
         own_image = image;
         looked = true;
     }
-    pthread_mutex_unlock(&publishing);
+    lock_give(&publishing);
     return E64_OK;
 }
 
@@ -402,7 +402,7 @@ e64_status threads_publish(const char *name, const struct pool_place *place,
     bool alone = __libc_single_threaded;
     e64_status status = look();
     if (status == E64_OK) {
-        pthread_mutex_lock(&publishing);
+        lock_take(&publishing);
         status = install(alone);
         if (status == E64_OK)
             status = protect_image(place->area, PROT_READ | PROT_WRITE);
@@ -410,7 +410,7 @@ e64_status threads_publish(const char *name, const struct pool_place *place,
             write_all(place, from, filled);
             status = protect_image(place->area, PROT_READ);
         }
-        pthread_mutex_unlock(&publishing);
+        lock_give(&publishing);
     }
     if (status == E64_OK)
         return status;
@@ -439,7 +439,7 @@ void threads_after_fork(bool child)
         threads_unlock();
         return;
     }
-    publishing = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+    lock_make(&publishing);
     if (set)
         memset(set, 0, set_size * sizeof *set);
     set_count = 0;
