@@ -10,7 +10,9 @@
 --    versioned NAME FUNCTION VERSION          as call, of that version
 --    offset NAME SYMBOL                       its address minus the load bias
 --    pages NAME FIRST LAST                    protection of pages, from the bias on
---    host PATH [global]                       glibc's dlopen, on both sides
+--    host PATH [global|noload|as NAME]...     glibc's dlopen, on both sides
+--    unhost NAME                              glibc's dlclose
+--    mapped PATH                              whether the file is
 --    say TEXT
 --
 -- One child does it with dlopen, dlsym and dlclose, another with elf.open and
@@ -59,6 +61,17 @@ static long mode_at(unsigned long address)
     return mode;
 }
 
+static int is_mapped(const char *path)
+{
+    char line[4096];
+    int found = 0;
+    FILE *maps = fopen("/proc/self/maps", "re");
+    while (!found && fgets(line, sizeof line, maps))
+        found = strstr(line, path) != NULL;
+    fclose(maps);
+    return found;
+}
+
 int main(int argc, char **argv)
 {
     static char line[8192];
@@ -78,8 +91,20 @@ int main(int argc, char **argv)
         if (!words)
             continue;
         if (!strcmp(word[0], "host")) {
-            printf("host: %s\n", dlopen(word[1], RTLD_NOW
-                | (words > 2 ? RTLD_GLOBAL : RTLD_LOCAL)) ? "ok" : "failed");
+            int mode = RTLD_NOW;
+            const char *name = "host";
+            for (int i = 2; i < words; i++)
+                if (!strcmp(word[i], "as"))
+                    name = word[++i];
+                else
+                    mode |= !strcmp(word[i], "global") ? RTLD_GLOBAL
+                        : RTLD_NOLOAD;
+            void *opened = *find(name) = dlopen(word[1], mode);
+            printf("host: %s\n", opened ? "ok" : "failed");
+            continue;
+        }
+        if (!strcmp(word[0], "mapped")) {
+            printf("mapped: %s\n", is_mapped(word[1]) ? "yes" : "no");
             continue;
         }
         void **handle = find(word[1]);
@@ -102,8 +127,8 @@ int main(int argc, char **argv)
             printf("%s %s: not open\n", word[0], word[1]);
             continue;
         }
-        if (!strcmp(word[0], "close")) {
-            printf("close %s: %s\n", word[1],
+        if (!strcmp(word[0], "close") || !strcmp(word[0], "unhost")) {
+            printf("%s %s: %s\n", word[0], word[1],
                    dlclose(*handle) ? "failed" : "ok");
         } else if (!strcmp(word[0], "pages")) {
             struct link_map *map = *handle;
@@ -176,8 +201,25 @@ local steps = {}
 
 local glibc = assert(package.loadlib(arg[3], "luaopen_dlopen"))()
 
-function steps.host (path, scope)
-   say("host: %s", glibc.load(path, scope == "global") and "ok" or "failed")
+local hosts = {}
+
+function steps.host (path, ...)
+   local words, options = { ... }, {}
+   for at, word in ipairs(words) do options[word] = words[at + 1] or true end
+   local handle = glibc.load(path, options.global, options.noload)
+   hosts[options.as or "host"] = handle
+   say("host: %s", handle and "ok" or "failed")
+end
+
+function steps.unhost (name)
+   say("unhost %s: %s", name, glibc.unload(hosts[name]) and "ok" or "failed")
+end
+
+function steps.mapped (path)
+   for line in io.lines "/proc/self/maps" do
+      if line:find(path, 1, true) then return say "mapped: yes" end
+   end
+   say "mapped: no"
 end
 
 function steps.open (name, path, ...)
@@ -242,6 +284,10 @@ function steps.versioned (name, symbol, version, a, b)
    call("versioned", name, symbol, version, a, b)
 end
 
+-- Those that are not about something that was opened.
+local ANYTIME <const> = { open = true, host = true, unhost = true,
+   mapped = true }
+
 for line in io.lines(arg[1]) do
    local step, rest = line:match "^(%S+) ?(.*)"
    if step == "say" then
@@ -249,7 +295,7 @@ for line in io.lines(arg[1]) do
    elseif step then
       local words = {}
       for word in rest:gmatch "%S+" do words[#words + 1] = word end
-      if step ~= "open" and step ~= "host" and not opened[words[1]] then
+      if not ANYTIME[step] and not opened[words[1]] then
          say("%s %s: not open", step, words[1])
       else
          steps[step](table.unpack(words))
@@ -267,7 +313,8 @@ local DLOPEN = [[
 static int load(lua_State *L)
 {
     void *handle = dlopen(luaL_checkstring(L, 1), RTLD_NOW
-        | (lua_toboolean(L, 2) ? RTLD_GLOBAL : RTLD_LOCAL));
+        | (lua_toboolean(L, 2) ? RTLD_GLOBAL : RTLD_LOCAL)
+        | (lua_toboolean(L, 3) ? RTLD_NOLOAD : 0));
     if (handle)
         lua_pushlightuserdata(L, handle);
     else
@@ -350,8 +397,8 @@ function compare.host (extra, flags)
       .. "-Wl,-E -l:liblua5.4.a -lm -ldl " .. (flags or ""))
 end
 
---- A Lua module with glibc's dlopen(path, global) and dlclose(handle) as `load`
---- and `unload`, for package.loadlib(path, "luaopen_dlopen").
+--- A Lua module with glibc's dlopen(path, global, noload) and dlclose(handle) as
+--- `load` and `unload`, for package.loadlib(path, "luaopen_dlopen").
 ---@return string path
 function compare.dlopen ()
    return compile.shared(DLOPEN, "-I/usr/include/lua5.4")

@@ -188,30 +188,6 @@ e64_status host_redirect(const struct host_module *module,
     return redirection.status;
 }
 
-struct visiting {
-    const struct host_snapshot *snapshot;
-    e64_status (*visit)(void *data, const struct host_module *module);
-    void *data;
-    e64_status status;
-};
-
-// glibc holds its list for as long as this takes; once is enough.
-static int visit_all(struct dl_phdr_info *info, size_t size, void *data)
-{
-    struct visiting *visiting = data;
-    const struct host_snapshot *snapshot = visiting->snapshot;
-    (void)size;
-    if (info->dlpi_adds != snapshot->adds || info->dlpi_subs != snapshot->subs)
-        return 1;
-    visiting->status = E64_OK;
-    for (uint32_t i = 0; visiting->status == E64_OK
-                         && i < snapshot->module_count; i++)
-        if (!snapshot->modules[i]->vdso)
-            visiting->status = visiting->visit(visiting->data,
-                                               snapshot->modules[i]);
-    return 1;
-}
-
 e64_status host_visit(const struct host_snapshot *snapshot,
                       e64_status (*visit)(void *data,
                                           const struct host_module *module),
@@ -219,9 +195,11 @@ e64_status host_visit(const struct host_snapshot *snapshot,
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, watch_forks);
-    struct visiting visiting = { snapshot, visit, data, E64_CHANGED };
-    host_iterate_phdr(visit_all, &visiting);
-    return visiting.status;
+    e64_status status = E64_OK;
+    for (uint32_t i = 0; status == E64_OK && i < snapshot->module_count; i++)
+        if (!snapshot->modules[i]->vdso)
+            status = visit(data, snapshot->modules[i]);
+    return status;
 }
 
 // ------------------------------------------------------- the unwinder ---

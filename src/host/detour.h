@@ -37,9 +37,7 @@ int host_iterate_phdr(host_walk_callback *callback, void *data);
 // Finds the two. Must come before any import is pointed elsewhere.
 void host_detour_resolve(const struct host_snapshot *snapshot);
 
-// Calls `visit` with each module of a snapshot while glibc cannot unmap any. No
-// function of glibc's loader may be called from it. E64_CHANGED when the
-// snapshot is not current.
+// Calls `visit` with each module of a snapshot, which must be held.
 e64_status host_visit(const struct host_snapshot *snapshot,
                       e64_status (*visit)(void *data,
                                           const struct host_module *module),

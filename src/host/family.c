@@ -61,6 +61,7 @@ e64_status host_keep(struct host_module *module)
 {
     if (!module->startup && !module->vdso) {
         void *handle = glibc_dlopen(module->path, RTLD_LAZY | RTLD_NOLOAD);
+        atomic_store(&module->handle, handle);
         if (!handle) {
             glibc_dlerror();
             fail(E64_CHANGED, "%s: the host closed it while something was "
@@ -75,13 +76,8 @@ e64_status host_keep(struct host_module *module)
 
 void host_unkeep(struct host_module *module)
 {
-    if (!module->startup && !module->vdso) {
-        void *handle = glibc_dlopen(module->path, RTLD_LAZY | RTLD_NOLOAD);
-        if (handle) {
-            glibc_dlclose(handle); // this call's
-            glibc_dlclose(handle); // host_keep's
-        }
-    }
+    if (!module->startup && !module->vdso)
+        glibc_dlclose(atomic_load(&module->handle));
     host_module_release(module);
 }
 

@@ -1,5 +1,7 @@
-// Which of the host's objects are in glibc's global scope. What the process
-// started with is; of what was opened later only glibc's dlsym can tell.
+// Which of the host's objects are in glibc's global scope, and in which order.
+// What the process started with is; of what was opened later only glibc's dlsym
+// can tell. It finds the first definition: so a name that nothing global is
+// known to define leads to what became global meanwhile, if anything has it.
 
 #include "host.h"
 
@@ -44,51 +46,177 @@ static void mark_startup(struct host_snapshot *snapshot)
     }
     for (uint32_t i = 0; i < snapshot->module_count; i++) {
         struct host_module *module = snapshot->modules[i];
-        if (i < end && !module->startup)
+        if (i < end && !module->startup) {
             module->startup = true;
+            module->global = !module->vdso;
+        }
     }
 }
 
+// What dlsym answers for a name that nothing known to be global defines.
+static struct host_module *find_owner(const struct host_snapshot *snapshot,
+                                      const char *name)
+{
+    void *address = glibc_dlsym(executable, name);
+    if (!address) {
+        glibc_dlerror(); // the failure is ours, not to be seen by others
+        return NULL;
+    }
+    struct host_module *owner = host_containing(snapshot, (uintptr_t)address);
+    return owner && !owner->vdso && !owner->global ? owner : NULL;
+}
+
+// A name of the module that dlsym may be asked for: it would run the resolver
+// of an IFUNC, and make thread-local storage.
+static bool can_ask(const struct host_module *module, uint32_t index,
+                    const Elf64_Sym *symbol, struct elf_name *name)
+{
+    unsigned char type = ELF64_ST_TYPE(symbol->st_info);
+    Elf64_Sym found;
+    if (type != STT_FUNC && type != STT_OBJECT)
+        return false;
+    *name = elf_name(elf_string(&module->symbols, symbol->st_name));
+    return elf_find(&module->symbols, name, ELF_WANT_NEWEST, &found) == index;
+}
+
+// Does one of the others define the name that is global, or that is not?
+static bool is_defined(const struct host_snapshot *snapshot,
+                       const struct elf_name *name, bool global,
+                       const struct host_module *but)
+{
+    Elf64_Sym found;
+    for (uint32_t i = 0; i < snapshot->module_count; i++) {
+        const struct host_module *module = snapshot->modules[i];
+        if (module != but && !module->vdso && module->global == global
+            && elf_find(&module->symbols, name, ELF_WANT_ANY, &found))
+            return true;
+    }
+    return false;
+}
+
 struct probing {
-    const char *name; // the answer
     const struct host_snapshot *snapshot;
     struct host_module *module;
+    const char *name;           // found by try_probe
+    struct host_module *before; // found by try_order
 };
 
-// Does only this module define the name? Then what dlsym answers says whether
-// the module is global.
 static int try_probe(void *data, uint32_t index, const Elf64_Sym *symbol)
 {
     struct probing *probing = data;
-    struct host_module *module = probing->module;
-    unsigned char type = ELF64_ST_TYPE(symbol->st_info);
-    // dlsym would run the resolver of an IFUNC.
-    if (type != STT_FUNC && type != STT_OBJECT)
+    struct elf_name name;
+    if (!can_ask(probing->module, index, symbol, &name)
+        || is_defined(probing->snapshot, &name, true, NULL))
         return 0;
-    Elf64_Sym found;
-    struct elf_name name = elf_name(elf_string(&module->symbols,
-                                               symbol->st_name));
-    if (elf_find(&module->symbols, &name, ELF_WANT_NEWEST, &found) != index)
-        return 0;
-    for (uint32_t i = 0; i < probing->snapshot->module_count; i++) {
-        struct host_module *other = probing->snapshot->modules[i];
-        if (other != module
-            && elf_find(&other->symbols, &name, ELF_WANT_ANY, &found))
-            return 0;
-    }
     probing->name = name.text;
     return 1;
 }
 
-static bool is_global(const struct host_module *module)
+// One whose names are all defined by what is global already has none: whether
+// it is global, too, makes no difference. The texts are copies, because they
+// are asked for again when the module may be gone; another thread may be asking
+// for one that does not serve any more, so that they are kept. False for want
+// of memory.
+static bool find_probe(const struct host_snapshot *snapshot,
+                       struct host_module *module)
 {
-    const char *probe = module->probe;
+    struct probing probing = { .snapshot = snapshot, .module = module };
+    struct host_probe *last = atomic_load(&module->probe);
+    struct elf_name name = elf_name(last ? last->text : "");
+    if (last && !is_defined(snapshot, &name, true, NULL))
+        return true;
+    elf_symbols_each(&module->symbols, try_probe, &probing);
+    const char *text = probing.name ? probing.name : "";
+    struct host_probe *probe = memory_new(sizeof *probe + strlen(text) + 1);
     if (!probe)
         return false;
-    uintptr_t address = (uintptr_t)glibc_dlsym(executable, probe);
-    if (!address)
-        glibc_dlerror(); // the failure is ours, not to be seen by others
-    return address >= module->object.start && address < module->object.end;
+    strcpy(probe->text, text);
+    probe->next = last;
+    while (!atomic_compare_exchange_weak(&module->probe, &probe->next, probe))
+        ;
+    return true;
+}
+
+static int try_order(void *data, uint32_t index, const Elf64_Sym *symbol)
+{
+    struct probing *probing = data;
+    struct elf_name name;
+    if (!can_ask(probing->module, index, symbol, &name)
+        || is_defined(probing->snapshot, &name, true, NULL)
+        || !is_defined(probing->snapshot, &name, false, probing->module))
+        return 0;
+    struct host_module *owner = find_owner(probing->snapshot, name.text);
+    if (!owner || owner == probing->module)
+        return 0;
+    probing->before = owner;
+    return 1;
+}
+
+// Of those that became global since, one that stands before all others that
+// define what it does.
+static struct host_module *find_first(const struct host_snapshot *snapshot,
+                                      struct host_module *module)
+{
+    for (uint32_t i = 0; i < snapshot->module_count; i++) {
+        struct probing probing = { .snapshot = snapshot, .module = module };
+        elf_symbols_each(&module->symbols, try_order, &probing);
+        if (!probing.before)
+            break;
+        module = probing.before;
+    }
+    return module;
+}
+
+static struct host_module *ask(const struct host_snapshot *snapshot,
+                               const struct host_module *module)
+{
+    const struct host_probe *probe = atomic_load(&module->probe);
+    return probe && probe->text[0] ? find_owner(snapshot, probe->text) : NULL;
+}
+
+// Marks one that is global and was not known to be, if there is one.
+static e64_status mark_next(const struct host_snapshot *snapshot, bool *marked)
+{
+    static atomic_uint ranks;
+    *marked = false;
+    for (uint32_t i = 0; !*marked && i < snapshot->module_count; i++) {
+        struct host_module *module = snapshot->modules[i];
+        if (module->global || module->vdso)
+            continue;
+        if (!find_probe(snapshot, module))
+            return fail(E64_NOMEMORY, "out of memory while looking for what "
+                        "is global in the host");
+        module = ask(snapshot, module);
+        if (!module)
+            continue;
+        module = find_first(snapshot, module);
+        // The rank of the thread that was first: each finds the same order.
+        unsigned none = 0;
+        atomic_compare_exchange_strong(&module->rank, &none,
+                                       atomic_fetch_add(&ranks, 1) + 1);
+        module->global = true;
+        *marked = true;
+    }
+    return E64_OK;
+}
+
+// What the process started with stands first, as glibc has it in its list.
+static void list_globals(struct host_snapshot *snapshot)
+{
+    const struct elf_object **globals = snapshot->globals;
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < snapshot->module_count; i++) {
+        const struct host_module *module = snapshot->modules[i];
+        uint32_t at = count;
+        if (!module->global || module->vdso)
+            continue;
+        for (; at > 0 && host_module_of(globals[at - 1])->rank > module->rank;
+             at--)
+            globals[at] = globals[at - 1];
+        globals[at] = &module->object;
+        count++;
+    }
+    snapshot->global_count = count;
 }
 
 e64_status host_mark_globals(struct host_snapshot *snapshot)
@@ -99,32 +227,24 @@ e64_status host_mark_globals(struct host_snapshot *snapshot)
                                      sizeof *snapshot->globals);
     if (!snapshot->globals)
         return fail_memory(snapshot->module_count * sizeof(void *));
-    for (uint32_t i = 0; i < snapshot->module_count; i++) {
-        struct host_module *module = snapshot->modules[i];
-        if (module->vdso)
-            continue;
-        if (module->startup) {
-            if (!module->global)
-                module->global = true;
-        } else if (!module->global) {
-            struct probing probing = { NULL, snapshot, module };
-            elf_symbols_each(&module->symbols, try_probe, &probing);
-            module->probe = probing.name;
-            if (is_global(module))
-                module->global = true;
-        }
-        if (module->global)
-            snapshot->globals[snapshot->global_count++] = &module->object;
-    }
-    return E64_OK;
+    e64_status status = E64_OK;
+    for (bool more = true; status == E64_OK && more; )
+        status = mark_next(snapshot, &more);
+    if (status == E64_OK)
+        list_globals(snapshot);
+    return status;
 }
 
 bool host_promoted(const struct host_snapshot *snapshot)
 {
+    uint32_t count = 0;
     for (uint32_t i = 0; i < snapshot->module_count; i++) {
         const struct host_module *module = snapshot->modules[i];
-        if (!module->global && !module->vdso && is_global(module))
+        if (module->vdso)
+            continue;
+        if (!module->global && ask(snapshot, module))
             return true;
+        count += module->global;
     }
-    return false;
+    return count != snapshot->global_count; // another snapshot has found it
 }

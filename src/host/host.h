@@ -9,6 +9,12 @@
 
 #include "../elf/object.h"
 
+// A name to ask glibc's dlsym for.
+struct host_probe {
+    struct host_probe *next;
+    char text[];
+};
+
 // One object that glibc has mapped. Records are counted: a snapshot holds its
 // modules, whoever binds to one holds it too.
 struct host_module {
@@ -22,7 +28,9 @@ struct host_module {
     atomic_bool startup; // mapped before the process started: never unloaded
     atomic_bool global;  // in glibc's global scope
     bool vdso;    // in no scope of ld.so
-    _Atomic(const char *) probe; // a name that only it defines, or NULL
+    atomic_uint rank; // among the global ones that came after startup
+    _Atomic(struct host_probe *) probe; // the last one: global.c
+    _Atomic(void *) handle; // dlopen's, while somebody keeps it
     _Atomic int64_t tls_offset; // of its block from the thread pointer, or 0
     atomic_int identified; // 1: device and inode are known; -1: cannot be
     _Atomic dev_t device; // two threads may find the same
@@ -40,14 +48,27 @@ struct host_snapshot {
     uint32_t global_count;
 };
 
-// The state of this moment. E64_NOMEMORY only. Give it back with
-// host_snapshot_release.
+// The state of this moment. Give it back with host_snapshot_release. What was
+// not there at startup may be closed by the host from now on: only the records
+// may be read, not what they lead to.
 e64_status host_snapshot(struct host_snapshot **snapshot);
 struct host_snapshot *host_snapshot_retain(struct host_snapshot *snapshot);
 void host_snapshot_release(struct host_snapshot *snapshot);
 
 // Has nothing been opened or closed by glibc since?
 bool host_snapshot_current(const struct host_snapshot *snapshot);
+
+// Handles on all that the host could close.
+struct host_hold {
+    void **handles;
+    uint32_t count;
+};
+
+// The same, and nothing of it is unmapped until host_let_go, which may run the
+// destructors of what the host has closed meanwhile. E64_CHANGED when the host
+// opens and closes without a pause.
+e64_status host_hold(struct host_snapshot **snapshot, struct host_hold *hold);
+void host_let_go(struct host_hold *hold);
 
 // The module that a DT_NEEDED or dlopen name stands for, by ld.so's rules: the
 // path it was opened by, its DT_SONAME, or without one its base name.
@@ -104,6 +125,10 @@ struct dl_phdr_info;
 struct host_module *host_module_read(const struct dl_phdr_info *info);
 void host_module_release(struct host_module *module);
 e64_status host_mark_globals(struct host_snapshot *snapshot);
+e64_status host_snapshot_collect(const struct host_snapshot *before,
+                                 struct host_snapshot **collected);
+struct host_snapshot *host_snapshot_cached(void); // or NULL
+void host_snapshot_cache(struct host_snapshot *snapshot);
 // Has dlopen(RTLD_NOLOAD | RTLD_GLOBAL) made one global that was not? glibc's
 // counts do not show it.
 bool host_promoted(const struct host_snapshot *snapshot);

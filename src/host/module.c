@@ -174,6 +174,11 @@ void host_module_release(struct host_module *module)
         return;
     elf_symbols_free(&module->symbols);
     memory_free(module->needed);
+    while (module->probe) {
+        struct host_probe *probe = module->probe;
+        module->probe = probe->next;
+        memory_free(probe);
+    }
     memory_free(module->path);
     memory_free(module);
 }

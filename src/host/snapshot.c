@@ -14,7 +14,7 @@
 static struct lock lock = LOCK_INITIALIZER;
 static struct host_snapshot *current;
 
-static struct host_snapshot *take_current(void)
+struct host_snapshot *host_snapshot_cached(void)
 {
     lock_take(&lock);
     struct host_snapshot *snapshot = current;
@@ -24,7 +24,7 @@ static struct host_snapshot *take_current(void)
     return snapshot;
 }
 
-static void set_current(struct host_snapshot *snapshot)
+void host_snapshot_cache(struct host_snapshot *snapshot)
 {
     host_snapshot_retain(snapshot);
     lock_take(&lock);
@@ -133,8 +133,8 @@ static int collect(struct dl_phdr_info *info, size_t size, void *data)
     return 0;
 }
 
-static e64_status take(const struct host_snapshot *before,
-                       struct host_snapshot **taken)
+e64_status host_snapshot_collect(const struct host_snapshot *before,
+                                 struct host_snapshot **collected)
 {
     struct host_snapshot *snapshot = memory_new(sizeof *snapshot);
     if (!snapshot)
@@ -142,29 +142,28 @@ static e64_status take(const struct host_snapshot *before,
     atomic_init(&snapshot->count, 1);
     struct collection collection = { .snapshot = snapshot, .before = before };
     host_iterate_phdr(collect, &collection);
-    e64_status status = collection.failed
-        ? fail(E64_NOMEMORY, "out of memory while reading the host's objects")
-        : host_mark_globals(snapshot);
-    if (status != E64_OK) {
+    if (collection.failed) {
         host_snapshot_release(snapshot);
-        return status;
+        return fail(E64_NOMEMORY, "out of memory while reading the host's "
+                    "objects");
     }
-    *taken = snapshot;
+    *collected = snapshot;
     return E64_OK;
 }
 
 e64_status host_snapshot(struct host_snapshot **snapshot)
 {
-    struct host_snapshot *before = take_current();
+    struct host_snapshot *before = host_snapshot_cached();
     if (before && host_snapshot_current(before) && !host_promoted(before)) {
         *snapshot = before;
         return E64_OK;
     }
-    e64_status status = take(before, snapshot);
     if (before)
         host_snapshot_release(before);
+    struct host_hold hold;
+    e64_status status = host_hold(snapshot, &hold);
     if (status == E64_OK)
-        set_current(*snapshot);
+        host_let_go(&hold);
     return status;
 }
 

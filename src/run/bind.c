@@ -218,16 +218,20 @@ e64_status bind_group(struct discovery *discovery, e64_plugin *root,
             sorted[count++] = root->order[i];
         }
     }
-    e64_status status = map_all(discovery, &root->times);
+    // What was found is still there, but hooks and other threads may have
+    // opened what would be found now.
+    e64_status status = E64_OK;
+    if (!discovery->last && !host_snapshot_current(discovery->snapshot))
+        status = fail(E64_CHANGED, "%s: the host opened or closed libraries "
+                      "while it was being looked for",
+                      root->unit.object.name);
+    if (status == E64_OK)
+        status = map_all(discovery, &root->times);
     uint64_t start = run_now();
     if (status == E64_OK)
         status = resolve_all(discovery, sorted, root, deepbind);
     uint64_t resolved = run_now();
     root->times.resolve += resolved - start;
-    if (status == E64_OK && !host_snapshot_current(discovery->snapshot))
-        status = fail(E64_CHANGED, "%s: the host opened or closed libraries "
-                      "all the while it was being bound",
-                      root->unit.object.name);
     if (status == E64_OK)
         status = apply_all(discovery, sorted);
     if (status == E64_OK)

@@ -243,18 +243,22 @@ static bool has_module(const struct host_snapshot *snapshot,
 static e64_status refresh(struct discovery *discovery)
 {
     struct host_snapshot *before = discovery->snapshot, *snapshot;
-    e64_status status = host_snapshot(&snapshot);
+    struct host_hold hold;
+    e64_status status = host_hold(&snapshot, &hold);
     if (status != E64_OK)
         return status;
     for (uint32_t i = 0; i < before->module_count; i++) {
         if (!has_module(snapshot, before->modules[i])) {
+            host_let_go(&hold);
             host_snapshot_release(snapshot);
             return fail(E64_CHANGED, "%s: the host's libraries changed all the "
                         "while", before->modules[i]->path);
         }
     }
+    host_let_go(&discovery->hold);
     host_snapshot_release(before);
     discovery->snapshot = snapshot;
+    discovery->hold = hold;
     return E64_OK;
 }
 

@@ -15,6 +15,7 @@ struct question {
     e64_plugin *caller;
     const char *name, *version; // version: NULL for the default one
     struct host_snapshot *snapshot;
+    struct host_hold hold; // of it
     struct lookup_found found;
 };
 
@@ -188,8 +189,9 @@ static void *address_of(struct question *question)
 static void *look_up(void *handle, const char *name, const char *version,
                      e64_plugin *caller)
 {
-    struct question question = { caller, name, version, NULL, { 0 } };
-    if (host_snapshot(&question.snapshot) != E64_OK) {
+    struct question question = { .caller = caller, .name = name,
+                                 .version = version };
+    if (host_hold(&question.snapshot, &question.hold) != E64_OK) {
         dl_failed("%s", error_pending()->message);
         return NULL;
     }
@@ -203,6 +205,7 @@ static void *look_up(void *handle, const char *name, const char *version,
                   ? process_start().argv[0] : asked->map.l_name, name,
                   version ? ", version " : "", version ? version : "");
     }
+    host_let_go(&question.hold);
     host_snapshot_release(question.snapshot);
     return address;
 }

@@ -66,12 +66,13 @@ static e64_status find_unique(e64_runtime *runtime,
         .value = *value, .size = found->symbol.st_size,
         .type = ELF64_ST_TYPE(found->symbol.st_info),
     };
-    e64_status status = host_snapshot(&discovery.snapshot);
+    e64_status status = host_hold(&discovery.snapshot, &discovery.hold);
     if (status != E64_OK)
         return status;
     status = unique_bind(&discovery, elf_string(found->object->symbols,
                                                 found->symbol.st_name),
                          &binding);
+    host_let_go(&discovery.hold);
     host_snapshot_release(discovery.snapshot);
     if (status == E64_OK) {
         *value = binding.value;
@@ -162,8 +163,9 @@ static e64_status look_up(e64_plugin *plugin, const char *text,
     uint32_t count = plugin->scope_count;
     const struct elf_object *self = &plugin->unit.object;
     struct host_snapshot *snapshot = NULL;
+    struct host_hold hold;
     if (plugin->process) {
-        e64_status status = host_snapshot(&snapshot);
+        e64_status status = host_hold(&snapshot, &hold);
         if (status != E64_OK)
             return status;
         list = snapshot->globals;
@@ -180,8 +182,10 @@ static e64_status look_up(e64_plugin *plugin, const char *text,
     } else {
         status = report(plugin, text, version, list, count);
     }
-    if (snapshot)
+    if (snapshot) {
+        host_let_go(&hold);
         host_snapshot_release(snapshot);
+    }
     return status;
 }
 

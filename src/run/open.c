@@ -27,8 +27,16 @@ static e64_status copy_globals(struct discovery *discovery)
         else
             status = fail_memory(count * sizeof *discovery->globals);
     }
-    for (uint32_t i = 0; i < count && discovery->globals; i++)
-        pinned_add(discovery, plugin_of(discovery->globals[i]));
+    bool promoted = false;
+    for (uint32_t i = 0; i < count && discovery->globals; i++) {
+        promoted |= discovery->globals[i]->host;
+        if (!discovery->globals[i]->host)
+            pinned_add(discovery, plugin_of(discovery->globals[i]));
+    }
+    // What is the host's stays as long as those for which it is global.
+    for (uint32_t i = 0; promoted && i < runtime->plugin_count; i++)
+        if (runtime->plugins[i]->promotes)
+            pinned_add(discovery, runtime->plugins[i]);
     discovery->global_count = discovery->globals ? count : 0;
     lock_give(&runtime->lock);
     return status;
@@ -56,6 +64,7 @@ static void discovery_free(struct discovery *discovery)
     memory_free(discovery->fresh);
     memory_free(discovery->globals);
     pinned_release(discovery);
+    host_let_go(&discovery->hold);
     if (discovery->snapshot)
         host_snapshot_release(discovery->snapshot);
 }
@@ -290,7 +299,7 @@ static e64_status link_root(struct discovery *discovery,
 {
     const struct elf_object *object;
     uint64_t start = run_now();
-    e64_status status = host_snapshot(&discovery->snapshot);
+    e64_status status = host_hold(&discovery->snapshot, &discovery->hold);
     if (status == E64_OK)
         status = unwind_follow(discovery->snapshot);
     if (status == E64_OK)
@@ -325,9 +334,10 @@ static e64_status link_root(struct discovery *discovery,
 }
 
 static e64_status open_once(e64_runtime *runtime,
-                            const struct request *request, e64_plugin **root)
+                            const struct request *request, bool last,
+                            e64_plugin **root)
 {
-    struct discovery discovery = { .runtime = runtime,
+    struct discovery discovery = { .runtime = runtime, .last = last,
                                    .caller = request->caller };
     *root = NULL;
     e64_status status = link_root(&discovery, request, root);
@@ -347,7 +357,7 @@ static e64_status open_request(e64_runtime *runtime,
     e64_plugin *root = NULL;
     e64_status status = E64_CHANGED;
     for (int i = 0; status == E64_CHANGED && i < MOST_TRIES; i++)
-        status = open_once(runtime, request, &root);
+        status = open_once(runtime, request, i == MOST_TRIES - 1, &root);
     if (status == E64_OK && root && !request->options.hold) {
         status = start_plugin(root);
         if (status != E64_OK) {

@@ -66,6 +66,33 @@ void registry_add(e64_runtime *runtime, e64_plugin *plugin)
     runtime->plugins[runtime->plugin_count++] = plugin;
 }
 
+// Is a module of the host visible to all opens?
+static bool is_visible(const e64_runtime *runtime,
+                       const struct elf_object *object)
+{
+    if (host_module_of(object)->global)
+        return true;
+    for (uint32_t i = 0; i < runtime->global_count; i++)
+        if (runtime->globals[i] == object)
+            return true;
+    return false;
+}
+
+// Does one that was opened `global`, other than this one, need a module of the
+// host?
+static bool is_promoted(const e64_runtime *runtime, const e64_plugin *but,
+                        const struct elf_object *object)
+{
+    for (uint32_t i = 0; i < runtime->plugin_count; i++) {
+        const e64_plugin *plugin = runtime->plugins[i];
+        for (uint32_t n = 0; plugin != but && plugin->promotes
+                             && n < plugin->scope_count; n++)
+            if (plugin->scope[n] == object)
+                return true;
+    }
+    return false;
+}
+
 void registry_remove(e64_runtime *runtime, e64_plugin *plugin)
 {
     uint32_t kept = 0;
@@ -74,13 +101,16 @@ void registry_remove(e64_runtime *runtime, e64_plugin *plugin)
             runtime->plugins[kept++] = runtime->plugins[i];
     runtime->plugin_count = kept;
     kept = 0;
-    for (uint32_t i = 0; i < runtime->global_count; i++)
-        if (runtime->globals[i] != &plugin->unit.object)
-            runtime->globals[kept++] = runtime->globals[i];
+    for (uint32_t i = 0; i < runtime->global_count; i++) {
+        const struct elf_object *object = runtime->globals[i];
+        if (object->host ? is_promoted(runtime, plugin, object)
+                         : object != &plugin->unit.object)
+            runtime->globals[kept++] = object;
+    }
     runtime->global_count = kept;
 }
 
-e64_status registry_add_globals(e64_runtime *runtime, const e64_plugin *root)
+e64_status registry_add_globals(e64_runtime *runtime, e64_plugin *root)
 {
     uint32_t room = runtime->global_count + root->scope_count;
     const struct elf_object **globals = memory_resize(runtime->globals,
@@ -90,10 +120,12 @@ e64_status registry_add_globals(e64_runtime *runtime, const e64_plugin *root)
     runtime->globals = globals;
     for (uint32_t i = 0; i < root->scope_count; i++) {
         e64_plugin *plugin = plugin_of(root->scope[i]);
-        if (plugin && !plugin->global) {
+        if (plugin ? plugin->global : is_visible(runtime, root->scope[i]))
+            continue;
+        if (plugin)
             plugin->global = true;
-            globals[runtime->global_count++] = &plugin->unit.object;
-        }
+        globals[runtime->global_count++] = root->scope[i];
     }
+    root->promotes = true;
     return E64_OK;
 }

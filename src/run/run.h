@@ -43,6 +43,7 @@ struct e64_plugin {
     atomic_uint holds;   // of this record: the registry's and others'
     _Atomic(e64_state) state;
     bool global, nodelete, isolated;
+    bool promotes; // its scope is global, with what is the host's in it
     bool deepbind; // its own scope comes before the host's
     bool listed; // for debuggers: debugger.c
     bool sealed; // IFUNCs are done, RELRO is read-only
@@ -142,7 +143,8 @@ e64_plugin *registry_find_host(e64_runtime *runtime,
 e64_status registry_reserve(e64_runtime *runtime, uint32_t more);
 void registry_add(e64_runtime *runtime, e64_plugin *plugin);
 void registry_remove(e64_runtime *runtime, e64_plugin *plugin);
-e64_status registry_add_globals(e64_runtime *runtime, const e64_plugin *root);
+// Also of modules of the host that it needs, while it is open.
+e64_status registry_add_globals(e64_runtime *runtime, e64_plugin *root);
 
 // ----------------------------------------------------------- discover.c ---
 
@@ -150,6 +152,8 @@ e64_status registry_add_globals(e64_runtime *runtime, const e64_plugin *root);
 struct discovery {
     e64_runtime *runtime;
     struct host_snapshot *snapshot;
+    struct host_hold hold; // of it
+    bool last; // what the host changes from now on comes after this open
     const struct elf_object **globals; // the runtime's, as they were
     uint32_t global_count;
     e64_plugin **fresh; // new ones, in the order of ld.so's list
@@ -239,7 +243,7 @@ e64_plugin *plugin_at(uintptr_t address);
 // --------------------------------------------------------------- bind.c ---
 
 // Maps and binds what was discovered, for a root that is opened. E64_CHANGED
-// when the host closed something meanwhile.
+// when the host opened or closed something since that would be taken now.
 e64_status bind_group(struct discovery *discovery, e64_plugin *root,
                       bool deepbind);
 // IFUNC resolvers and RELRO, for each of the plugins.

@@ -9,12 +9,8 @@
 
 #include <string.h>
 
-#include "../error.h"
 #include "addresses.h"
 #include "frames.h"
-
-// Another try when the host changes its libraries under our hands.
-enum { MOST_TRIES = 8 };
 
 // ---------------------------------------------------------- the answers ---
 
@@ -159,22 +155,18 @@ static atomic_ullong seen = 0; // glibc's count of additions, all looked at
 
 static e64_status refresh(void)
 {
-    e64_status status = E64_CHANGED;
-    for (int i = 0; status == E64_CHANGED && i < MOST_TRIES; i++) {
-        struct host_snapshot *snapshot;
-        status = host_snapshot(&snapshot);
-        if (status != E64_OK)
-            break;
-        uint64_t adds = snapshot->adds;
-        if (adds != atomic_load(&seen))
-            status = redirect_all(snapshot);
-        if (status == E64_OK)
-            atomic_store(&seen, adds);
-        host_snapshot_release(snapshot);
-    }
-    if (status == E64_CHANGED)
-        status = fail(E64_CHANGED, "the host opened or closed libraries all "
-                      "the while its unwinders were being looked for");
+    struct host_snapshot *snapshot;
+    struct host_hold hold;
+    e64_status status = host_hold(&snapshot, &hold);
+    if (status != E64_OK)
+        return status;
+    uint64_t adds = snapshot->adds;
+    if (adds != atomic_load(&seen))
+        status = redirect_all(snapshot);
+    if (status == E64_OK)
+        atomic_store(&seen, adds);
+    host_let_go(&hold);
+    host_snapshot_release(snapshot);
     return status;
 }
 

@@ -1,0 +1,110 @@
+// Keeps what a snapshot shows from being unmapped for as long as somebody looks
+// at it. A module that the host closes meanwhile is finalised by whoever lets
+// go of it last.
+
+#include "host.h"
+
+#include "../error.h"
+#include "../memory.h"
+#include "glibc.h"
+
+// The host's pauses between one dlopen or dlclose and the next are longer than
+// what is done here between two looks at its counts.
+enum { MOST_TRIES = 1000 };
+
+static e64_status open_handles(const struct host_snapshot *snapshot,
+                               struct host_hold *hold)
+{
+    uint32_t count = 0;
+    *hold = (struct host_hold){ NULL, 0 };
+    for (uint32_t i = 0; i < snapshot->module_count; i++)
+        count += !snapshot->modules[i]->startup && !snapshot->modules[i]->vdso;
+    if (!count)
+        return E64_OK;
+    hold->handles = memory_array(count, sizeof *hold->handles);
+    if (!hold->handles)
+        return fail_memory(count * sizeof *hold->handles);
+    for (uint32_t i = 0; i < snapshot->module_count; i++) {
+        const struct host_module *module = snapshot->modules[i];
+        if (module->startup || module->vdso)
+            continue;
+        void *handle = glibc_dlopen(module->path, RTLD_LAZY | RTLD_NOLOAD);
+        // It is gone, which the counts tell; or a destructor of it has called
+        // us, and it is there until we return.
+        if (handle)
+            hold->handles[hold->count++] = handle;
+        else
+            glibc_dlerror();
+    }
+    return E64_OK;
+}
+
+void host_let_go(struct host_hold *hold)
+{
+    for (uint32_t i = hold->count; i-- > 0; )
+        glibc_dlclose(hold->handles[i]);
+    memory_free(hold->handles);
+    *hold = (struct host_hold){ NULL, 0 };
+}
+
+// Holds a snapshot. E64_CHANGED without a message when it is not current.
+static e64_status try_hold(struct host_snapshot *snapshot,
+                           struct host_hold *hold)
+{
+    if (!host_snapshot_current(snapshot))
+        return E64_CHANGED;
+    e64_status status = open_handles(snapshot, hold);
+    if (status == E64_OK && !host_snapshot_current(snapshot)) {
+        host_let_go(hold);
+        status = E64_CHANGED;
+    }
+    return status;
+}
+
+// Takes one afresh, which `before` may help with.
+static e64_status take(const struct host_snapshot *before,
+                       struct host_snapshot **snapshot, struct host_hold *hold)
+{
+    e64_status status = host_snapshot_collect(before, snapshot);
+    if (status != E64_OK)
+        return status;
+    status = try_hold(*snapshot, hold);
+    if (status == E64_OK) {
+        status = host_mark_globals(*snapshot);
+        if (status == E64_OK)
+            host_snapshot_cache(*snapshot);
+        else
+            host_let_go(hold);
+    }
+    if (status != E64_OK)
+        host_snapshot_release(*snapshot);
+    return status;
+}
+
+// The cached one, or a new one in its place.
+static e64_status take_or_renew(struct host_snapshot **snapshot,
+                                struct host_hold *hold)
+{
+    struct host_snapshot *before = host_snapshot_cached();
+    if (before && try_hold(before, hold) == E64_OK) {
+        if (!host_promoted(before)) {
+            *snapshot = before;
+            return E64_OK;
+        }
+        host_let_go(hold);
+    }
+    e64_status status = take(before, snapshot, hold);
+    if (before)
+        host_snapshot_release(before);
+    return status;
+}
+
+e64_status host_hold(struct host_snapshot **snapshot, struct host_hold *hold)
+{
+    e64_status status = E64_CHANGED;
+    for (int i = 0; status == E64_CHANGED && i < MOST_TRIES; i++)
+        status = take_or_renew(snapshot, hold);
+    return status != E64_CHANGED ? status
+        : fail(E64_CHANGED, "the host opens and closes libraries all the "
+               "while: there is no moment to look at what it has");
+}
