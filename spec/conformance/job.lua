@@ -9,8 +9,8 @@ local elf = require "elf64load"
 local path, script, folder, window = ...
 -- What this needs itself is there before the work.
 local campaign = require "spec.support.campaign"
-local compile = require "spec.support.compile"
 local resources = require "spec.support.resources"
+local working = require "spec.conformance.working"
 
 -- ------------------------------------------------- what belongs to glibc ---
 
@@ -103,12 +103,7 @@ end
 ---@param flags string
 ---@return string what it says that it did
 function work.plugin (flags)
-   local source = campaign.contents((script:gsub("%.lua$", ".cc")))
-   -- One text: what is compiled once knows nothing of headers that change.
-   source = source:gsub('#include "plugin.h"\n', function ()
-      return campaign.contents "spec/conformance/jobs/plugin.h"
-   end)
-   local plugin = work.open(compile.cplusplus(source, flags))
+   local plugin = work.open(working.compile(script, flags))
    local C = plugin:cdef [[
       int work(const char *folder, char *said, size_t size);
    ]]

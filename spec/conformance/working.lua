@@ -3,6 +3,7 @@
 local lfs = require "lfs"
 local campaign = require "spec.support.campaign"
 local child = require "spec.support.child"
+local compile = require "spec.support.compile"
 
 ---@class working
 local working = {}
@@ -52,6 +53,19 @@ local SCREEN = { "xvfb-run", "--auto-servernum", "--server-args",
 -- What shows a window when it may; the others have no use for a screen.
 local SHOWS = { ["libgtk-3"] = true, ["libwebkit2gtk-4.1"] = true }
 
+--- Compiles the C++ that stands beside a job.
+---@param job string path of the job's Lua half
+---@param flags string
+---@return string path
+function working.compile (job, flags)
+   local source = campaign.contents((job:gsub("%.lua$", ".cc")))
+   -- One text: what is compiled once knows nothing of headers that change.
+   source = source:gsub('#include "plugin.h"\n', function ()
+      return campaign.contents "spec/conformance/jobs/plugin.h"
+   end)
+   return compile.cplusplus(source, flags)
+end
+
 ---@class outcome
 ---@field ok boolean
 ---@field text string what was done, or what is wrong
@@ -67,7 +81,8 @@ function working.run (task, start, window)
    local home = os.tmpname()
    local folder = home .. "/files"
    assert(os.remove(home) and lfs.mkdir(home) and lfs.mkdir(folder))
-   local environment = { HOME = home, XDG_RUNTIME_DIR = home }
+   local environment = { HOME = home, XDG_RUNTIME_DIR = home,
+      XDG_CACHE_HOME = home }
    -- What other people's libraries leave behind when they end is theirs.
    if child.sanitizer or os.getenv "ELF64LOAD_CONFIG" == "asan" then
       environment.ASAN_OPTIONS = "detect_leaks=0:exitcode=86"

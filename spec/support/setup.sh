@@ -38,6 +38,8 @@ zlib1g         library libz.so.1
 libssl3        library libssl.so.3
 libpython3.11  library libpython3.11.so.1.0
 libgtk-3-0     library libgtk-3.so.0
+libgomp1       library libgomp.so.1
+libjemalloc2   library libjemalloc.so.2
 '
 full_packages='
 lua-check      command luacheck
@@ -45,6 +47,9 @@ golang-go      command go
 gdb            command gdb
 valgrind       command valgrind
 linux-perf     command perf
+libegl1        library libEGL.so.1
+libegl-mesa0   library libEGL_mesa.so.0
+libgl1-mesa-dri library dri/swrast_dri.so
 '
 
 # Whether a probe of the tables above finds its thing.
