@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "limit.h"
+
 struct failures {
     e64_error pending;
     e64_error last;
@@ -120,9 +122,11 @@ e64_status fail(e64_status status, const char *format, ...)
 e64_status fail_system(const char *format, ...)
 {
     int number = errno;
+    char limit[192];
+    limit_explain(number, limit, sizeof limit);
     e64_error *error = &mine()->pending;
     clear(error);
-    error->status = E64_SYSTEM;
+    error->status = number == ENOMEM ? E64_NOMEMORY : E64_SYSTEM;
     error->system_errno = number;
     va_list args;
     va_start(args, format);
@@ -130,15 +134,17 @@ e64_status fail_system(const char *format, ...)
     va_end(args);
     size_t end = error->used - 1;
     int added = snprintf(error->storage + end, sizeof error->storage - end,
-                         ": %s", strerror(number));
+                         ": %s%s", strerror(number), limit);
     error->used += added > 0 ? (size_t)added : 0;
-    return E64_SYSTEM;
+    return error->status;
 }
 
 e64_status fail_memory(size_t size)
 {
-    return fail(E64_NOMEMORY, "out of memory: %zu bytes could not be allocated",
-                size);
+    char limit[192];
+    limit_explain(ENOMEM, limit, sizeof limit);
+    return fail(E64_NOMEMORY, "out of memory: %zu bytes could not be "
+                "allocated%s", size, limit);
 }
 
 void error_wanter(const char *wanter)
@@ -151,6 +157,11 @@ void error_path(const char *path)
 {
     e64_error *error = &mine()->pending;
     error->path = keep(error, path);
+}
+
+void error_errno(int number)
+{
+    mine()->pending.system_errno = number;
 }
 
 void error_symbol(const char *symbol, const char *version)

@@ -15,8 +15,9 @@
 e64_status fail(e64_status status, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-// The same as E64_SYSTEM for a system call that has just set errno; the text of
-// the errno is appended.
+// The same as E64_SYSTEM for a system call that has just set errno, or as
+// E64_NOMEMORY when that is ENOMEM; the text of the errno is appended, and which
+// limit has been reached.
 e64_status fail_system(const char *format, ...)
     __attribute__((format(printf, 1, 2)));
 
@@ -25,6 +26,7 @@ e64_status fail_memory(size_t size);
 
 void error_wanter(const char *wanter);
 void error_path(const char *path);
+void error_errno(int number);
 void error_symbol(const char *symbol, const char *version);
 void error_scopes(const char *const *names, size_t count);
 void error_near(const char *const *names, size_t count);

@@ -33,7 +33,8 @@ static e64_status read_all(const e64_source *source, struct elf_file *file)
     void *at = mmap(NULL, source->size, PROT_READ | PROT_WRITE,
                     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (at == MAP_FAILED)
-        return fail_memory(source->size);
+        return fail_system("%s: cannot get memory for its %llu bytes",
+                           file->name, (unsigned long long)source->size);
     file->mapping = at;
     file->mapped = source->size;
     for (uint64_t done = 0; done < source->size; ) {

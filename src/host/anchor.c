@@ -249,6 +249,7 @@ e64_status host_tls_offset(struct host_module *module, uint32_t type,
                  "(%s); link the program with it, or preload it", module->path,
                  reason.message);
             error_path(module->path);
+            error_errno(reason.system_errno);
             return status;
         }
     }

@@ -77,7 +77,7 @@ static struct lock lock = LOCK_INITIALIZER;
 
 // Slots of modules that are never unmapped. More than these few are not looked
 // at a second time.
-static struct { void **slot; void *value; } lasting[32];
+static struct { void **slot; void *value; int expected; } lasting[32];
 static atomic_uint lasting_count;
 
 static void before_fork(void)
@@ -100,10 +100,10 @@ static void watch_forks(void)
     pthread_atfork(before_fork, in_parent, in_child);
 }
 
-static e64_status write_slot(void **slot, void *value, bool lasts)
+static e64_status write_slot(void **slot, void *value, int expected, bool lasts)
 {
     lock_take(&lock);
-    e64_status status = host_patch(slot, value);
+    e64_status status = host_patch(slot, value, expected);
     uint32_t count = atomic_load(&lasting_count);
     bool known = false;
     for (uint32_t i = 0; i < count; i++)
@@ -112,6 +112,7 @@ static e64_status write_slot(void **slot, void *value, bool lasts)
         && count < sizeof lasting / sizeof *lasting) {
         lasting[count].slot = slot;
         lasting[count].value = value;
+        lasting[count].expected = expected;
         atomic_store(&lasting_count, count + 1);
     }
     lock_give(&lock);
@@ -125,7 +126,8 @@ e64_status host_redirect_again(void)
          status == E64_OK && i < count; i++)
         if (__atomic_load_n(lasting[i].slot, __ATOMIC_ACQUIRE)
             != lasting[i].value)
-            status = write_slot(lasting[i].slot, lasting[i].value, true);
+            status = write_slot(lasting[i].slot, lasting[i].value,
+                                lasting[i].expected, true);
     return status;
 }
 
@@ -173,8 +175,10 @@ static void redirect_slot(void *data, void **slot)
     standing = __atomic_load_n(slot, __ATOMIC_ACQUIRE);
     if (redirection->leave(standing))
         return;
-    redirection->status = write_slot(slot, redirection->replacement,
-                                     is_lasting(redirection->module));
+    const struct host_module *module = redirection->module;
+    redirection->status = write_slot(
+        slot, redirection->replacement,
+        host_expected_protection(module, (uintptr_t)slot), is_lasting(module));
 }
 
 e64_status host_redirect(const struct host_module *module,

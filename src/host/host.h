@@ -22,6 +22,7 @@ struct host_module {
     struct elf_symbols symbols;
     char *path;          // as glibc has it; the executable's from /proc
     const Elf64_Dyn *dynamic;
+    uintptr_t sealed_start, sealed_end; // the pages of PT_GNU_RELRO
     const char **needed; // DT_NEEDED, in file order
     uint32_t needed_count;
     // Found out by whoever takes a snapshot; they never turn false again.

@@ -2,6 +2,7 @@
 
 #include "internals.h"
 
+#include <errno.h>
 #include <link.h>
 #include <pthread.h>
 #include <string.h>
@@ -27,6 +28,8 @@ static e64_status find_slots(const struct host_module *libc,
     host_slots(libc, "_dl_deallocate_tls", keep_slot, &threads->deallocate);
     threads->libc_start = libc->object.start;
     threads->libc_end = libc->object.end;
+    threads->protection = host_expected_protection(
+        libc, (uintptr_t)threads->allocate);
     if (!threads->allocate || !threads->initialise || !threads->deallocate)
         return fail(E64_UNSUPPORTED, "this libc does not get its threads' "
                     "storage from ld.so the way that is known (no import of "
@@ -61,9 +64,10 @@ static e64_status run_thread(const pthread_attr_t *attributes,
     int error = pthread_create(&thread, attributes, function, data);
     if (!error)
         error = pthread_join(thread, NULL);
-    return error ? fail(E64_SYSTEM, "threads cannot be created: %s",
-                        strerror(error))
-                 : E64_OK;
+    if (!error)
+        return E64_OK;
+    errno = error;
+    return fail_system("threads cannot be created");
 }
 
 // A thread on a stack of our own has its block allocated and freed, one on a
@@ -114,12 +118,15 @@ e64_status host_bind_threads(const struct host_threads *threads,
 e64_status host_set_threads(const struct host_threads *threads,
                             const struct host_thread_functions *ours)
 {
+    int expected = threads->protection;
     e64_status status = host_patch(threads->deallocate,
-                                   (void *)ours->deallocate);
+                                   (void *)ours->deallocate, expected);
     if (status == E64_OK)
-        status = host_patch(threads->initialise, (void *)ours->initialise);
+        status = host_patch(threads->initialise, (void *)ours->initialise,
+                            expected);
     if (status == E64_OK)
-        status = host_patch(threads->allocate, (void *)ours->allocate);
+        status = host_patch(threads->allocate, (void *)ours->allocate,
+                            expected);
     return status;
 }
 
@@ -201,12 +208,13 @@ bool host_is_startup(const void *inside)
 struct own {
     uintptr_t inside;
     char *image;
+    bool sealed;
 };
 
 static int find_own(struct dl_phdr_info *info, size_t size, void *data)
 {
     struct own *own = data;
-    char *image = NULL;
+    char *image = NULL, *sealed_start = NULL, *sealed_end = NULL;
     bool found = false;
     (void)size;
     for (int i = 0; i < info->dlpi_phnum; i++) {
@@ -214,18 +222,25 @@ static int find_own(struct dl_phdr_info *info, size_t size, void *data)
         uintptr_t start = info->dlpi_addr + header->p_vaddr;
         if (header->p_type == PT_TLS)
             image = (char *)start;
+        if (header->p_type == PT_GNU_RELRO) {
+            sealed_start = (char *)start;
+            sealed_end = sealed_start + header->p_memsz;
+        }
         if (header->p_type == PT_LOAD && own->inside >= start
             && own->inside - start < header->p_memsz)
             found = true;
     }
-    if (found)
+    if (found) {
         own->image = image;
+        own->sealed = image >= sealed_start && image < sealed_end;
+    }
     return found;
 }
 
-char *host_own_tls_image(const void *inside)
+char *host_own_tls_image(const void *inside, bool *sealed)
 {
-    struct own own = { (uintptr_t)inside, NULL };
+    struct own own = { .inside = (uintptr_t)inside };
     host_iterate_phdr(find_own, &own);
+    *sealed = own.sealed;
     return own.image;
 }

@@ -23,6 +23,7 @@ struct host_thread_functions {
 // How libc makes threads.
 struct host_threads {
     void **allocate, **initialise, **deallocate; // its slots for the above
+    int protection; // that they are expected to have
     uintptr_t libc_start, libc_end;
     uintptr_t creation_start, creation_end; // the code of pthread_create
     // Where a thread's identifier (gettid) lies, from its thread pointer.
@@ -47,9 +48,9 @@ e64_status host_set_threads(const struct host_threads *threads,
 bool host_threads_lost(const struct host_threads *threads,
                        const struct host_thread_functions *original);
 
-// The TLS image of the object that an address lies in, or NULL. Calls glibc's
-// loader.
-char *host_own_tls_image(const void *inside);
+// The TLS image of the object that an address lies in, or NULL, and whether
+// RELRO seals it. Calls glibc's loader.
+char *host_own_tls_image(const void *inside, bool *sealed);
 
 // Has the object that an address lies in been there since the process began?
 bool host_is_startup(const void *inside);

@@ -20,16 +20,22 @@ struct tables {
 static void measure(struct host_module *module, const struct dl_phdr_info *info)
 {
     struct elf_object *object = &module->object;
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
     object->start = UINTPTR_MAX;
     for (int i = 0; i < info->dlpi_phnum; i++) {
         const Elf64_Phdr *header = &info->dlpi_phdr[i];
+        uintptr_t start = info->dlpi_addr + header->p_vaddr;
+        uintptr_t end = start + header->p_memsz;
+        if (header->p_type == PT_GNU_RELRO) {
+            module->sealed_start = start & ~(page - 1);
+            module->sealed_end = end & ~(page - 1);
+        }
         if (header->p_type != PT_LOAD || header->p_memsz == 0)
             continue;
-        uintptr_t start = info->dlpi_addr + header->p_vaddr;
         if (start < object->start)
             object->start = start;
-        if (start + header->p_memsz > object->end)
-            object->end = start + header->p_memsz;
+        if (end > object->end)
+            object->end = end;
     }
 }
 

@@ -57,6 +57,13 @@ void host_slots(const struct host_module *module, const char *name,
                 jmprel ? jmprel_size : 0);
 }
 
+int host_expected_protection(const struct host_module *module,
+                             uintptr_t address)
+{
+    return address >= module->sealed_start && address < module->sealed_end
+         ? PROT_READ : PROT_READ | PROT_WRITE;
+}
+
 int host_protection(uintptr_t address)
 {
     FILE *maps = fopen("/proc/self/maps", "re");
@@ -76,21 +83,20 @@ int host_protection(uintptr_t address)
     return protection;
 }
 
-e64_status host_patch(void **slot, void *value)
+e64_status host_patch(void **slot, void *value, int expected)
 {
     uintptr_t page_size = (uintptr_t)sysconf(_SC_PAGESIZE);
     void *page = (void *)((uintptr_t)slot & ~(page_size - 1));
     int protection = host_protection((uintptr_t)slot);
-    // Unknown, without /proc: a table that is written after start is writable,
-    // and one that is not has been made read-only by RELRO.
-    bool writable = protection >= 0 && protection & PROT_WRITE;
+    if (protection < 0)
+        protection = expected;
+    bool writable = protection & PROT_WRITE;
     if (!writable
         && mprotect(page, page_size, PROT_READ | PROT_WRITE) != 0)
         return fail_system("cannot change a slot of the host at %p",
                            (void *)slot);
     __atomic_store_n(slot, value, __ATOMIC_RELEASE);
-    if (!writable && protection >= 0
-        && mprotect(page, page_size, protection) != 0)
+    if (!writable && mprotect(page, page_size, protection) != 0)
         return fail_system("cannot protect a slot of the host at %p again",
                            (void *)slot);
     return E64_OK;

@@ -1,6 +1,5 @@
 // Maps the segments of an image (gABI "Program Loading").
 
-#include <errno.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -35,12 +34,12 @@ static uint8_t *address(const struct link_unit *unit, uint64_t vaddr)
     return (uint8_t *)(unit->object.bias + vaddr);
 }
 
-static e64_status fail_map(const struct link_unit *unit, const char *what)
+static e64_status fail_map(const struct link_unit *unit, const char *what,
+                           uint64_t size)
 {
-    e64_status status = errno == ENOMEM
-        ? fail(E64_NOMEMORY, "%s: out of memory: cannot %s", unit->object.name,
-               what)
-        : fail_system("%s: cannot %s", unit->object.name, what);
+    e64_status status = fail_system("%s: cannot %s of %llu bytes",
+                                    unit->object.name, what,
+                                    (unsigned long long)size);
     error_path(unit->object.name);
     return status;
 }
@@ -49,7 +48,8 @@ static e64_status protect(const struct link_unit *unit, uint64_t start,
                           uint64_t end, int prot)
 {
     if (end > start && mprotect(address(unit, start), end - start, prot) != 0)
-        return fail_map(unit, "change the protection of a segment");
+        return fail_map(unit, "change the protection of a part",
+                        end - start);
     return E64_OK;
 }
 
@@ -62,7 +62,7 @@ static e64_status reserve(struct link_unit *unit)
     uint8_t *at = mmap(NULL, span + slack, PROT_NONE,
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (at == MAP_FAILED)
-        return fail_map(unit, "reserve address space for its segments");
+        return fail_map(unit, "reserve an address space", span + slack);
     uint64_t skip = 0;
     if (slack) {
         skip = (image->start - (uintptr_t)at) & (image->align - 1);
@@ -104,7 +104,7 @@ static e64_status map_anonymous(const struct link_unit *unit, uint64_t start,
     if (end > start
         && mmap(address(unit, start), end - start, prot,
                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED)
-        return fail_map(unit, "map memory for a segment");
+        return fail_map(unit, "get memory for a segment", end - start);
     return E64_OK;
 }
 
@@ -173,7 +173,7 @@ static e64_status map_file(const struct link_unit *unit,
         if (mmap(address(unit, start), split - start, prot,
                  MAP_PRIVATE | MAP_FIXED, unit->file.fd,
                  (off_t)offset) == MAP_FAILED)
-            return fail_map(unit, "map a segment");
+            return fail_map(unit, "map a segment", split - start);
         e64_status status = clear_tail(unit, load, split);
         if (status != E64_OK)
             return status;

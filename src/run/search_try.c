@@ -59,6 +59,13 @@ static e64_status foreign(struct view view)
     return ours && header.e_machine != EM_X86_64 ? E64_BADARCH : E64_OK;
 }
 
+static e64_status cannot_go_on(const char *path)
+{
+    e64_status status = fail_system("%s: cannot open", path);
+    error_path(path);
+    return status;
+}
+
 // A failure to open a file, as ld.so takes it.
 static enum trial cannot_open(struct search *search, const char *path,
                               int number)
@@ -73,9 +80,7 @@ static enum trial cannot_open(struct search *search, const char *path,
     case ENOMEM:
         // Nothing else could be opened either.
         errno = number;
-        fail_system("%s: cannot open", path);
-        error_path(path);
-        return end(search, path, E64_SYSTEM);
+        return end(search, path, cannot_go_on(path));
     default:
         pass_over(search, path, E64_SYSTEM, number, strerror(number));
         return number == EACCES ? TRIAL_NEXT : TRIAL_REST;

@@ -31,6 +31,7 @@ enum answer {
     ANSWERED,
     CREATING, // in pthread_create, or so it seems
     FOREIGN,  // not made by glibc
+    DENIED,   // it may not make the system calls that the answer takes
     ENDED,
 };
 
@@ -78,30 +79,33 @@ static inline RAW long call_kernel(long number, long a, long b, long c, long d)
 // for the sake of the first argument.
 static RAW bool is_readable(uintptr_t address)
 {
-    return call_kernel(SYS_rt_sigprocmask, -1, (long)address, 0, 8) != -EFAULT;
+    return call_kernel(SYS_rt_sigprocmask, -1, (long)address, 0, 8) == -EINVAL;
 }
 
 // Has this thread been made by glibc, with our pool in its block? (The words of
-// tcbhead_t: itself, and at 16 itself again.)
-static RAW bool is_of_glibc(char **thread_pointer)
+// tcbhead_t: itself, and at 16 itself again.) Then it is ANSWERED.
+static RAW enum answer examine(char **thread_pointer)
 {
     enum { ARCH_GET_FS = 0x1003 };
     uintptr_t fs = 0;
-    call_kernel(SYS_arch_prctl, ARCH_GET_FS, (long)&fs, 0, 0);
+    // A seccomp filter, which may be this thread's alone.
+    if (call_kernel(SYS_arch_prctl, ARCH_GET_FS, (long)&fs, 0, 0) != 0
+        || !is_readable((uintptr_t)&fs))
+        return DENIED;
     if (!fs || !is_readable(fs) || !is_readable(fs + 16))
-        return false;
+        return FOREIGN;
     if (*(uintptr_t *)fs != fs || *(uintptr_t *)(fs + 16) != fs)
-        return false;
+        return FOREIGN;
     uintptr_t mark = fs + (uintptr_t)pool_tp_offset_x86_64();
     uintptr_t tid = fs + (uintptr_t)host->tid;
     if (!is_readable(mark) || !is_readable(tid)
         || *(int *)tid != call_kernel(SYS_gettid, 0, 0, 0, 0))
-        return false;
+        return FOREIGN;
     for (int i = 0; i < POOL_MARK_SIZE; i++)
         if (((char *)mark)[i] != POOL_MARK[i])
-            return false;
+            return FOREIGN;
     *thread_pointer = (char *)fs;
-    return true;
+    return ANSWERED;
 }
 
 static RAW bool is_in_creation(uintptr_t address)
@@ -141,11 +145,11 @@ static RAW void handle(int number, siginfo_t *info, void *context)
         && info->si_pid == call_kernel(SYS_getpid, 0, 0, 0, 0)
         && question >= questions && question < questions + MOST_THREADS) {
         char *thread_pointer;
-        enum answer answer = FOREIGN;
-        if (is_of_glibc(&thread_pointer)) {
+        enum answer answer = examine(&thread_pointer);
+        if (answer == ANSWERED) {
             question->thread_pointer = thread_pointer;
-            answer = is_creating(context, (uintptr_t)thread_pointer)
-                   ? CREATING : ANSWERED;
+            if (is_creating(context, (uintptr_t)thread_pointer))
+                answer = CREATING;
         }
         atomic_store(&question->answer, answer);
     } else if (before.handler != (void *)SIG_DFL
@@ -165,10 +169,20 @@ extern void adopt_return(void) __attribute__((visibility("hidden")));
 
 // ------------------------------------------------------------------ asking ---
 
+// What the process has run out of is an error of the system, what it may not do
+// is not supported.
 static e64_status refused(const char *what)
 {
-    return fail(E64_UNSUPPORTED, "the process has other threads, and %s is "
-                "refused: %s", what, strerror(errno));
+    switch (errno) {
+    case EMFILE:
+    case ENFILE:
+    case ENOMEM:
+    case EAGAIN:
+        return fail_system("the process has other threads, and %s fails", what);
+    default:
+        return fail(E64_UNSUPPORTED, "the process has other threads, and %s is "
+                    "refused: %s", what, strerror(errno));
+    }
 }
 
 // Another that was put in this one's place passes on what is not its own, as
@@ -220,6 +234,17 @@ static e64_status ask(struct question *question)
     return refused("sending a thread a signal (rt_tgsigqueueinfo)");
 }
 
+// Signal 0 is not sent. Not by tgkill, which a filter may deny: what is used
+// already is allowed.
+static bool has_ended(const struct question *question)
+{
+    siginfo_t info;
+    memset(&info, 0, sizeof info);
+    info.si_code = SI_QUEUE;
+    return syscall(SYS_rt_tgsigqueueinfo, getpid(), question->tid, 0,
+                   &info) != 0 && errno == ESRCH;
+}
+
 static int64_t now_ms(void)
 {
     struct timespec time;
@@ -234,8 +259,7 @@ static e64_status look_after(struct question *question, bool *pending)
     *pending = false;
     switch (atomic_load(&question->answer)) {
     case ASKED:
-        if (syscall(SYS_tgkill, getpid(), question->tid, 0) != 0
-            && errno == ESRCH)
+        if (has_ended(question))
             atomic_store(&question->answer, ENDED);
         else
             *pending = true;
@@ -252,6 +276,11 @@ static e64_status look_after(struct question *question, bool *pending)
         }
         *pending = true;
         return ask(question);
+    case DENIED:
+        return fail(E64_UNSUPPORTED, "the process has other threads, and "
+                    "thread %d may not say where its thread-local storage is: "
+                    "a seccomp filter denies arch_prctl or rt_sigprocmask",
+                    question->tid);
     default:
         return E64_OK;
     }
@@ -288,7 +317,7 @@ static e64_status wait_for(struct question *first, size_t count)
 struct listing {
     int *tids;
     size_t count;
-    e64_status status;
+    int error; // errno; 0 when the list is whole
 };
 
 // All threads in one system call, by one that is younger than all that matter:
@@ -301,14 +330,16 @@ static void *list_threads(void *data)
     char *entries = mmap(NULL, SIZE, PROT_READ | PROT_WRITE,
                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     bool complete = false;
-    listing->status = E64_UNSUPPORTED;
+    listing->error = errno;
     for (int tries = 0; entries != MAP_FAILED && !complete && tries < 100;
          tries++) {
         int folder = open("/proc/self/task",
                           O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        listing->error = errno;
         if (folder < 0)
             break;
         long size = syscall(SYS_getdents64, folder, entries, SIZE);
+        listing->error = size < 0 ? errno : ESRCH; // until this one is seen
         close(folder);
         listing->count = 0;
         for (long at = 0; at < size;) {
@@ -325,7 +356,7 @@ static void *list_threads(void *data)
     if (entries != MAP_FAILED)
         munmap(entries, SIZE);
     if (complete)
-        listing->status = E64_OK;
+        listing->error = 0;
     return NULL;
 }
 
@@ -333,14 +364,14 @@ static e64_status list_all(struct listing *listing)
 {
     pthread_t thread;
     int error = pthread_create(&thread, NULL, list_threads, listing);
-    if (error)
-        return fail(E64_SYSTEM, "threads cannot be created: %s",
-                    strerror(error));
+    if (error) {
+        errno = error;
+        return fail_system("threads cannot be created");
+    }
     pthread_join(thread, NULL);
-    if (listing->status != E64_OK)
-        return fail(E64_UNSUPPORTED, "/proc/self/task does not list the "
-                    "process's threads");
-    return E64_OK;
+    errno = listing->error;
+    return listing->error ? refused("reading /proc/self/task (getdents64)")
+                          : E64_OK;
 }
 
 static int compare(const void *a, const void *b)
@@ -425,7 +456,7 @@ static void *map(size_t size)
 e64_status threads_find_x86_64(const struct host_threads *threads)
 {
     const size_t size = MOST_THREADS * sizeof(int);
-    struct listing listing = { map(size), 0, E64_OK };
+    struct listing listing = { map(size), 0, 0 };
     struct known known = { map(2 * size), 0, map(size), 0 };
     e64_status status = E64_OK;
     host = threads;

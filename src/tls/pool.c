@@ -174,6 +174,7 @@ static e64_status exhausted(const char *name, uint64_t size)
          ? "or define a larger pool in it with E64_TLS_POOL"
          : "or use the command elf64load, whose pool is larger");
     error_path(name);
+    error_errno(reason.system_errno);
     return E64_NOMEMORY;
 }
 

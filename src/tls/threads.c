@@ -253,9 +253,9 @@ static bool adopted; // and the set is complete
 static char *own_image; // of the pool
 static bool sealed;     // which is read-only
 
-static e64_status find_image(char **image)
+static e64_status find_image(char **image, bool *is_sealed)
 {
-    char *segment = host_own_tls_image((const void *)&publishing);
+    char *segment = host_own_tls_image((const void *)&publishing, is_sealed);
     if (!segment)
         return fail(E64_UNSUPPORTED, "the loader's own thread-local storage "
                     "was not found");
@@ -288,7 +288,8 @@ static e64_status look(void)
         return E64_OK;
     struct host_threads threads;
     char *image = NULL;
-    e64_status status = find_image(&image);
+    bool is_sealed;
+    e64_status status = find_image(&image, &is_sealed);
     if (status == E64_OK)
         status = host_find_threads(&threads);
     if (status != E64_OK)
@@ -296,7 +297,7 @@ static e64_status look(void)
     lock_take(&publishing);
     if (!looked) {
         int protection = host_protection((uintptr_t)image);
-        sealed = protection < 0 || !(protection & PROT_WRITE);
+        sealed = protection < 0 ? is_sealed : !(protection & PROT_WRITE);
         host = threads;
         own_image = image;
         looked = true;
@@ -420,6 +421,7 @@ e64_status threads_publish(const char *name, const struct pool_place *place,
          "lie where others were, and cannot be written to all threads: %s",
          name, reason.message);
     error_path(name);
+    error_errno(reason.system_errno);
     return status;
 }
 
