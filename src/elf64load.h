@@ -19,10 +19,13 @@
 // - Nothing prints and nothing exits. Messages go to the log callback.
 // - Strings that are passed in are copied; strings that are handed out belong
 //   to the object that they were asked of and live as long as it does.
-// - Functions may be called from any thread. In one runtime, one thread at a
-//   time opens, starts and closes; different runtimes do not disturb one
-//   another. Plugins are called and looked up in by any thread while they are
-//   open.
+// - Functions may be called from any thread, at the same time. A file is mapped
+//   and started once; a second thread that opens it waits until it has been
+//   started. Where threads would wait for each other, and in a constructor that
+//   glibc's dlopen has called, it is given as it stands. A runtime is freed when
+//   no other thread is using it.
+// - A child of fork may go on with all of it. What other threads were starting
+//   or stopping there stays as it was.
 
 #ifndef ELF64LOAD_H
 #define ELF64LOAD_H

@@ -69,4 +69,13 @@ e64_status host_tls_offset(struct host_module *module, uint32_t type,
 e64_status host_tls_area(uint64_t size, uint32_t type, int64_t *offset,
                          char **image);
 
+// Looks for the lock that glibc's loader holds while it opens and closes. Calls
+// glibc's loader: under no lock.
+void host_find_load_lock(void);
+
+// Is the calling thread inside of dlopen or dlclose, a constructor that these
+// have called, say? Then it must not wait for another thread, which may want to
+// get there. True as well when glibc is not laid out as is known.
+bool host_holds_load_lock(void);
+
 #endif

@@ -14,6 +14,26 @@
 static struct lock lock = LOCK_INITIALIZER;
 static struct host_snapshot *current;
 
+static void before_fork(void)
+{
+    lock_before_fork(&lock);
+}
+
+static void in_parent(void)
+{
+    lock_after_fork(&lock, false);
+}
+
+static void in_child(void)
+{
+    lock_after_fork(&lock, true);
+}
+
+static void watch_forks(void)
+{
+    pthread_atfork(before_fork, in_parent, in_child);
+}
+
 struct host_snapshot *host_snapshot_cached(void)
 {
     lock_take(&lock);
@@ -26,6 +46,8 @@ struct host_snapshot *host_snapshot_cached(void)
 
 void host_snapshot_cache(struct host_snapshot *snapshot)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, watch_forks);
     host_snapshot_retain(snapshot);
     lock_take(&lock);
     struct host_snapshot *old = current;

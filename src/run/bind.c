@@ -8,6 +8,7 @@
 #include "../memory.h"
 #include "overrides.h"
 #include "unwind.h"
+#include "work.h"
 
 static e64_status map_all(struct discovery *discovery, e64_times *times)
 {
@@ -161,14 +162,12 @@ static e64_status keep_all(e64_plugin *plugin)
     return status;
 }
 
-// An owner of a unique symbol that others were given must stay.
-static void pin_unique_owners(const struct link_bindings *bindings)
+static void keep_unique_owners(e64_runtime *runtime,
+                               const struct link_bindings *bindings)
 {
-    for (uint32_t i = 0; i < bindings->count; i++) {
-        const struct link_binding *binding = &bindings->all[i];
-        if (binding->unique && binding->definer && !binding->definer->host)
-            plugin_of(binding->definer)->nodelete = true;
-    }
+    for (uint32_t i = 0; i < bindings->count; i++)
+        if (bindings->all[i].unique && bindings->all[i].definer)
+            unique_keep_owner(runtime, bindings->all[i].definer);
 }
 
 static e64_status resolve_all(struct discovery *discovery, e64_plugin **sorted,
@@ -238,7 +237,7 @@ e64_status bind_group(struct discovery *discovery, e64_plugin *root,
         status = unwind_publish(sorted, count, discovery->snapshot);
     root->times.apply += run_now() - resolved;
     for (uint32_t i = 0; status == E64_OK && i < count; i++) {
-        pin_unique_owners(&sorted[i]->unit.bindings);
+        keep_unique_owners(discovery->runtime, &sorted[i]->unit.bindings);
         sorted[i]->imports = sorted[i]->unit.bindings.count;
         link_bindings_free(&sorted[i]->unit.bindings);
     }
@@ -246,18 +245,64 @@ e64_status bind_group(struct discovery *discovery, e64_plugin *root,
     return status;
 }
 
-e64_status bind_finish(e64_plugin **plugins, uint32_t count)
+// One that is to be finished now.
+struct turn {
+    e64_plugin *plugin;
+    bool taken; // for this: what is being mapped is this thread's already
+};
+
+// Waits for those that another thread finishes. What is being finished further
+// up on this stack, or must not be waited for, is left out.
+static uint32_t take_turns(e64_plugin **plugins, uint32_t count,
+                           struct turn *turns)
+{
+    uint32_t taken = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        e64_plugin *plugin = plugins[i];
+        if (atomic_load(&plugin->sealed))
+            continue;
+        bool mine = work_is_mine(plugin);
+        if (mine ? plugin->finishing : !work_take(plugin))
+            continue;
+        plugin->finishing = true;
+        turns[taken++] = (struct turn){ plugin, !mine };
+    }
+    return taken;
+}
+
+static e64_status finish(const struct turn *turns, uint32_t count)
 {
     e64_status status = E64_OK;
     for (uint32_t i = count; status == E64_OK && i-- > 0; )
-        if (!plugins[i]->sealed)
-            status = link_apply_deferred(&plugins[i]->unit);
+        if (!atomic_load(&turns[i].plugin->sealed))
+            status = link_apply_deferred(&turns[i].plugin->unit);
     for (uint32_t i = 0; status == E64_OK && i < count; i++) {
-        if (plugins[i]->sealed)
+        if (atomic_load(&turns[i].plugin->sealed))
             continue;
-        status = link_seal(&plugins[i]->unit);
+        status = link_seal(&turns[i].plugin->unit);
         if (status == E64_OK)
-            plugins[i]->sealed = true;
+            atomic_store(&turns[i].plugin->sealed, true);
     }
+    return status;
+}
+
+e64_status bind_finish(e64_plugin **plugins, uint32_t count)
+{
+    uint32_t unsealed = 0;
+    for (uint32_t i = 0; i < count; i++)
+        unsealed += !atomic_load(&plugins[i]->sealed);
+    if (!unsealed)
+        return E64_OK;
+    struct turn *turns = memory_array(unsealed, sizeof *turns);
+    if (!turns)
+        return fail_memory(unsealed * sizeof *turns);
+    uint32_t taken = take_turns(plugins, count, turns);
+    e64_status status = finish(turns, taken);
+    for (uint32_t i = 0; i < taken; i++) {
+        turns[i].plugin->finishing = false;
+        if (turns[i].taken)
+            work_give(turns[i].plugin);
+    }
+    memory_free(turns);
     return status;
 }

@@ -9,6 +9,7 @@
 #include "../error.h"
 #include "../memory.h"
 #include "unwind.h"
+#include "work.h"
 
 // A growing list of plugins, walked while it grows.
 struct list {
@@ -126,6 +127,7 @@ static e64_status take_unused(e64_plugin *closed, struct list *unused)
     }
     for (uint32_t i = 0; i < unused->count; i++) {
         unused->plugins[i]->gone = true;
+        claims_add(unused->plugins[i]);
         each_needed(unused->plugins[i], forget_dependent, NULL);
     }
     return E64_OK;
@@ -222,14 +224,16 @@ static void close_left(e64_plugin *plugin, bool again)
         take_waiting(runtime, &waiting);
     // Once the lock is given up the plugin may be anyone's, and the runtime
     // freed, unless something is left to do here.
-    bool busy = unused.count || waiting.count;
-    runtime->busy += busy;
+    bool more = unused.count || waiting.count;
+    struct busy busy;
+    if (more)
+        busy_enter_locked(&busy, runtime);
     lock_give(&runtime->lock);
-    if (busy) {
+    if (more) {
         stop_and_unload(runtime, &unused);
         unload_all(runtime, &waiting);
         lock_take(&runtime->lock);
-        runtime->busy--;
+        busy_leave_locked(&busy);
         runtime_leave(runtime);
     }
     memory_free(unused.plugins);
@@ -287,6 +291,7 @@ e64_status close_all(e64_runtime *runtime)
     e64_status status = take_all(runtime, &all);
     for (uint32_t i = 0; status == E64_OK && i < all.count; i++) {
         all.plugins[i]->gone = true;
+        claims_add(all.plugins[i]);
         each_needed(all.plugins[i], forget_dependent, NULL);
     }
     lock_give(&runtime->lock);
@@ -306,8 +311,12 @@ static void stop_all(e64_runtime *runtime)
             add(&all, runtime->plugins[i]);
     e64_status status = order_stop(all.plugins, all.count);
     lock_give(&runtime->lock);
-    for (uint32_t i = 0; status == E64_OK && i < all.count; i++)
+    for (uint32_t i = 0; status == E64_OK && i < all.count; i++) {
+        bool taken = work_take(all.plugins[i]);
         stop_plugin(all.plugins[i]);
+        if (taken)
+            work_give(all.plugins[i]);
+    }
     memory_free(all.plugins);
 }
 

@@ -110,3 +110,13 @@ void debugger_remove(e64_plugin *plugin)
     }
     lock_give(&lock);
 }
+
+void debugger_before_fork(void)
+{
+    lock_before_fork(&lock);
+}
+
+void debugger_after_fork(bool child)
+{
+    lock_after_fork(&lock, child);
+}

@@ -12,4 +12,7 @@ void debugger_add(e64_plugin *const *plugins, uint32_t count);
 // Before it is unmapped. Does nothing for one that was not added.
 void debugger_remove(e64_plugin *plugin);
 
+void debugger_before_fork(void);
+void debugger_after_fork(bool child);
+
 #endif

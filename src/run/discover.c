@@ -80,6 +80,29 @@ static const struct elf_object *find_file(struct discovery *discovery,
     return module ? &module->object : NULL;
 }
 
+// Only one thread at a time maps a file.
+static e64_status claim(struct discovery *discovery, e64_plugin *plugin)
+{
+    e64_runtime *runtime = discovery->runtime;
+    const struct elf_file *file = &plugin->unit.file;
+    if (plugin->isolated || !file->identified)
+        return E64_OK;
+    lock_take(&runtime->lock);
+    if (!discovery->alone) {
+        e64_plugin *other = claims_find(runtime, file);
+        if (other)
+            discovery->awaited = plugin_hold(other);
+        discovery->overtaken = registry_find_file(runtime, file->device,
+                                                  file->inode) != NULL;
+    }
+    bool free = !discovery->awaited && !discovery->overtaken;
+    if (free)
+        claims_add(plugin);
+    lock_give(&runtime->lock);
+    return free ? E64_OK : fail(E64_CHANGED, "%s: another thread has it",
+                                plugin->unit.object.name);
+}
+
 e64_status discover_add(struct discovery *discovery, e64_plugin *plugin)
 {
     if (discovery->fresh_count == discovery->fresh_room) {
@@ -91,6 +114,9 @@ e64_status discover_add(struct discovery *discovery, e64_plugin *plugin)
         discovery->fresh = fresh;
         discovery->fresh_room = room;
     }
+    e64_status status = claim(discovery, plugin);
+    if (status != E64_OK)
+        return status;
     discovery->fresh[discovery->fresh_count++] = plugin;
     return E64_OK;
 }
@@ -318,6 +344,9 @@ static e64_status give_to_host(struct discovery *discovery, e64_plugin *plugin,
                                const struct elf_object **found)
 {
     discovery->fresh_count--; // the last one that was added
+    lock_take(&discovery->runtime->lock);
+    claims_remove(plugin);
+    lock_give(&discovery->runtime->lock);
     e64_status status = open_by_glibc(discovery, plugin->unit.object.soname,
                                       plugin->unit.file.name, found);
     plugin_drop(plugin);

@@ -8,6 +8,7 @@
 #include "../error.h"
 #include "../memory.h"
 #include "../tls/tls.h"
+#include "work.h"
 
 bool lookup_search(const struct elf_object *const *list, uint32_t count,
                    const char *text, const char *version,
@@ -60,6 +61,8 @@ static e64_status find_unique(e64_runtime *runtime,
                               const struct lookup_found *found,
                               uint64_t *value)
 {
+    const char *name = elf_string(found->object->symbols,
+                                  found->symbol.st_name);
     struct discovery discovery = { .runtime = runtime };
     struct link_binding binding = {
         .definer = found->object, .definition = found->index,
@@ -69,16 +72,18 @@ static e64_status find_unique(e64_runtime *runtime,
     e64_status status = host_hold(&discovery.snapshot, &discovery.hold);
     if (status != E64_OK)
         return status;
-    status = unique_bind(&discovery, elf_string(found->object->symbols,
-                                                found->symbol.st_name),
-                         &binding);
+    bool again;
+    do {
+        status = unique_bind(&discovery, name, &binding);
+        again = discovery.awaited && work_wait(discovery.awaited);
+        plugin_drop(discovery.awaited);
+        discovery.awaited = NULL;
+    } while (again);
     host_let_go(&discovery.hold);
     host_snapshot_release(discovery.snapshot);
     if (status == E64_OK) {
         *value = binding.value;
-        e64_plugin *owner = plugin_of(binding.definer);
-        if (owner)
-            owner->nodelete = true;
+        unique_keep_owner(runtime, binding.definer);
     }
     return status;
 }

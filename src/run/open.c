@@ -9,6 +9,7 @@
 #include "debugger.h"
 #include "handle.h"
 #include "unwind.h"
+#include "work.h"
 
 // Another try when the host changes its libraries under our hands.
 enum { MOST_TRIES = 8 };
@@ -51,6 +52,7 @@ static void undo(struct discovery *discovery)
         e64_plugin *plugin = discovery->fresh[i];
         lock_take(&runtime->lock);
         unique_forget(runtime, &plugin->unit.object);
+        claims_remove(plugin);
         lock_give(&runtime->lock);
         plugin_unload(plugin);
         plugin_drop(plugin);
@@ -222,15 +224,17 @@ static e64_status publish(struct discovery *discovery, e64_plugin *root,
     e64_runtime *runtime = discovery->runtime;
     lock_take(&runtime->lock);
     e64_status status = registry_reserve(runtime, discovery->fresh_count);
-    if (status == E64_OK && is_overtaken(discovery))
-        status = fail(E64_CHANGED, "%s: other threads opened and closed it all "
-                      "the while", root->unit.object.name);
+    discovery->overtaken = is_overtaken(discovery);
+    if (status == E64_OK && discovery->overtaken)
+        status = fail(E64_CHANGED, "%s: another thread was sooner",
+                      root->unit.object.name);
     if (status == E64_OK && options->global)
         status = registry_add_globals(runtime, root);
     if (status == E64_OK) {
         for (uint32_t i = 0; i < discovery->fresh_count; i++) {
             registry_add(runtime, discovery->fresh[i]);
             add_dependents(discovery->fresh[i]);
+            claims_remove(discovery->fresh[i]);
         }
         discovery->fresh_count = 0;
         root->handles++;
@@ -333,20 +337,61 @@ static e64_status link_root(struct discovery *discovery,
     return status;
 }
 
+// What an attempt that has to be repeated says, and how to.
+struct retry {
+    e64_plugin *awaited;
+    bool overtaken, alone, last;
+};
+
 static e64_status open_once(e64_runtime *runtime,
-                            const struct request *request, bool last,
-                            e64_plugin **root)
+                            const struct request *request, e64_plugin **root,
+                            struct retry *retry)
 {
-    struct discovery discovery = { .runtime = runtime, .last = last,
-                                   .caller = request->caller };
+    struct discovery discovery = { .runtime = runtime,
+                                   .caller = request->caller,
+                                   .last = retry->last,
+                                   .alone = retry->alone };
     *root = NULL;
+    pinned_begin(&discovery);
     e64_status status = link_root(&discovery, request, root);
     e64_error error;
     if (status != E64_OK)
         error_save(&error);
     discovery_free(&discovery);
+    retry->awaited = discovery.awaited;
+    retry->overtaken = discovery.overtaken;
     if (status != E64_OK)
         error_restore(&error);
+    return status;
+}
+
+// Is another attempt to be made? One that waits, or that another thread has
+// overtaken, does not count: something has been done meanwhile.
+static bool try_again(struct retry *retry, int *tries)
+{
+    bool counts = !retry->overtaken;
+    if (retry->awaited) {
+        // Nothing of this attempt is left that others could wait for.
+        counts = !work_wait(retry->awaited);
+        retry->alone = counts;
+        plugin_drop(retry->awaited);
+    }
+    *tries += counts;
+    retry->last = *tries == MOST_TRIES - 1;
+    return *tries < MOST_TRIES;
+}
+
+// Discovers, links and publishes.
+static e64_status open_linked(e64_runtime *runtime,
+                              const struct request *request,
+                              e64_plugin **root)
+{
+    struct retry retry = { .alone = false };
+    int tries = 0;
+    e64_status status;
+    do
+        status = open_once(runtime, request, root, &retry);
+    while (status == E64_CHANGED && try_again(&retry, &tries));
     return status;
 }
 
@@ -355,9 +400,7 @@ static e64_status open_request(e64_runtime *runtime,
                                e64_plugin **plugin)
 {
     e64_plugin *root = NULL;
-    e64_status status = E64_CHANGED;
-    for (int i = 0; status == E64_CHANGED && i < MOST_TRIES; i++)
-        status = open_once(runtime, request, i == MOST_TRIES - 1, &root);
+    e64_status status = open_linked(runtime, request, &root);
     if (status == E64_OK && root && !request->options.hold) {
         status = start_plugin(root);
         if (status != E64_OK) {

@@ -4,6 +4,15 @@
 
 #include "../memory.h"
 
+static __thread struct discovery *innermost
+    __attribute__((tls_model("initial-exec")));
+
+void pinned_begin(struct discovery *discovery)
+{
+    discovery->outer = innermost;
+    innermost = discovery;
+}
+
 void pinned_add(struct discovery *discovery, e64_plugin *plugin)
 {
     for (uint32_t i = discovery->pinned_count; i-- > 0; )
@@ -27,7 +36,18 @@ void pinned_add(struct discovery *discovery, e64_plugin *plugin)
 
 void pinned_release(struct discovery *discovery)
 {
+    innermost = discovery->outer;
     for (uint32_t i = discovery->pinned_count; i-- > 0; )
         close_unpinned(discovery->pinned[i]);
     memory_free(discovery->pinned);
+}
+
+void pinned_forget_others(e64_runtime *runtime)
+{
+    for (uint32_t i = 0; i < runtime->plugin_count; i++)
+        runtime->plugins[i]->pins = 0;
+    for (const struct discovery *own = innermost; own; own = own->outer)
+        for (uint32_t i = 0; own->runtime == runtime && i < own->pinned_count;
+             i++)
+            own->pinned[i]->pins++;
 }

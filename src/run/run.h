@@ -46,10 +46,14 @@ struct e64_plugin {
     bool promotes; // its scope is global, with what is the host's in it
     bool deepbind; // its own scope comes before the host's
     bool listed; // for debuggers: debugger.c
-    bool sealed; // IFUNCs are done, RELRO is read-only
+    atomic_bool sealed; // IFUNCs are done, RELRO is read-only
+    bool finishing; // that is being done by the thread that works on it
     bool gone;   // being stopped, or stopped: not to be found any more
     bool waiting; // stopped, and unmapped when `exits` falls to zero
     bool missed;  // a close has left it because of its pins alone
+    bool claimed; // its file is being mapped, or it is being stopped
+    e64_plugin *next_claimed;
+    struct worker *worker; // the thread that works on it: work.c
 
     // For walks, under the runtime's lock.
     bool marked;            // order.c
@@ -110,6 +114,7 @@ struct e64_runtime {
     struct unique_entry *uniques;
     uint32_t unique_count, unique_room;
     uint32_t busy; // constructors and destructors that are running
+    e64_plugin *claimed; // claims.c
     bool freed;    // only what must not be unloaded is left in it, or not yet
 };
 
@@ -163,7 +168,12 @@ struct discovery {
     e64_plugin *caller;
     e64_plugin **pinned; // pinned.c
     uint32_t pinned_count, pinned_room;
+    struct discovery *outer; // of the same thread
     bool failed; // to pin one, for want of memory
+    // E64_CHANGED for one of these reasons, unless it was the host that changed:
+    e64_plugin *awaited; // another thread works on this one, which is held
+    bool overtaken;      // another thread was sooner
+    bool alone;          // do not wait for what other threads map or stop
 };
 
 // The object that a name stands for, read but not mapped when it is new.
@@ -174,7 +184,8 @@ e64_status discover_name(struct discovery *discovery, const char *name,
 e64_status discover_source(struct discovery *discovery,
                            const e64_source *source, bool isolated,
                            const struct elf_object **found);
-// Adds a plugin to those that are new, which then owns it.
+// Adds a plugin to those that are new, which then owns it, unless E64_CHANGED:
+// another thread has its file.
 e64_status discover_add(struct discovery *discovery, e64_plugin *plugin);
 // Without looking further than what is open already; NULL when it is not.
 const struct elf_object *discover_open(struct discovery *discovery,
@@ -183,12 +194,28 @@ const struct elf_object *discover_open(struct discovery *discovery,
 e64_status discover_loaded(struct discovery *discovery, const char *name,
                            const struct elf_object **found);
 
+// ------------------------------------------------------------- claims.c ---
+// With the runtime's lock held.
+
+// The plugin of that file which another thread is mapping or stopping, or NULL.
+e64_plugin *claims_find(e64_runtime *runtime, const struct elf_file *file);
+void claims_add(e64_plugin *plugin);
+// Does nothing for one that is not claimed.
+void claims_remove(e64_plugin *plugin);
+// In a child of fork: those of threads that are gone.
+void claims_forget_others(e64_runtime *runtime);
+
 // ------------------------------------------------------------- pinned.c ---
 
 // Keeps a plugin that was found from being closed by another thread until the
 // open has ended. With the runtime's lock held, under which it was found.
 void pinned_add(struct discovery *discovery, e64_plugin *plugin);
+// An open begins, on whose thread.
+void pinned_begin(struct discovery *discovery);
 void pinned_release(struct discovery *discovery);
+// In a child of fork, with the runtime's lock held: what other threads have
+// pinned is pinned no more.
+void pinned_forget_others(e64_runtime *runtime);
 
 // -------------------------------------------------------------- scope.c ---
 
@@ -255,6 +282,7 @@ e64_status bind_finish(e64_plugin **plugins, uint32_t count);
 e64_status finish_plugin(e64_plugin *root);
 // Does that, then starts the root's dependencies and the root.
 e64_status start_plugin(e64_plugin *root);
+// Its destructors; then others may map its file again.
 void stop_plugin(e64_plugin *plugin);
 
 // -------------------------------------------------------------- close.c ---
@@ -272,6 +300,8 @@ e64_status close_all(e64_runtime *runtime);
 
 e64_status unique_bind(struct discovery *discovery, const char *name,
                        struct link_binding *binding);
+// What others were given must stay.
+void unique_keep_owner(e64_runtime *runtime, const struct elf_object *definer);
 void unique_forget(e64_runtime *runtime, const struct elf_object *definer);
 void unique_free(e64_runtime *runtime);
 
@@ -281,6 +311,14 @@ void unique_free(e64_runtime *runtime);
 // them, the nearest first. The strings are the objects'.
 size_t near_names(const struct elf_object *const *objects, uint32_t count,
                   const char *name, const char **near, size_t room);
+
+// ------------------------------------------------------------ forking.c ---
+
+// Has the locks of this room held around each fork from now on. False for want
+// of memory.
+bool forking_watch(void);
+void runtimes_before_fork(void);
+void runtimes_after_fork(bool child);
 
 // ------------------------------------------------------------ process.c ---
 
@@ -296,6 +334,17 @@ struct process process_start(void);
 
 // All runtimes, for looking addresses up and for the end of the process.
 e64_runtime *runtime_first(void);
+// While a thread runs constructors or destructors of a runtime's plugins, the
+// runtime is busy. `busy` lies on the stack of that thread.
+struct busy {
+    e64_runtime *runtime;
+    struct busy *outer;
+};
+void busy_enter(struct busy *busy, e64_runtime *runtime);
+void busy_leave(struct busy *busy);
+// With the runtime's lock held.
+void busy_enter_locked(struct busy *busy, e64_runtime *runtime);
+void busy_leave_locked(struct busy *busy);
 // To be called with the lock held, which it gives up, when something is done
 // with a runtime that may have been freed meanwhile.
 void runtime_leave(e64_runtime *runtime);

@@ -7,15 +7,20 @@
 #include <string.h>
 
 #include "../error.h"
+#include "../host/internals.h"
 #include "../memory.h"
 #include "handle.h"
+#include "work.h"
 
 #define TEXT(x) #x
 #define NUMBER(x) TEXT(x)
 
-// Guards the list of runtimes.
+// Guards the list of runtimes. Taken before a runtime's lock by forks.
 static struct lock list_lock = LOCK_INITIALIZER;
 static e64_runtime *first;
+
+static __thread struct busy *own_busy
+    __attribute__((tls_model("initial-exec")));
 
 const char *e64_version(void)
 {
@@ -26,6 +31,63 @@ const char *e64_version(void)
 e64_runtime *runtime_first(void)
 {
     return first;
+}
+
+void busy_enter_locked(struct busy *busy, e64_runtime *runtime)
+{
+    runtime->busy++;
+    *busy = (struct busy){ runtime, own_busy };
+    own_busy = busy;
+}
+
+void busy_leave_locked(struct busy *busy)
+{
+    own_busy = busy->outer;
+    busy->runtime->busy--;
+}
+
+void busy_enter(struct busy *busy, e64_runtime *runtime)
+{
+    lock_take(&runtime->lock);
+    busy_enter_locked(busy, runtime);
+    lock_give(&runtime->lock);
+}
+
+void busy_leave(struct busy *busy)
+{
+    e64_runtime *runtime = busy->runtime;
+    lock_take(&runtime->lock);
+    busy_leave_locked(busy);
+    lock_give(&runtime->lock);
+}
+
+void runtimes_before_fork(void)
+{
+    lock_before_fork(&list_lock);
+    for (e64_runtime *runtime = first; runtime; runtime = runtime->next)
+        lock_before_fork(&runtime->lock);
+}
+
+// Of the child's threads only one is left, and what it does.
+static void forget_others(e64_runtime *runtime)
+{
+    claims_forget_others(runtime);
+    pinned_forget_others(runtime);
+    for (uint32_t i = 0; i < runtime->plugin_count; i++)
+        work_forget_others(runtime->plugins[i]);
+    runtime->busy = 0;
+    for (const struct busy *own = own_busy; own; own = own->outer)
+        runtime->busy += own->runtime == runtime;
+}
+
+void runtimes_after_fork(bool child)
+{
+    for (e64_runtime *runtime = first; runtime; runtime = runtime->next) {
+        if (child)
+            forget_others(runtime);
+        lock_after_fork(&runtime->lock, child);
+    }
+    lock_after_fork(&list_lock, child);
 }
 
 void runtime_log(e64_runtime *runtime, e64_log_level level,
@@ -95,6 +157,10 @@ static e64_status make(const e64_runtime_options *options,
     memory_settle();
     // Threads' keys, patched slots and debuggers' lists will point to us.
     host_pin_loader();
+    host_find_load_lock();
+    if (!forking_watch())
+        return fail(E64_NOMEMORY, "handlers of fork cannot be set: out of "
+                    "memory");
     e64_runtime *made = memory_new(sizeof *made);
     if (!made)
         return fail_memory(sizeof *made);

@@ -5,16 +5,10 @@
 
 #include "../error.h"
 #include "../memory.h"
+#include "work.h"
 
 typedef void (*initializer)(int argc, char **argv, char **envp);
 typedef void (*finalizer)(void);
-
-static void count_busy(e64_runtime *runtime, int change)
-{
-    lock_take(&runtime->lock);
-    runtime->busy += (uint32_t)change;
-    lock_give(&runtime->lock);
-}
 
 // DT_INIT, then DT_INIT_ARRAY from first to last. The array has been relocated:
 // it holds addresses.
@@ -45,14 +39,18 @@ static void run_finalizers(const struct link_unit *unit)
         ((finalizer)(bias + image->fini))();
 }
 
+// Waits for a thread that is starting it. One that must not be waited for is
+// left as it stands.
 static void start_one(e64_plugin *plugin)
 {
-    e64_state mapped = E64_STATE_MAPPED;
-    if (!atomic_compare_exchange_strong(&plugin->state, &mapped,
-                                        E64_STATE_STARTING))
+    if (atomic_load(&plugin->state) == E64_STATE_STARTED || !work_take(plugin))
         return;
-    run_initializers(&plugin->unit);
-    atomic_store(&plugin->state, E64_STATE_STARTED);
+    if (atomic_load(&plugin->state) == E64_STATE_MAPPED) {
+        atomic_store(&plugin->state, E64_STATE_STARTING);
+        run_initializers(&plugin->unit);
+        atomic_store(&plugin->state, E64_STATE_STARTED);
+    }
+    work_give(plugin);
 }
 
 // A DF_1_INITFIRST plugin is started before all others, the last one that was
@@ -92,18 +90,19 @@ e64_status start_plugin(e64_plugin *root)
     if (status != E64_OK)
         return status;
     uint64_t begin = run_now();
-    count_busy(root->runtime, 1);
+    struct busy busy;
+    busy_enter(&busy, root->runtime);
     e64_plugin *first = find_first(root);
     if (first)
         start_one(first);
     for (uint32_t i = root->order_count; i-- > 0; )
         start_one(root->order[i]);
-    count_busy(root->runtime, -1);
+    busy_leave(&busy);
     add_time(root, &root->times.start, begin);
     return E64_OK;
 }
 
-void stop_plugin(e64_plugin *plugin)
+static void stop_one(e64_plugin *plugin)
 {
     e64_state started = E64_STATE_STARTED;
     // One that is still starting, further up on this stack, is stopped too.
@@ -113,7 +112,16 @@ void stop_plugin(e64_plugin *plugin)
         && !atomic_compare_exchange_strong(&plugin->state, &starting,
                                            E64_STATE_STOPPING))
         return;
-    count_busy(plugin->runtime, 1);
+    struct busy busy;
+    busy_enter(&busy, plugin->runtime);
     run_finalizers(&plugin->unit);
-    count_busy(plugin->runtime, -1);
+    busy_leave(&busy);
+}
+
+void stop_plugin(e64_plugin *plugin)
+{
+    stop_one(plugin);
+    lock_take(&plugin->runtime->lock);
+    claims_remove(plugin);
+    lock_give(&plugin->runtime->lock);
 }

@@ -7,6 +7,7 @@
 
 #include "../error.h"
 #include "../memory.h"
+#include "work.h"
 
 // Does any of the host's objects define it as unique? Then glibc has entered
 // one of them, or will now.
@@ -58,13 +59,23 @@ static e64_status enter(e64_runtime *runtime, const char *name, uint32_t hash,
     return E64_OK;
 }
 
-static e64_status look_up(e64_runtime *runtime, const char *name,
+static e64_status look_up(struct discovery *discovery, const char *name,
                           struct link_binding *binding)
 {
+    e64_runtime *runtime = discovery->runtime;
     uint32_t hash = elf_gnu_hash(name);
     struct unique_entry *entry = find(runtime, name, hash);
     if (!entry)
         return enter(runtime, name, hash, binding);
+    // What another thread is mapping may never come to be.
+    e64_plugin *definer = plugin_of(entry->definer);
+    if (definer && definer->claimed && work_is_elsewhere(definer)) {
+        if (!discovery->awaited)
+            discovery->awaited = plugin_hold(definer);
+        return fail(E64_CHANGED, "%s: another thread is opening it, which "
+                    "defines '%s' (STB_GNU_UNIQUE)",
+                    definer->unit.object.name, name);
+    }
     binding->definer = entry->definer;
     binding->value = entry->value;
     binding->size = entry->size;
@@ -87,9 +98,19 @@ e64_status unique_bind(struct discovery *discovery, const char *name,
         return E64_OK;
     }
     lock_take(&runtime->lock);
-    e64_status status = look_up(runtime, name, binding);
+    e64_status status = look_up(discovery, name, binding);
     lock_give(&runtime->lock);
     return status;
+}
+
+void unique_keep_owner(e64_runtime *runtime, const struct elf_object *definer)
+{
+    e64_plugin *owner = plugin_of(definer);
+    if (!owner)
+        return;
+    lock_take(&runtime->lock);
+    owner->nodelete = true;
+    lock_give(&runtime->lock);
 }
 
 void unique_forget(e64_runtime *runtime, const struct elf_object *definer)

@@ -1,0 +1,71 @@
+// The lock that glibc's loader holds while it opens and closes, constructors
+// and destructors included (_dl_load_lock).
+
+#include <link.h>
+#include <pthread.h>
+#include <unistd.h>
+
+#include "detour.h"
+#include "internals.h"
+
+// It stands in the variables of ld.so, which have a symbol (_rtld_global,
+// GLIBC_PRIVATE), right before the lock that guards the list of objects.
+static _Atomic(const pthread_mutex_t *) load_lock;
+
+struct search {
+    uintptr_t start, end; // of ld.so's variables
+    const pthread_mutex_t *found;
+};
+
+static bool is_mine(const pthread_mutex_t *mutex)
+{
+    return __atomic_load_n(&mutex->__data.__owner, __ATOMIC_RELAXED)
+        == gettid();
+}
+
+// Whoever is called by dl_iterate_phdr holds the lock of the list. Both are
+// recursive.
+static int find_list_lock(struct dl_phdr_info *info, size_t size, void *data)
+{
+    struct search *search = data;
+    (void)info, (void)size;
+    for (uintptr_t at = search->start + sizeof *search->found;
+         at + sizeof *search->found <= search->end; at += sizeof(void *)) {
+        const pthread_mutex_t *list = (const pthread_mutex_t *)at;
+        if (list->__data.__kind == PTHREAD_MUTEX_RECURSIVE_NP
+            && list->__data.__count == 1 && is_mine(list)
+            && list[-1].__data.__kind == PTHREAD_MUTEX_RECURSIVE_NP) {
+            search->found = list - 1;
+            break;
+        }
+    }
+    return 1;
+}
+
+void host_find_load_lock(void)
+{
+    struct host_snapshot *snapshot;
+    if (atomic_load(&load_lock) || host_snapshot(&snapshot) != E64_OK)
+        return;
+    struct elf_name name = elf_name("_rtld_global");
+    struct search search = { 0 };
+    for (uint32_t i = 0; i < snapshot->module_count && !search.end; i++) {
+        const struct host_module *module = snapshot->modules[i];
+        Elf64_Sym symbol;
+        if (module->startup
+            && elf_find(&module->symbols, &name, ELF_WANT_NEWEST, &symbol)
+            && symbol.st_shndx != SHN_UNDEF) {
+            search.start = elf_symbol_value(&module->object, &symbol);
+            search.end = search.start + symbol.st_size;
+        }
+    }
+    host_snapshot_release(snapshot);
+    host_iterate_phdr(find_list_lock, &search);
+    atomic_store(&load_lock, search.found);
+}
+
+bool host_holds_load_lock(void)
+{
+    const pthread_mutex_t *lock = atomic_load(&load_lock);
+    return !lock || is_mine(lock);
+}
