@@ -120,7 +120,8 @@ static e64_status find_needs(struct discovery *discovery, e64_plugin *plugin)
         const char *name = elf_string(&image->symbols, filter->name);
         e64_status status = discover_name(discovery, name, plugin, false,
                                           &plugin->filters[i]);
-        if (status == E64_NOMEMORY || (status != E64_OK && !filter->auxiliary))
+        if (status == E64_NOMEMORY || status == E64_CHANGED
+            || (status != E64_OK && !filter->auxiliary))
             return status;
         if (status != E64_OK)
             plugin->filters[i] = NULL;
