@@ -10,11 +10,12 @@ static _Thread_local int per_thread = 3;
 int *needed(void) { return &per_thread; }
 ]]
 
+-- Without a constructor: one that another thread was running would stay half
+-- done in the child.
 local plain = compile.shared([[
 extern int *needed(void);
-static int started;
-__attribute__((constructor)) static void begin(void) { started = 4; }
-int f(void) { return started + *needed(); }
+static int four = 4, *pointer = &four;
+int f(void) { return *pointer + *needed(); }
 ]], needed)
 
 local throwing = compile.cplusplus [[
@@ -195,9 +196,11 @@ int main(int argc, char **argv)
 ]]
 
 describe("A child of fork", function ()
-   it("opens, unwinds and closes, made while three threads do so", function ()
-      assert.equal("0\n", threads.program(FORKS,
-         { child.sanitizer and "20" or "100", plain, throwing }))
+   -- The address sanitizer's allocator is left locked in a child that was made
+   -- while another thread was in it.
+   it("opens, unwinds and closes, made while three threads do so #build",
+   function ()
+      assert.equal("0\n", threads.program(FORKS, { "100", plain, throwing }))
    end)
 
    local starting = compile.shared [[
