@@ -5,6 +5,7 @@ local assert = require "spec.support.assert"
 local child = require "spec.support.child"
 local compile = require "spec.support.compile"
 local golang = require "spec.support.golang"
+local threads = require "spec.support.threads"
 local elf = require "elf64load"
 local core = require "elf64load.core"
 
@@ -214,8 +215,8 @@ describe("A Go c-shared library #full", function ()
    local given = { ELF64LOAD_GO_SPEC = "twelve bytes" }
    for name, value in pairs(env) do given[name] = value end
 
-   it("works as under ld.so, also after it was closed", function ()
-      local path = build(LIBRARY, "c-shared")
+   -- What it says when ld.so opens it, two times, in a C program.
+   local function theirs (path)
       local program = compile.program([[
          #include <dlfcn.h>
          #include <stdio.h>
@@ -234,9 +235,16 @@ describe("A Go c-shared library #full", function ()
             }
          }
       ]], "-ldl")
-      local theirs = child.run({ program, path, table.unpack(arguments) },
+      local result = child.run({ program, path, table.unpack(arguments) },
          { env = given })
-      assert.equal(0, theirs.code, theirs.err)
+      assert.equal(0, result.code, result.err)
+      assert.is_truthy(result.out:find("Sum 495000\nThreads 152000", 1, true),
+         result.out)
+      return result.out
+   end
+
+   it("works as under ld.so, also after it was closed", function ()
+      local path = build(LIBRARY, "c-shared")
       local ours = run([[
          local elf = require "elf64load"
          local path = ...
@@ -251,9 +259,25 @@ describe("A Go c-shared library #full", function ()
             assert(elf.loaded[path])
          end
       ]], { path, table.unpack(arguments) }, { env = given })
-      assert.equal(theirs.out, (ours:gsub("\t", " ")))
-      assert.is_truthy(theirs.out:find("Sum 495000\nThreads 152000", 1, true),
-         theirs.out)
+      assert.equal(theirs(path), (ours:gsub("\t", " ")))
+   end)
+
+   it("works so in a C program that the loader is linked into", function ()
+      local path = build(LIBRARY, "c-shared")
+      assert.equal(theirs(path), threads.program([[
+         int main(int argc, char **argv)
+         {
+            for (int round = 0; round < 2; round++) {
+               e64_plugin *plugin = open_plugin(argv[1]);
+               for (int i = 2; i < argc; i += 2) {
+                  long (*f)(int) = (long (*)(int))e64_entry(plugin, argv[i]);
+                  printf("%s %d\n", argv[i], (int)f(atoi(argv[i + 1])));
+               }
+               e64_close(plugin, NULL);
+            }
+            return 0;
+         }
+      ]], { path, table.unpack(arguments) }, { env = given }))
    end)
 
    it("inside another library keeps that one open", function ()
