@@ -220,6 +220,88 @@ describe("A plugin's thread_local objects", function ()
       end)
 end)
 
+describe("Destructors of thread-specific data", function ()
+   -- The host's key is there before the plugin is opened.
+   local host = compile.shared [[
+      #include <pthread.h>
+      #include <stdio.h>
+      static pthread_key_t key;
+      static void ends(void *function)
+      {
+          dprintf(1, "host: ");
+          if (((long (*)(void))function)() < 104)
+              pthread_setspecific(key, function);
+      }
+      __attribute__((constructor)) static void start(void)
+      { pthread_key_create(&key, ends); }
+      void host_set(long (*function)(void))
+      { pthread_setspecific(key, function); }
+   ]]
+
+   for model, flags in pairs {
+      ["general dynamic"] = "-ftls-model=global-dynamic -mtls-dialect=gnu",
+      TLSDESC = "-ftls-model=global-dynamic -mtls-dialect=gnu2",
+      ["initial-exec"] = "-ftls-model=initial-exec",
+   } do
+      it("come after those of thread_local objects and find variables as they "
+         .. "were, in all rounds: " .. model, function ()
+         local plugin = compile.cplusplus([[
+            #include <dlfcn.h>
+            #include <pthread.h>
+            #include <stdio.h>
+            #include <unistd.h>
+            struct object {
+               long value = 7;
+               ~object() { dprintf(1, "object %ld\n", value); }
+            };
+            static thread_local object one;
+            static __thread long variable = 40, other;
+            static pthread_key_t key;
+            static void (*host_set)(long (*)());
+            // Up to the fourth round, which is the last.
+            static long more()
+            {
+               dprintf(1, "%ld, %ld\n", ++variable, ++other);
+               return variable;
+            }
+            static void ends(void *)
+            {
+               dprintf(1, "plugin: ");
+               if (more() < 107)
+                  pthread_setspecific(key, "x");
+            }
+            static void *work(void *touched)
+            {
+               host_set(more);
+               pthread_setspecific(key, "x");
+               if (touched) {
+                  one.value++;
+                  variable = 100;
+               }
+               return 0;
+            }
+            extern "C" long run(long touched)
+            {
+               if (!host_set) {
+                  pthread_key_create(&key, ends);
+                  host_set = (void (*)(long (*)()))dlsym(RTLD_DEFAULT,
+                                                         "host_set");
+               }
+               pthread_t thread;
+               pthread_create(&thread, 0, work, touched ? &key : 0);
+               return pthread_join(thread, 0);
+            }
+         ]], flags)
+         assert.like_ldso({ "host " .. host .. " global", "open p " .. plugin,
+            "call p run 1", "call p run 0", "call p run 1" },
+            { "object 8\nhost: 101, 1\nplugin: 102, 2\nhost: 103, 3\n"
+               .. "plugin: 104, 4\nhost: 105, 5\nplugin: 106, 6\n"
+               .. "plugin: 107, 7\nrun() = 0\n"
+               .. "host: 41, 1\nplugin: 42, 2\n" })
+      end)
+   end
+end)
+
 describe("A thread that ends", function ()
    it("may take what it closed with it while others open that #threads",
       function ()

@@ -1,8 +1,10 @@
-// Each thread's blocks, made at first access and freed when the thread ends.
+// Each thread's blocks, made at first access and freed when the thread has ended.
 
-#include <limits.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "../lock.h"
 #include "../memory.h"
@@ -12,7 +14,8 @@ struct thread {
     struct tls_thread table; // what descriptor_x86_64.c looks at
     struct thread *next, **link; // in the list of all
     uint64_t count;
-    int rounds; // of key destructors, at thread exit
+    struct thread *after; // in the queue of those that end
+    pid_t id;             // set for that queue
 };
 
 // Initial-exec: found without a call.
@@ -27,36 +30,95 @@ static struct thread *threads;
 
 static pthread_key_t key;
 
+// Threads that run their last destructors or have ended, the first to do so
+// first. Their blocks are still there: destructors of other keys may use
+// thread-local variables, and no destructor can be sure to be the last.
+static struct thread *ending, **ending_tail = &ending;
+
+// How many of them are looked at when another one comes: more than one, so that
+// they become fewer.
+enum { LOOKS = 8 };
+
 static void free_thread(struct thread *thread)
 {
-    lock_take(&lock);
-    *thread->link = thread->next;
-    if (thread->next)
-        thread->next->link = thread->link;
-    lock_give(&lock);
     for (uint64_t i = 0; i < thread->count; i++)
         memory_free(thread->table.blocks[i].memory);
     memory_free(thread->table.blocks);
     memory_free(thread);
 }
 
-// Destructors of other keys may still use thread-local variables, so the blocks
-// go in the last of the rounds that POSIX grants. The thread sanitizer forgets
-// the thread in that one, and dies of a lock that is taken after it.
-#ifdef __SANITIZE_THREAD__
-enum { LAST_ROUND = PTHREAD_DESTRUCTOR_ITERATIONS - 1 };
-#else
-enum { LAST_ROUND = PTHREAD_DESTRUCTOR_ITERATIONS };
-#endif
+static void unlist(struct thread *thread)
+{
+    *thread->link = thread->next;
+    if (thread->next)
+        thread->next->link = thread->link;
+}
+
+static void enqueue(struct thread *thread)
+{
+    thread->after = NULL;
+    *ending_tail = thread;
+    ending_tail = &thread->after;
+}
+
+static struct thread *dequeue(void)
+{
+    struct thread *first = ending;
+    ending = first->after;
+    if (!ending)
+        ending_tail = &ending;
+    return first;
+}
+
+// 0 for a thread that is there, else why it cannot be found.
+static int look_for(pid_t id)
+{
+    int saved = errno;
+    int error = syscall(SYS_tgkill, getpid(), id, 0) ? errno : 0;
+    errno = saved;
+    return error;
+}
+
+// Frees what threads had that have ended since.
+static void reap(void)
+{
+    struct thread *gone = NULL;
+    lock_take(&lock);
+    for (int looks = 0; ending && looks < LOOKS; looks++) {
+        struct thread *thread = dequeue();
+        if (look_for(thread->id) == ESRCH) {
+            unlist(thread);
+            thread->after = gone;
+            gone = thread;
+        } else {
+            enqueue(thread);
+        }
+    }
+    lock_give(&lock);
+    while (gone) {
+        struct thread *thread = gone;
+        gone = thread->after;
+        free_thread(thread);
+    }
+}
 
 static void at_thread_exit(void *data)
 {
     struct thread *thread = data;
-    if (++thread->rounds < LAST_ROUND
-        && pthread_setspecific(key, thread) == 0)
-        return;
-    tls_self = NULL;
-    free_thread(thread);
+    reap();
+    thread->id = (pid_t)syscall(SYS_gettid);
+    // Where it is forbidden to ask, nobody would see that it has ended.
+    bool askable = look_for(thread->id) == 0;
+    lock_take(&lock);
+    if (askable)
+        enqueue(thread);
+    else
+        unlist(thread);
+    lock_give(&lock);
+    if (!askable) {
+        tls_self = NULL;
+        free_thread(thread);
+    }
 }
 
 bool tls_blocks_prepare(void)
@@ -72,6 +134,7 @@ bool tls_blocks_prepare(void)
 
 static struct thread *make_thread(void)
 {
+    reap();
     struct thread *thread = memory_new(sizeof *thread);
     if (!thread || pthread_setspecific(key, thread) != 0)
         abort();
@@ -202,8 +265,12 @@ void blocks_before_fork(void)
     lock_before_fork(&lock);
 }
 
-// What other threads had stays on the list: it goes with its modules.
+// What other threads had stays on the list: it goes with its modules, or as
+// that of threads that have ended. This one, which may be ending as well, has
+// another number now.
 void blocks_after_fork(bool child)
 {
     lock_after_fork(&lock, child);
+    if (child && tls_self)
+        ((struct thread *)tls_self)->id = (pid_t)syscall(SYS_gettid);
 }
