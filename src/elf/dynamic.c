@@ -227,6 +227,21 @@ static const char *keep_name(const struct elf_image *image, uint64_t offset,
     return NULL;
 }
 
+// Each folder of a list is compared with those before it, so a list costs the
+// square of its length.
+enum { LONGEST_LIST = 65536 };
+
+static const char *keep_list(const struct elf_image *image, uint64_t offset,
+                             const char *outside, const char *too_long,
+                             uint32_t *into)
+{
+    const char *wrong = keep_name(image, offset, outside, into);
+    if (!wrong && strnlen(elf_string(&image->symbols, *into),
+                          LONGEST_LIST + 1) > LONGEST_LIST)
+        wrong = too_long;
+    return wrong;
+}
+
 // The names, in a second pass over the entries: their number is known now.
 static const char *read_names(struct elf_image *image, struct view section,
                               const struct entries *entries)
@@ -256,11 +271,13 @@ static const char *read_names(struct elf_image *image, struct view section,
                           "DT_STRTAB", &image->soname);
     // With DT_RUNPATH, DT_RPATH is ignored.
     if (!wrong && entries->has_runpath)
-        wrong = keep_name(image, entries->runpath, "DT_RUNPATH lies outside "
-                          "DT_STRTAB", &image->runpath);
+        wrong = keep_list(image, entries->runpath, "DT_RUNPATH lies outside "
+                          "DT_STRTAB", "DT_RUNPATH has more than 65536 bytes",
+                          &image->runpath);
     else if (!wrong && entries->has_rpath)
-        wrong = keep_name(image, entries->rpath, "DT_RPATH lies outside "
-                          "DT_STRTAB", &image->rpath);
+        wrong = keep_list(image, entries->rpath, "DT_RPATH lies outside "
+                          "DT_STRTAB", "DT_RPATH has more than 65536 bytes",
+                          &image->rpath);
     return wrong;
 }
 

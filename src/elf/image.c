@@ -162,9 +162,14 @@ static const char *check_ranges(const struct elf_image *image)
             || image->relro.size > image->end - image->relro.vaddr
             || image->relro.vaddr > image->end))
         return "PT_GNU_RELRO lies outside the segments";
-    if (image->has_tls && image->tls.size
-        && !elf_image_at(image, image->tls.vaddr, image->tls.size, &view))
-        return "PT_TLS lies outside the segments";
+    if (image->has_tls && image->tls.size) {
+        if (!elf_image_at(image, image->tls.vaddr, image->tls.size, &view))
+            return "PT_TLS lies outside the segments";
+        // Each thread's copy is made from there.
+        if (!(elf_image_load(image, image->tls.vaddr, image->tls.size)->flags
+              & PF_R))
+            return "PT_TLS lies in a segment that may not be read (PF_R)";
+    }
     if (!image->dynamic.size)
         return "no PT_DYNAMIC: not a shared object that can be loaded";
     return NULL;
@@ -177,6 +182,10 @@ static e64_status read_notes(struct elf_image *image, const char *name,
     uint32_t levels = 0;
     if (!view_part(image->file, notes->p_offset, notes->p_filesz, &view))
         return E64_OK;
+    if (view.size > image->note_room)
+        return bad(name, E64_BADFORMAT, "its PT_NOTE segments lie on one "
+                   "another and would be read again and again");
+    image->note_room -= view.size;
     if (notes->p_type == PT_NOTE && elf_has_go_note(view, notes->p_align))
         image->go = true;
     elf_read_isa_levels(view, notes->p_align, &levels);
@@ -255,10 +264,10 @@ static e64_status read_segments(struct elf_image *image, const char *name,
     const char *wrong = check_ranges(image);
     if (wrong)
         return bad(name, E64_BADFORMAT, wrong);
-    // The table as loaded, for dl_iterate_phdr and debuggers.
+    // The table as loaded and readable, for dl_iterate_phdr and debuggers.
     for (uint32_t i = 0; i < image->load_count; i++) {
         const struct elf_load *load = &image->loads[i];
-        if (header->e_phoff >= load->offset
+        if (load->flags & PF_R && header->e_phoff >= load->offset
             && header->e_phoff - load->offset <= load->filesz
             && size <= load->filesz - (header->e_phoff - load->offset)) {
             image->headers = (struct elf_range){
@@ -273,7 +282,8 @@ static e64_status read_segments(struct elf_image *image, const char *name,
 e64_status elf_image_read(struct view file, const char *name,
                           struct elf_image *image)
 {
-    *image = (struct elf_image){ .file = file };
+    // PT_GNU_PROPERTY is part of a PT_NOTE, so each byte may count twice.
+    *image = (struct elf_image){ .file = file, .note_room = 2 * file.size };
     Elf64_Ehdr header;
     e64_status status = check_header(file, name, &header);
     if (status == E64_OK)
@@ -293,16 +303,28 @@ e64_status elf_image_read(struct view file, const char *name,
     return status;
 }
 
+// The last segment that begins at or below a vaddr, or NULL. There may be
+// thousands, and a relocation for each of their bytes.
+static const struct elf_load *load_below(const struct elf_image *image,
+                                         uint64_t vaddr)
+{
+    uint32_t low = 0, high = image->load_count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (image->loads[middle].vaddr <= vaddr)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low ? &image->loads[low - 1] : NULL;
+}
+
 const struct elf_load *elf_image_load(const struct elf_image *image,
                                       uint64_t vaddr, uint64_t size)
 {
-    for (uint32_t i = 0; i < image->load_count; i++) {
-        const struct elf_load *load = &image->loads[i];
-        if (vaddr >= load->vaddr && vaddr - load->vaddr <= load->memsz
-            && size <= load->memsz - (vaddr - load->vaddr))
-            return load;
-    }
-    return NULL;
+    const struct elf_load *load = load_below(image, vaddr);
+    return load && vaddr - load->vaddr <= load->memsz
+        && size <= load->memsz - (vaddr - load->vaddr) ? load : NULL;
 }
 
 bool elf_image_at(const struct elf_image *image, uint64_t vaddr, uint64_t size,
@@ -316,15 +338,12 @@ bool elf_image_at(const struct elf_image *image, uint64_t vaddr, uint64_t size,
 bool elf_image_from(const struct elf_image *image, uint64_t vaddr,
                     struct view *view)
 {
-    for (uint32_t i = 0; i < image->load_count; i++) {
-        const struct elf_load *load = &image->loads[i];
-        if (vaddr >= load->vaddr && vaddr - load->vaddr < load->filesz) {
-            uint64_t skip = vaddr - load->vaddr;
-            return view_part(image->file, load->offset + skip,
-                             load->filesz - skip, view);
-        }
-    }
-    return false;
+    const struct elf_load *load = load_below(image, vaddr);
+    if (!load || vaddr - load->vaddr >= load->filesz)
+        return false;
+    uint64_t skip = vaddr - load->vaddr;
+    return view_part(image->file, load->offset + skip, load->filesz - skip,
+                     view);
 }
 
 // Moves one table from the file to where it has been mapped.

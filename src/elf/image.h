@@ -44,6 +44,7 @@ struct elf_image {
     uint64_t start; // lowest vaddr, down to its page
     uint64_t end;   // highest vaddr + memsz, up to its page
     uint64_t align; // largest p_align of a PT_LOAD, at least a page
+    uint64_t note_room; // how many bytes of notes may still be read
 
     struct elf_range relro;
     struct elf_range dynamic;

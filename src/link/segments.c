@@ -187,23 +187,37 @@ static bool is_mappable(const struct link_unit *unit)
     return unit->file.fd >= 0 && unit->file.offset % page_size() == 0;
 }
 
+// Does segment i begin on a page that the one before it has part of, too, and
+// is it the first that does? There may be thousands on it. *flags becomes what
+// any of them permits.
+static bool shares_page(const struct elf_image *image, uint32_t i,
+                        uint64_t *page, uint32_t *flags)
+{
+    const struct elf_load *load = &image->loads[i];
+    *page = page_down(load->vaddr);
+    if (i == 0 || page_up(load[-1].vaddr + load[-1].memsz) <= *page
+        || (i > 1 && page_down(load[-1].vaddr) == *page
+            && page_up(load[-2].vaddr + load[-2].memsz) > *page))
+        return false;
+    *flags = load[-1].flags;
+    for (; i < image->load_count
+           && image->loads[i].vaddr < *page + page_size(); i++)
+        *flags |= image->loads[i].flags;
+    return true;
+}
+
 // A page that several segments share is put together by hand: it has what each
-// has of it, and all of their permissions.
-static e64_status map_shared(const struct link_unit *unit, uint64_t page)
+// has of it, and all of their permissions. Segment i is the second of them.
+static e64_status map_shared(const struct link_unit *unit, uint32_t i,
+                             uint64_t page, uint32_t flags)
 {
     const struct elf_image *image = &unit->image;
     uint64_t end = page + page_size();
-    uint32_t flags = 0;
     e64_status status = map_anonymous(unit, page, end, PROT_READ | PROT_WRITE);
     if (status != E64_OK)
         return status;
-    for (uint32_t i = 0; i < image->load_count; i++) {
-        const struct elf_load *load = &image->loads[i];
-        if (load->vaddr < end && load->vaddr + load->memsz > page) {
-            copy(unit, load, page, end);
-            flags |= load->flags;
-        }
-    }
+    for (i--; i < image->load_count && image->loads[i].vaddr < end; i++)
+        copy(unit, &image->loads[i], page, end);
     if (flags & PF_W && flags & PF_X) {
         fail(E64_UNSUPPORTED, "%s: a page is shared by a writable and an "
              "executable segment, and memory is never both; link it with "
@@ -218,16 +232,13 @@ static e64_status map_segment(const struct link_unit *unit, uint32_t i)
 {
     const struct elf_image *image = &unit->image;
     const struct elf_load *load = &image->loads[i];
-    uint64_t start, end;
+    uint64_t start, end, page;
+    uint32_t flags;
     own_pages(image, i, &start, &end);
     e64_status status = is_mappable(unit) ? map_file(unit, load, start, end)
                                           : map_copied(unit, load, start, end);
-    if (status == E64_OK && i > 0) {
-        const struct elf_load *before = load - 1;
-        uint64_t page = page_down(load->vaddr);
-        if (page_up(before->vaddr + before->memsz) > page)
-            status = map_shared(unit, page);
-    }
+    if (status == E64_OK && shares_page(image, i, &page, &flags))
+        status = map_shared(unit, i, page, flags);
     return status;
 }
 
@@ -316,13 +327,16 @@ static e64_status protect_text(struct link_unit *unit, bool writable)
     if (!unit->image.text_relocations)
         return status;
     for (uint32_t i = 0; status == E64_OK && i < unit->image.load_count; i++) {
-        const struct elf_load *load = &unit->image.loads[i];
+        uint32_t flags = unit->image.loads[i].flags;
         uint64_t start, end;
         own_pages(&unit->image, i, &start, &end);
-        if (!(load->flags & PF_W))
+        if (!(flags & PF_W))
             status = protect(unit, start, end, writable
-                             ? PROT_READ | PROT_WRITE
-                             : protection(load->flags));
+                             ? PROT_READ | PROT_WRITE : protection(flags));
+        if (status == E64_OK && shares_page(&unit->image, i, &start, &flags)
+            && !(flags & PF_W))
+            status = protect(unit, start, start + page_size(), writable
+                             ? PROT_READ | PROT_WRITE : protection(flags));
     }
     return status;
 }

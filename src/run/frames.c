@@ -43,6 +43,10 @@ static bool read_word(struct view view, uint64_t at, uint32_t *word)
     return view_read(view, at, word, sizeof *word);
 }
 
+// Of an augmentation's text, which is looked at for each FDE anew: half a dozen
+// letters have a meaning.
+enum { MOST_LETTERS = 31 };
+
 // A CIE (LSB "Exception Frames"): version, and the augmentation's text, by
 // which libgcc finds out how addresses are written.
 static bool is_cie(struct view frames, uint64_t at)
@@ -52,9 +56,9 @@ static bool is_cie(struct view frames, uint64_t at)
         || id != 0 || length < 16 || length > frames.size - at - 4)
         return false;
     const uint8_t *bytes = frames.data + at + 8;
-    uint64_t rest = length - 4;
+    uint64_t rest = length - 4 - 1 - 8;
     return (bytes[0] == 1 || bytes[0] == 3)
-        && memchr(bytes + 1, '\0', rest - 1 - 8) != NULL;
+        && memchr(bytes + 1, '\0', rest < MOST_LETTERS ? rest : MOST_LETTERS);
 }
 
 // From record to record up to the zero word that ends them. Each must be a CIE

@@ -99,6 +99,9 @@ static e64_status find_tls(const struct lookup_found *found,
         return fail(E64_BADFORMAT, "%s: '%s' is thread-local (STT_TLS), and "
                     "its st_value is not within PT_TLS", object->name,
                     elf_string(object->symbols, found->symbol.st_name));
+    // The file says how much a thread needs, and may lie about that as well.
+    if (!tls_make_block(object->tls_module))
+        return fail_memory(owner ? owner->unit.image.tls_size : 0);
     *address = tls_get_addr(&(struct tls_index){ object->tls_module, offset });
     return E64_OK;
 }

@@ -136,8 +136,10 @@ static struct thread *make_thread(void)
 {
     reap();
     struct thread *thread = memory_new(sizeof *thread);
-    if (!thread || pthread_setspecific(key, thread) != 0)
-        abort();
+    if (!thread || pthread_setspecific(key, thread) != 0) {
+        memory_free(thread);
+        return NULL;
+    }
     lock_take(&lock);
     thread->next = threads;
     thread->link = &threads;
@@ -149,11 +151,11 @@ static struct thread *make_thread(void)
     return thread;
 }
 
-static void grow(struct thread *thread, uint64_t count)
+static bool grow(struct thread *thread, uint64_t count)
 {
     struct tls_block *blocks = memory_array(count, sizeof *blocks);
     if (!blocks)
-        abort();
+        return false;
     lock_take(&lock);
     struct tls_block *old = thread->table.blocks;
     if (thread->count)
@@ -163,14 +165,16 @@ static void grow(struct thread *thread, uint64_t count)
     thread->count = count;
     lock_give(&lock);
     memory_free(old);
+    return true;
 }
 
+// Without memory its `start` is NULL.
 static struct tls_block make_block(const struct tls_image *image,
-                               uint64_t generation)
+                                   uint64_t generation)
 {
     char *memory = memory_resize(NULL, image->size + 2 * image->align);
     if (!memory)
-        abort();
+        return (struct tls_block){ NULL, NULL, generation };
     uintptr_t start = ((uintptr_t)memory + image->align - 1)
                     & ~(image->align - 1);
     char *block = (char *)start + image->skew;
@@ -179,20 +183,25 @@ static struct tls_block make_block(const struct tls_image *image,
     return (struct tls_block){ memory, block, generation };
 }
 
-static __attribute__((noinline)) void *make_address(uint64_t number,
-                                                    uint64_t offset)
+// The calling thread's block of a module, made when it has none yet; NULL
+// without the memory for it.
+static char *make_start(uint64_t number)
 {
     struct thread *thread = tls_self ? (struct thread *)tls_self
                                      : make_thread();
     struct tls_module *module = tls_module_at(number);
     if (!module)
         abort(); // no slot that we filled holds such a number
-    if (number >= thread->count)
-        grow(thread, number + 16);
+    if (!thread
+        || (number >= thread->count && !grow(thread, number + 16)))
+        return NULL;
     uint64_t generation = atomic_load(&module->generation);
     struct tls_block block = { NULL, NULL, generation };
-    if (!atomic_load(&module->tp_offset))
+    if (!atomic_load(&module->tp_offset)) {
         block = make_block(&module->image, generation);
+        if (!block.start)
+            return NULL;
+    }
     lock_take(&lock);
     // A module in the pool has its block there; it may have come there while
     // this one was made.
@@ -207,7 +216,17 @@ static __attribute__((noinline)) void *make_address(uint64_t number,
     thread->table.blocks[number] = block;
     lock_give(&lock);
     memory_free(unused);
-    return block.start + offset;
+    return block.start;
+}
+
+// What accesses a variable expects an address, whatever happens.
+static __attribute__((noinline)) void *make_address(uint64_t number,
+                                                    uint64_t offset)
+{
+    char *start = make_start(number);
+    if (!start)
+        abort();
+    return start + offset;
 }
 
 // The number was taken over by another module when the generations differ.
@@ -258,6 +277,17 @@ void *tls_get_addr(struct tls_index *index)
     if (__builtin_expect(!(index->module & TLS_OURS), 0))
         return __tls_get_addr(index);
     return find(index->module & ~TLS_OURS, index->offset);
+}
+
+bool tls_make_block(uint64_t module)
+{
+    uint64_t number = module & ~TLS_OURS;
+    const struct tls_thread *thread = tls_self;
+    uint64_t at = number * sizeof(struct tls_block);
+    return !(module & TLS_OURS)
+        || (thread && at < thread->size && thread->blocks[number].generation
+            == tls_module_at(number)->generation)
+        || make_start(number);
 }
 
 void blocks_before_fork(void)

@@ -48,6 +48,10 @@ void tls_module_free(uint64_t module);
 // does: there is no way to tell the caller.
 void *tls_get_addr(struct tls_index *index);
 
+// Makes the calling thread's block of a module unless it has one: false when
+// there is no memory for it. Afterwards tls_get_addr cannot fail.
+bool tls_make_block(uint64_t module);
+
 // What a dynamic descriptor needs to find a block without a call.
 struct tls_descriptor {
     struct tls_index index;

@@ -1,0 +1,213 @@
+-- Files that are made to do harm rather than to be run: that cost time or
+-- memory out of all proportion, or are mapped other than they say.
+
+local assert = require "spec.support.assert"
+local child = require "spec.support.child"
+local compile = require "spec.support.compile"
+local elfedit = require "spec.support.elfedit"
+
+local base = compile.shared([[
+   #include <link.h>
+   __thread long in_thread = 5;
+   static int visit(struct dl_phdr_info *info, size_t size, void *data)
+   {
+       for (int i = 0; i < info->dlpi_phnum; i++)
+           *(long *)data += info->dlpi_phdr[i].p_type != 0;
+       return 0;
+   }
+   long walk(void) { long n = 0; dl_iterate_phdr(visit, &n); return n; }
+]], "-D_GNU_SOURCE")
+
+-- Opens a file in a process of its own, which has a few seconds and a few
+-- gigabytes, and does more with it. Gives what it prints.
+local function run (path, more, limits)
+   local program = [[
+      local elf = require "elf64load"
+      local p, message, kind = elf.open(arg[1], { start = false })
+      if not p then print(kind, message) os.exit(0) end
+   ]] .. more
+   local result = child.lua(program, { path },
+      limits or { seconds = 20, memory = 8192 })
+   assert.equal(0, result.code, child.describe(result) .. "\n" .. result.err)
+   return result.out
+end
+
+-- The image with `count` program headers more, each made by a function of its
+-- number, in a table at the end of the file. `tail` comes before that table.
+local function extend (image, count, make, tail)
+   local table_at = (#image.bytes + #(tail or "") + 7) & ~7
+   local old = image.bytes:sub(image.header.e_phoff + 1,
+      image.header.e_phoff + 56 * image.header.e_phnum)
+   local headers = { old }
+   for number = 1, count do
+      local h = make(number)
+      headers[#headers + 1] = string.pack("<I4I4i8i8i8i8i8i8", h.type,
+         h.flags or 0, h.offset, h.vaddr, h.vaddr, h.size, h.size,
+         h.align or 1)
+   end
+   image.bytes = image.bytes .. (tail or "")
+   image.bytes = image.bytes .. ("\0"):rep(table_at - #image.bytes)
+      .. table.concat(headers)
+   image.header.e_phnum = image.header.e_phnum + count
+   image.header.e_phoff = table_at
+   return image
+end
+
+describe("A file whose segments may not be read", function ()
+   it("is refused when its thread-local variables begin there", function ()
+      local image = elfedit.read(base)
+      image:load(elfedit.PF_R | elfedit.PF_W).p_flags = elfedit.PF_W
+      assert.truthy(run(image:save(), ""):find(
+         "PT_TLS lies in a segment that may not be read (PF_R)", 1, true))
+   end)
+
+   it("shows nobody the program headers that lie there", function ()
+      local image = elfedit.read(base)
+      image:load(elfedit.PF_R).p_flags = 0
+      local out = run(image:save(), [[
+         local walker = assert(elf.open(arg[1]:gsub("[^/]*$", "") .. "]]
+         .. "/../" .. base:match "[^/]*$" .. [["))
+         print(walker:cdef "long walk(void);".walk() > 10)
+      ]])
+      assert.equal("true\n", out)
+   end)
+end)
+
+describe("A file with thousands of segments", function ()
+   it("is opened as soon as another when they are a byte each", function ()
+      local image = elfedit.read(base)
+      local last = 0
+      for _, segment in ipairs(image:segments()) do
+         if segment.p_type == elfedit.PT_LOAD then
+            last = segment.p_vaddr + segment.p_memsz
+         end
+      end
+      local first = (last + 4095) & ~4095
+      extend(image, 60000, function (number)
+         local at = (first + number) & 4095
+         return { type = elfedit.PT_LOAD, flags = elfedit.PF_R, offset = at,
+            vaddr = first + number, size = 1 }
+      end)
+      assert.equal("60004\n", run(image:save(), [[
+         local start = os.clock()
+         p:close()
+         p = assert(elf.open(arg[1], { start = false }))
+         assert(os.clock() - start < 3, os.clock() - start)
+         local count = 0
+         for line in io.lines "/proc/self/maps" do
+            count = count + (line:find(arg[1], 1, true) and 1 or 0)
+         end
+         print(60000 + count)
+      ]]))
+   end)
+
+   it("is refused when they are the same notes again and again", function ()
+      local image = elfedit.read(base)
+      local notes = string.pack("<I4I4I4", 0, 0, 1):rep(50000)
+      local at = #image.bytes
+      extend(image, 60000, function ()
+         return { type = elfedit.PT_NOTE, offset = at, vaddr = 0,
+            size = #notes }
+      end, notes)
+      assert.truthy(run(image:save(), ""):find(
+         "badformat.*PT_NOTE segments lie on one another"))
+   end)
+end)
+
+describe("Text relocations", function ()
+   it("are applied on a page that two segments share", function ()
+      local path = compile.assembly([[
+         .section .note.none, "a", @note
+         .long 4, 4, 1, 0, 0
+         .text
+         .globl f
+         .type f, @function
+         f: movabs $thing, %rax
+            mov (%rax), %rax
+            ret
+         .data
+         .globl thing
+         thing: .quad 17
+      ]], "-Wl,-z,notext,-z,noseparate-code,-z,norelro")
+      local image = elfedit.read(path)
+      -- One segment becomes two: what comes before the code, and the code.
+      local text = image:load(elfedit.PF_R | elfedit.PF_X)
+      local split = image:section ".text".sh_offset
+      assert.truthy(split < 4096)
+      local second = image:segment "PT_NOTE"
+      local headers = {}
+      for _, segment in ipairs(image:segments()) do
+         headers[#headers + 1] = image.bytes:sub(segment.offset + 1,
+            segment.offset + 56)
+         if segment.offset == text.offset then
+            headers[#headers + 1] = headers[#headers]
+         elseif segment.offset == second.offset then
+            headers[#headers] = nil
+         end
+      end
+      image:write(image.header.e_phoff, table.concat(headers))
+      local first = image:segment "PT_LOAD"
+      local code = image:segment("PT_LOAD", 2)
+      assert.equal(first.p_vaddr, code.p_vaddr)
+      code.p_offset, code.p_vaddr, code.p_align = split, split, 4096
+      code.p_filesz = first.p_filesz - split
+      code.p_memsz = code.p_filesz
+      first.p_flags, first.p_filesz, first.p_memsz = elfedit.PF_R, split, split
+      assert.equal("17\n", run(image:save(), [[
+         p:start()
+         print(p:cdef "long f(void);".f())
+      ]]))
+   end)
+end)
+
+describe("Names of absurd length", function ()
+   it("are refused in the lists of folders to search", function ()
+      local path = compile.shared("int f;",
+         "-Wl,-rpath," .. ("/a"):rep(33000))
+      assert.truthy(run(path, ""):find("DT_RUNPATH has more than 65536 bytes",
+         1, true))
+      path = compile.shared("int f;", "-Wl,--disable-new-dtags,-rpath,"
+         .. ("/a"):rep(33000))
+      assert.truthy(run(path, ""):find("DT_RPATH has more than 65536 bytes",
+         1, true))
+   end)
+
+   it("cost nothing when another name is not found", function ()
+      local long = ("x"):rep(4 << 20)
+      local path = compile.assembly(".data\n.altmacro\n.macro one n\n"
+         .. ".globl s\\n\ns\\n: .byte 0\n.endm\n"
+         .. ".set i, 0\n.rept 30000\none %i\n.set i, i + 1\n.endr\n"
+         .. ".globl " .. long .. "\n" .. long .. ": .byte 0\n",
+         "-Wl,--hash-style=gnu")
+      local image = elfedit.read(path)
+      local start
+      for at, symbol in ipairs(image:symbols()) do
+         local name = at > 1 and image:string(symbol.st_name) or ""
+         if #name == #long then start = symbol.st_name end
+      end
+      local at = image:section ".dynsym".sh_offset
+      local parts = { image.bytes:sub(1, at) }
+      for number = 0, 30001 do
+         local from = at + 24 * number
+         parts[#parts + 1] = string.pack("<I4", start + number)
+            .. image.bytes:sub(from + 5, from + 24)
+      end
+      parts[#parts + 1] = image.bytes:sub(at + 24 * 30002 + 1)
+      image.bytes = table.concat(parts)
+      assert.equal("true\n", run(image:save(), [[
+         local start = os.clock()
+         assert(not p:lookup "none")
+         print(os.clock() - start < 0.5)
+      ]]))
+   end)
+end)
+
+describe("Thread-local variables of absurd size", function ()
+   it("are a failure of the lookup that would make them #build", function ()
+      local image = elfedit.read(base)
+      image:segment "PT_TLS".p_memsz = 0xf0000000
+      assert.equal("nomemory\n", run(image:save(), [[
+         print((select(3, p:lookup "in_thread")))
+      ]], { seconds = 20, memory = 2048 }))
+   end)
+end)
