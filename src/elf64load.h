@@ -339,6 +339,10 @@ typedef struct e64_symbol {
 // Looks a symbol up as dlsym does: in the plugin, then in what it needs,
 // breadth first. `version` NULL gives the default one. The strings of *symbol
 // live as long as the definer.
+//
+// Takes no lock. A signal handler may call it for a symbol of the plugin itself
+// that is neither an IFUNC nor unique (STB_GNU_UNIQUE), and for a thread-local
+// one when the thread has used the plugin's before.
 E64_API e64_status e64_lookup(e64_plugin *plugin, const char *name,
                               const char *version, e64_symbol *symbol,
                               e64_error *error);
@@ -370,6 +374,9 @@ typedef struct e64_place {
 
 // E64_NOTFOUND when neither a plugin of any runtime nor the host has anything
 // there. The strings live as long as the owner of the address.
+//
+// A signal handler may call it for an address in a plugin that stays open; for
+// others glibc's loader is asked.
 E64_API e64_status e64_whence(const void *address, e64_place *place,
                               e64_error *error);
 
