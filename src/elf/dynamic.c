@@ -249,7 +249,7 @@ static const char *read_names(struct elf_image *image, struct view section,
     image->needed = memory_array(image->needed_count, sizeof *image->needed);
     image->filters = memory_array(image->filter_count, sizeof *image->filters);
     if (!image->needed || !image->filters)
-        return "out of memory for the names that it needs";
+        return elf_no_memory;
     uint32_t needed = 0, filters = 0;
     const char *wrong = NULL;
     for (uint64_t at = 0; !wrong && at < section.size;

@@ -291,7 +291,8 @@ e64_status elf_image_read(struct view file, const char *name,
     if (status == E64_OK) {
         const char *wrong = elf_read_dynamic(image);
         if (wrong)
-            status = bad(name, E64_BADFORMAT, wrong);
+            status = bad(name, wrong == elf_no_memory ? E64_NOMEMORY
+                                                      : E64_BADFORMAT, wrong);
     }
     if (status == E64_OK && !image->go)
         image->go = elf_has_go_entry(&image->symbols);

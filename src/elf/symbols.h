@@ -121,7 +121,9 @@ bool elf_defines_version(const struct elf_symbols *symbols, const char *version,
                          uint32_t hash);
 
 // The tables' readers, for image.c and for the host's objects. Each checks what
-// it is given and answers what is wrong with it, or NULL.
+// it is given and answers what is wrong with it, or NULL; elf_no_memory when
+// that is no fault of the file's.
+extern const char elf_no_memory[];
 const char *elf_read_gnu_hash(struct elf_symbols *symbols, struct view table);
 const char *elf_read_sysv_hash(struct elf_symbols *symbols, struct view table);
 

@@ -47,6 +47,8 @@ const char *elf_read_sysv_hash(struct elf_symbols *symbols, struct view table)
     return NULL;
 }
 
+const char elf_no_memory[] = "out of memory for its tables";
+
 // Makes room for a version index and gives its place.
 static struct elf_version *place(struct elf_symbols *symbols, uint32_t index)
 {
@@ -72,7 +74,7 @@ static const char *enter(struct elf_symbols *symbols, uint32_t index,
         return "a version's name lies outside the string table";
     struct elf_version *into = place(symbols, index & 0x7fff);
     if (!into)
-        return "out of memory for its versions";
+        return elf_no_memory;
     *into = version;
     return NULL;
 }

@@ -2,6 +2,7 @@
 
 #include "host.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <link.h>
 #include <sys/auxv.h>
@@ -91,8 +92,8 @@ static struct tables find_tables(const Elf64_Dyn *dynamic,
 }
 
 // A host module whose tables do not read is one that defines nothing, as it is
-// for ld.so when a table is missing.
-static void read_symbols(struct host_module *module,
+// for ld.so when a table is missing. False for want of memory.
+static bool read_symbols(struct host_module *module,
                          const struct dl_phdr_info *info,
                          const struct tables *tables)
 {
@@ -118,6 +119,7 @@ static void read_symbols(struct host_module *module,
         wrong = elf_read_versions(symbols, needs, definitions);
     if (wrong)
         symbols->gnu_buckets = symbols->sysv_buckets = 0;
+    return wrong != elf_no_memory;
 }
 
 static bool read_needed(struct host_module *module, const Elf64_Dyn *dynamic,
@@ -133,7 +135,7 @@ static bool read_needed(struct host_module *module, const Elf64_Dyn *dynamic,
     return true;
 }
 
-// glibc gives the executable an empty name.
+// glibc gives the executable an empty name. NULL for want of memory.
 static char *path_of(const struct dl_phdr_info *info)
 {
     char path[PATH_MAX];
@@ -141,7 +143,12 @@ static char *path_of(const struct dl_phdr_info *info)
     if (info->dlpi_name && info->dlpi_name[0])
         return memory_copy(info->dlpi_name);
     length = readlink("/proc/self/exe", path, sizeof path - 1);
-    path[length > 0 ? length : 0] = '\0';
+    if (length < 0 && errno == ENOMEM)
+        return NULL;
+    // Without /proc by the name that it was started by.
+    if (length <= 0)
+        return memory_copy((const char *)getauxval(AT_EXECFN));
+    path[length] = '\0';
     return memory_copy(path);
 }
 
@@ -155,9 +162,9 @@ struct host_module *host_module_read(const struct dl_phdr_info *info)
     uint32_t needed_count = 0;
     struct tables tables = find_tables(dynamic, &needed_count);
     measure(module, info);
-    read_symbols(module, info, &tables);
     module->path = path_of(info);
-    if (!module->path || !read_needed(module, dynamic, needed_count)) {
+    if (!read_symbols(module, info, &tables) || !module->path
+        || !read_needed(module, dynamic, needed_count)) {
         host_module_release(module);
         return NULL;
     }
