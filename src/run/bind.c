@@ -162,12 +162,14 @@ static e64_status keep_all(e64_plugin *plugin)
     return status;
 }
 
-static void keep_unique_owners(e64_runtime *runtime,
-                               const struct link_bindings *bindings)
+void bind_publish(e64_plugin *plugin)
 {
+    struct link_bindings *bindings = &plugin->unit.bindings;
     for (uint32_t i = 0; i < bindings->count; i++)
         if (bindings->all[i].unique && bindings->all[i].definer)
-            unique_keep_owner(runtime, bindings->all[i].definer);
+            unique_keep_owner(plugin->runtime, bindings->all[i].definer);
+    plugin->imports = bindings->count;
+    link_bindings_free(bindings);
 }
 
 static e64_status resolve_all(struct discovery *discovery, e64_plugin **sorted,
@@ -236,11 +238,6 @@ e64_status bind_group(struct discovery *discovery, e64_plugin *root,
     if (status == E64_OK)
         status = unwind_publish(sorted, count, discovery->snapshot);
     root->times.apply += run_now() - resolved;
-    for (uint32_t i = 0; status == E64_OK && i < count; i++) {
-        keep_unique_owners(discovery->runtime, &sorted[i]->unit.bindings);
-        sorted[i]->imports = sorted[i]->unit.bindings.count;
-        link_bindings_free(&sorted[i]->unit.bindings);
-    }
     memory_free(sorted);
     return status;
 }

@@ -42,6 +42,9 @@ const struct elf_object *discover_open(struct discovery *discovery,
     e64_plugin *plugin = find_fresh(discovery, name);
     if (plugin)
         return &plugin->unit.object;
+    plugin = pinned_find_name(discovery, name);
+    if (plugin)
+        return &plugin->unit.object;
     lock_take(&runtime->lock);
     plugin = registry_find_name(runtime, name);
     if (plugin)
@@ -54,30 +57,32 @@ const struct elf_object *discover_open(struct discovery *discovery,
 }
 
 // The object that was opened from that file under whatever name, or NULL.
-static const struct elf_object *find_file(struct discovery *discovery,
-                                          const char *name,
-                                          const struct elf_file *file)
+static e64_status find_file(struct discovery *discovery, const char *name,
+                            const struct elf_file *file,
+                            const struct elf_object **found)
 {
     e64_runtime *runtime = discovery->runtime;
+    *found = NULL;
     if (!file->identified)
-        return NULL;
+        return E64_OK;
     e64_plugin *plugin = find_fresh_file(discovery, file->device, file->inode);
     if (plugin) {
-        plugin_add_name(plugin, name);
-        return &plugin->unit.object;
+        *found = &plugin->unit.object;
+        return plugin_add_name(plugin, name);
     }
     lock_take(&runtime->lock);
     plugin = registry_find_file(runtime, file->device, file->inode);
-    if (plugin) {
-        pinned_add(discovery, plugin);
-        plugin_add_name(plugin, name); // so that it is found sooner next time
-    }
-    lock_give(&runtime->lock);
     if (plugin)
-        return &plugin->unit.object;
+        pinned_add(discovery, plugin);
+    lock_give(&runtime->lock);
+    if (plugin) {
+        *found = &plugin->unit.object;
+        return pinned_add_name(discovery, plugin, name);
+    }
     struct host_module *module = host_find_file(discovery->snapshot,
                                                 file->device, file->inode);
-    return module ? &module->object : NULL;
+    *found = module ? &module->object : NULL;
+    return E64_OK;
 }
 
 // Only one thread at a time maps a file.
@@ -326,8 +331,8 @@ static e64_status open_family(struct discovery *discovery, const char *name,
     e64_status status = open_file(discovery, name, wanter, &file);
     if (status != E64_OK)
         return status;
-    *found = find_file(discovery, name, &file);
-    if (!*found)
+    status = find_file(discovery, name, &file, found);
+    if (status == E64_OK && !*found)
         status = open_by_glibc(discovery, name, file.name, found);
     elf_file_close(&file);
     return status;
@@ -373,10 +378,10 @@ static e64_status discover(struct discovery *discovery, const char *name,
     if (status != E64_OK)
         return status;
     if (!isolated)
-        *found = find_file(discovery, name, &file);
-    if (*found) {
+        status = find_file(discovery, name, &file, found);
+    if (status != E64_OK || *found) {
         elf_file_close(&file);
-        return E64_OK;
+        return status;
     }
     status = read_plugin(discovery, name, wanter, &file, isolated, &plugin);
     if (status == E64_OK && is_family(plugin))
@@ -406,9 +411,9 @@ e64_status discover_loaded(struct discovery *discovery, const char *name,
     e64_status status = open_file(discovery, name, NULL, &file);
     if (status != E64_OK)
         return status;
-    *found = find_file(discovery, name, &file);
+    status = find_file(discovery, name, &file, found);
     elf_file_close(&file);
-    return E64_OK;
+    return status;
 }
 
 e64_status discover_source(struct discovery *discovery,
@@ -421,10 +426,10 @@ e64_status discover_source(struct discovery *discovery,
     if (status != E64_OK)
         return status;
     if (!isolated)
-        *found = find_file(discovery, file.name, &file);
-    if (*found) {
+        status = find_file(discovery, file.name, &file, found);
+    if (status != E64_OK || *found) {
         elf_file_close(&file);
-        return E64_OK;
+        return status;
     }
     const char *name = source->name ? source->name : file.name;
     status = read_plugin(discovery, name, NULL, &file, isolated, &plugin);

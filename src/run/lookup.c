@@ -81,11 +81,12 @@ static e64_status find_unique(e64_runtime *runtime,
     } while (again);
     host_let_go(&discovery.hold);
     host_snapshot_release(discovery.snapshot);
-    if (status == E64_OK) {
-        *value = binding.value;
-        unique_keep_owner(runtime, binding.definer);
-    }
-    return status;
+    if (status != E64_OK)
+        return status;
+    *value = binding.value;
+    unique_keep_owner(runtime, binding.definer);
+    unique_settle(&discovery, true);
+    return E64_OK;
 }
 
 // The calling thread's copy. The file may lie about what is thread-local.

@@ -48,16 +48,18 @@ static void undo(struct discovery *discovery)
 {
     e64_runtime *runtime = discovery->runtime;
     unwind_withdraw(discovery->fresh, discovery->fresh_count);
+    lock_take(&runtime->lock);
     for (uint32_t i = discovery->fresh_count; i-- > 0; ) {
-        e64_plugin *plugin = discovery->fresh[i];
-        lock_take(&runtime->lock);
-        unique_forget(runtime, &plugin->unit.object);
-        claims_remove(plugin);
-        lock_give(&runtime->lock);
+        unique_forget(runtime, &discovery->fresh[i]->unit.object);
+        claims_remove(discovery->fresh[i]);
+    }
+    unique_settle(discovery, false);
+    lock_give(&runtime->lock);
+    while (discovery->fresh_count > 0) {
+        e64_plugin *plugin = discovery->fresh[--discovery->fresh_count];
         plugin_unload(plugin);
         plugin_drop(plugin);
     }
-    discovery->fresh_count = 0;
 }
 
 static void discovery_free(struct discovery *discovery)
@@ -234,9 +236,12 @@ static e64_status publish(struct discovery *discovery, e64_plugin *root,
         for (uint32_t i = 0; i < discovery->fresh_count; i++) {
             registry_add(runtime, discovery->fresh[i]);
             add_dependents(discovery->fresh[i]);
+            bind_publish(discovery->fresh[i]);
             claims_remove(discovery->fresh[i]);
         }
         discovery->fresh_count = 0;
+        pinned_publish_names(discovery);
+        unique_settle(discovery, true);
         root->handles++;
         if (options->nodelete)
             root->nodelete = true;
@@ -312,12 +317,12 @@ static e64_status link_root(struct discovery *discovery,
         status = find(discovery, request, &object);
     if (status == E64_OK && !object)
         return E64_OK; // not open, which is an answer
+    if (status == E64_OK && !discovery->failed)
+        status = find_root(discovery, request->name, object, root);
+    if (status == E64_OK && !discovery->failed)
+        status = make_scope(discovery, *root);
     if (status == E64_OK && discovery->failed)
         status = fail_memory(sizeof *discovery->pinned);
-    if (status == E64_OK)
-        status = find_root(discovery, request->name, object, root);
-    if (status == E64_OK)
-        status = make_scope(discovery, *root);
     if (status != E64_OK)
         return status;
     if (discovery->fresh_count && !(*root)->host) {
@@ -395,6 +400,21 @@ static e64_status open_linked(e64_runtime *runtime,
     return status;
 }
 
+// What ran out ran out for this one, if nothing was said of it.
+static void tell_name(e64_status status, const char *name)
+{
+    const e64_error *pending = error_pending();
+    if ((status != E64_NOMEMORY && status != E64_SYSTEM) || pending->path
+        || strstr(pending->message, name))
+        return;
+    e64_error error;
+    error_save(&error);
+    fail(status, "%s: %s", name, error.message);
+    error_errno(error.system_errno);
+    error_path(name);
+    error_wanter(error.wanter);
+}
+
 static e64_status open_request(e64_runtime *runtime,
                                const struct request *request,
                                e64_plugin **plugin)
@@ -410,11 +430,13 @@ static e64_status open_request(e64_runtime *runtime,
             error_restore(&error);
         }
     }
-    if (status == E64_OK)
+    if (status == E64_OK) {
         *plugin = root;
-    else
-        runtime_log(runtime, E64_LOG_WARNING, "%s: not opened: %s",
-                    request->name, error_pending()->message);
+        return E64_OK;
+    }
+    tell_name(status, request->name);
+    runtime_log(runtime, E64_LOG_WARNING, "%s: not opened: %s",
+                request->name, error_pending()->message);
     return status;
 }
 

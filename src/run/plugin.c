@@ -13,6 +13,7 @@ e64_status plugin_new(e64_runtime *runtime, e64_plugin **plugin)
 {
     static atomic_ullong generations;
     e64_plugin *made = memory_new(sizeof *made);
+    *plugin = NULL;
     if (!made)
         return fail_memory(sizeof *made);
     made->runtime = runtime;
@@ -33,22 +34,37 @@ bool plugin_has_name(const e64_plugin *plugin, const char *name, uint32_t hash)
     return false;
 }
 
-e64_status plugin_add_name(e64_plugin *plugin, const char *name)
+struct plugin_name *plugin_make_name(const char *name)
 {
-    uint32_t hash = elf_gnu_hash(name);
-    if (plugin_has_name(plugin, name, hash))
-        return E64_OK;
     size_t size = strlen(name) + 1;
-    struct plugin_name *added = memory_resize(NULL, sizeof *added + size);
-    if (!added)
-        return fail_memory(size);
-    added->hash = hash;
-    memcpy(added->text, name, size);
+    struct plugin_name *made = memory_resize(NULL, sizeof *made + size);
+    if (!made) {
+        fail_memory(size);
+        return NULL;
+    }
+    made->next = NULL;
+    made->hash = elf_gnu_hash(name);
+    memcpy(made->text, name, size);
+    return made;
+}
+
+void plugin_take_name(e64_plugin *plugin, struct plugin_name *added)
+{
     // Behind the first, which is the name to show.
     struct plugin_name **at = plugin->names ? &plugin->names->next
                                             : &plugin->names;
     added->next = *at;
     *at = added;
+}
+
+e64_status plugin_add_name(e64_plugin *plugin, const char *name)
+{
+    if (plugin_has_name(plugin, name, elf_gnu_hash(name)))
+        return E64_OK;
+    struct plugin_name *added = plugin_make_name(name);
+    if (!added)
+        return E64_NOMEMORY;
+    plugin_take_name(plugin, added);
     return E64_OK;
 }
 

@@ -95,6 +95,8 @@ struct unique_entry {
     uint64_t value, size;
     uint32_t definition;
     uint8_t type;
+    // The open that has entered it and may still fail; NULL once it is for good.
+    const struct discovery *entered_by;
 };
 
 struct e64_runtime {
@@ -131,6 +133,9 @@ uint64_t run_now(void); // nanoseconds, monotonic
 e64_status plugin_new(e64_runtime *runtime, e64_plugin **plugin);
 e64_status plugin_add_name(e64_plugin *plugin, const char *name);
 bool plugin_has_name(const e64_plugin *plugin, const char *name, uint32_t hash);
+// In two steps, of which the first alone can fail (NULL, and a failure).
+struct plugin_name *plugin_make_name(const char *name);
+void plugin_take_name(e64_plugin *plugin, struct plugin_name *added);
 // Undoes all that was done for a plugin; the record stays while it is held.
 void plugin_unload(e64_plugin *plugin);
 // The record stays readable while it is held, after the plugin is gone too.
@@ -153,6 +158,12 @@ e64_status registry_add_globals(e64_runtime *runtime, e64_plugin *root);
 
 // ----------------------------------------------------------- discover.c ---
 
+// What an open has found open, and the names by which it has found it in vain.
+struct pinned {
+    e64_plugin *plugin;
+    struct plugin_name *names;
+};
+
 // What one open finds before anything is mapped.
 struct discovery {
     e64_runtime *runtime;
@@ -166,7 +177,7 @@ struct discovery {
     // The plugin that calls dlopen, or NULL: the root is looked for as this one
     // says, but does not depend on it.
     e64_plugin *caller;
-    e64_plugin **pinned; // pinned.c
+    struct pinned *pinned; // pinned.c
     uint32_t pinned_count, pinned_room;
     struct discovery *outer; // of the same thread
     bool failed; // to pin one, for want of memory
@@ -216,6 +227,14 @@ void pinned_release(struct discovery *discovery);
 // In a child of fork, with the runtime's lock held: what other threads have
 // pinned is pinned no more.
 void pinned_forget_others(e64_runtime *runtime);
+// A name by which others shall find it too, once the open has succeeded; and
+// what has been given such a name by this open, or NULL.
+e64_status pinned_add_name(struct discovery *discovery, e64_plugin *plugin,
+                           const char *name);
+e64_plugin *pinned_find_name(const struct discovery *discovery,
+                             const char *name);
+// Makes the names known. With the runtime's lock held.
+void pinned_publish_names(struct discovery *discovery);
 
 // -------------------------------------------------------------- scope.c ---
 
@@ -273,6 +292,9 @@ e64_plugin *plugin_at(uintptr_t address);
 // when the host opened or closed something since that would be taken now.
 e64_status bind_group(struct discovery *discovery, e64_plugin *root,
                       bool deepbind);
+// The plugin is part of the runtime: what it is bound to is no matter any more,
+// but for owners of unique symbols, who must stay. With the runtime's lock held.
+void bind_publish(e64_plugin *plugin);
 // IFUNC resolvers and RELRO, for each of the plugins.
 e64_status bind_finish(e64_plugin **plugins, uint32_t count);
 
@@ -303,6 +325,8 @@ e64_status unique_bind(struct discovery *discovery, const char *name,
 // What others were given must stay.
 void unique_keep_owner(e64_runtime *runtime, const struct elf_object *definer);
 void unique_forget(e64_runtime *runtime, const struct elf_object *definer);
+// An open has ended: what it has entered is for good, or goes.
+void unique_settle(const struct discovery *discovery, bool stays);
 void unique_free(e64_runtime *runtime);
 
 // --------------------------------------------------------------- near.c ---

@@ -36,9 +36,10 @@ static struct unique_entry *find(e64_runtime *runtime, const char *name,
     return NULL;
 }
 
-static e64_status enter(e64_runtime *runtime, const char *name, uint32_t hash,
-                        const struct link_binding *binding)
+static e64_status enter(const struct discovery *discovery, const char *name,
+                        uint32_t hash, const struct link_binding *binding)
 {
+    e64_runtime *runtime = discovery->runtime;
     if (runtime->unique_count == runtime->unique_room) {
         uint32_t room = runtime->unique_room ? 2 * runtime->unique_room : 16;
         struct unique_entry *entries = memory_resize(runtime->uniques,
@@ -55,6 +56,7 @@ static e64_status enter(e64_runtime *runtime, const char *name, uint32_t hash,
         .name = copy, .hash = hash, .definer = binding->definer,
         .value = binding->value, .size = binding->size,
         .definition = binding->definition, .type = binding->type,
+        .entered_by = discovery,
     };
     return E64_OK;
 }
@@ -66,7 +68,7 @@ static e64_status look_up(struct discovery *discovery, const char *name,
     uint32_t hash = elf_gnu_hash(name);
     struct unique_entry *entry = find(runtime, name, hash);
     if (!entry)
-        return enter(runtime, name, hash, binding);
+        return enter(discovery, name, hash, binding);
     // What another thread is mapping may never come to be.
     e64_plugin *definer = plugin_of(entry->definer);
     if (definer && definer->claimed && work_is_elsewhere(definer)) {
@@ -76,6 +78,9 @@ static e64_status look_up(struct discovery *discovery, const char *name,
                     "defines '%s' (STB_GNU_UNIQUE)",
                     definer->unit.object.name, name);
     }
+    // It is used: whoever has entered it cannot take it back.
+    if (entry->entered_by != discovery)
+        entry->entered_by = NULL;
     binding->definer = entry->definer;
     binding->value = entry->value;
     binding->size = entry->size;
@@ -113,16 +118,37 @@ void unique_keep_owner(e64_runtime *runtime, const struct elf_object *definer)
     lock_give(&runtime->lock);
 }
 
-void unique_forget(e64_runtime *runtime, const struct elf_object *definer)
+// Keeps the entries that are to be kept.
+static void sift(e64_runtime *runtime, const struct elf_object *definer,
+                 const struct discovery *entered_by)
 {
     uint32_t kept = 0;
     for (uint32_t i = 0; i < runtime->unique_count; i++) {
-        if (runtime->uniques[i].definer == definer)
-            memory_free(runtime->uniques[i].name);
+        struct unique_entry *entry = &runtime->uniques[i];
+        if (entry->definer == definer
+            || (entered_by && entry->entered_by == entered_by))
+            memory_free(entry->name);
         else
-            runtime->uniques[kept++] = runtime->uniques[i];
+            runtime->uniques[kept++] = *entry;
     }
     runtime->unique_count = kept;
+}
+
+void unique_forget(e64_runtime *runtime, const struct elf_object *definer)
+{
+    sift(runtime, definer, NULL);
+}
+
+void unique_settle(const struct discovery *discovery, bool stays)
+{
+    e64_runtime *runtime = discovery->runtime;
+    lock_take(&runtime->lock);
+    if (!stays)
+        sift(runtime, NULL, discovery);
+    for (uint32_t i = 0; i < runtime->unique_count; i++)
+        if (runtime->uniques[i].entered_by == discovery)
+            runtime->uniques[i].entered_by = NULL;
+    lock_give(&runtime->lock);
 }
 
 void unique_free(e64_runtime *runtime)
