@@ -85,6 +85,12 @@ void limit_explain(int number, char *text, size_t size)
     case ENOMEM:
         explain_memory(text, size);
         break;
+    case EAGAIN: // of threads: for want of memory, too
+        explain_memory(text, size);
+        if (!*text)
+            explain_limit(RLIMIT_NPROC, "RLIMIT_NPROC", ": raise it, as by "
+                          "ulimit -u", text, size);
+        break;
     }
     errno = before;
 }

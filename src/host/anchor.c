@@ -139,6 +139,10 @@ static e64_status open_bytes(const struct anchor *anchor, size_t size,
     if (write(file, anchor, size) != (ssize_t)size)
         status = fail_system("an anchor for thread-local storage cannot be "
                              "written");
+    // Not left to glibc, whose message does not say why it is there.
+    if (status == E64_OK && access("/proc/self/fd", F_OK) != 0)
+        status = fail_system("an anchor for thread-local storage is opened as "
+                             "/proc/self/fd/%d", file);
     if (status == E64_OK) {
         *map = open_descriptor(file, anchor);
         const char *reason = *map ? NULL : glibc_dlerror();

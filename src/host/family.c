@@ -3,6 +3,7 @@
 
 #include "host.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "../error.h"
@@ -48,13 +49,24 @@ bool host_is_family(const char *name)
 
 e64_status host_open(const char *path)
 {
+    e64_status status = E64_NOTFOUND;
+    errno = 0;
     if (glibc_dlopen(path, RTLD_NOW | RTLD_LOCAL))
         return E64_OK;
+    int number = errno;
     const char *reason = glibc_dlerror();
-    fail(E64_NOTFOUND, "%s: belongs to the host, and glibc cannot open it: %s",
-         path, reason ? reason : "no reason given");
+    if (!reason)
+        reason = "no reason given";
+    errno = number;
+    // What the process has run out of is in the way of any file.
+    if (number == EMFILE || number == ENFILE || number == ENOMEM)
+        status = fail_system("%s: belongs to the host, and glibc cannot open "
+                             "it: %s", path, reason);
+    else
+        fail(status, "%s: belongs to the host, and glibc cannot open it: %s",
+             path, reason);
     error_path(path);
-    return E64_NOTFOUND;
+    return status;
 }
 
 e64_status host_keep(struct host_module *module)

@@ -269,7 +269,8 @@ static e64_status add_tls(struct link_unit *unit)
         .align = image->tls_align,
         .skew = image->tls.vaddr & (image->tls_align - 1),
     };
-    e64_status status = tls_module_new(&tls, &unit->tls_module);
+    e64_status status = tls_module_new(&tls, unit->object.name,
+                                       &unit->tls_module);
     unit->object.tls_module = unit->tls_module;
     return status;
 }

@@ -216,28 +216,38 @@ static const struct search_wanter *wanters(const e64_plugin *plugin,
     return chain;
 }
 
-// Asks the embedder's hook first, then searches as the runtime is told to.
+// Asks the embedder's hook; false when that leaves it to the loader. Not inline:
+// an e64_error takes more of a small stack than all else.
+static __attribute__((noinline)) bool
+ask_hook(e64_runtime *runtime, const char *name, e64_plugin *wanter,
+         struct elf_file *file, e64_status *status)
+{
+    e64_source source = { .struct_size = sizeof source };
+    e64_error error;
+    memset(&error, 0, offsetof(e64_error, storage));
+    *status = runtime->search(runtime->search_data, runtime, name, wanter,
+                              &source, &error);
+    if (*status == E64_OK)
+        *status = elf_file_open(&source, file);
+    else if (error.message)
+        error_restore(&error);
+    else if (*status != E64_NOTFOUND)
+        fail(*status, "%s: the search hook refused it", name);
+    else
+        return false;
+    return true;
+}
+
+// The hook first, then as the runtime is told to search.
 static e64_status open_file(struct discovery *discovery, const char *name,
                             e64_plugin *wanter, struct elf_file *file)
 {
     e64_runtime *runtime = discovery->runtime;
+    e64_status status;
     if (!wanter)
         wanter = discovery->caller;
-    if (runtime->search) {
-        e64_source source = { .struct_size = sizeof source };
-        e64_error error = { .message = NULL };
-        e64_status status = runtime->search(runtime->search_data, runtime,
-                                            name, wanter, &source, &error);
-        if (status == E64_OK)
-            return elf_file_open(&source, file);
-        if (status != E64_NOTFOUND || error.message) {
-            if (error.message)
-                error_restore(&error);
-            else
-                fail(status, "%s: the search hook refused it", name);
-            return status;
-        }
-    }
+    if (runtime->search && ask_hook(runtime, name, wanter, file, &status))
+        return status;
     struct search_wanter chain[MOST_LOADERS];
     struct search_request request = {
         .name = name,

@@ -73,6 +73,17 @@ static void discovery_free(struct discovery *discovery)
         host_snapshot_release(discovery->snapshot);
 }
 
+// Not inline: constructors and destructors run on what an e64_error leaves of a
+// small stack.
+static __attribute__((noinline)) void
+discovery_fail(struct discovery *discovery)
+{
+    e64_error error;
+    error_save(&error);
+    discovery_free(discovery);
+    error_restore(&error);
+}
+
 // The plugins of a root's scope, sorted as they are to be stopped.
 static e64_status make_order(e64_plugin *root, bool fresh,
                              const struct elf_object *const *scope,
@@ -359,14 +370,12 @@ static e64_status open_once(e64_runtime *runtime,
     *root = NULL;
     pinned_begin(&discovery);
     e64_status status = link_root(&discovery, request, root);
-    e64_error error;
-    if (status != E64_OK)
-        error_save(&error);
-    discovery_free(&discovery);
+    if (status == E64_OK)
+        discovery_free(&discovery);
+    else
+        discovery_fail(&discovery);
     retry->awaited = discovery.awaited;
     retry->overtaken = discovery.overtaken;
-    if (status != E64_OK)
-        error_restore(&error);
     return status;
 }
 
@@ -400,8 +409,10 @@ static e64_status open_linked(e64_runtime *runtime,
     return status;
 }
 
-// What ran out ran out for this one, if nothing was said of it.
-static void tell_name(e64_status status, const char *name)
+// What ran out ran out for this one, if nothing was said of it. Not inline, like
+// discovery_fail.
+static __attribute__((noinline)) void
+tell_name(e64_status status, const char *name)
 {
     const e64_error *pending = error_pending();
     if ((status != E64_NOMEMORY && status != E64_SYSTEM) || pending->path
@@ -415,6 +426,14 @@ static void tell_name(e64_status status, const char *name)
     error_wanter(error.wanter);
 }
 
+static __attribute__((noinline)) void close_failed(e64_plugin *root)
+{
+    e64_error error;
+    error_save(&error);
+    close_plugin(root);
+    error_restore(&error);
+}
+
 static e64_status open_request(e64_runtime *runtime,
                                const struct request *request,
                                e64_plugin **plugin)
@@ -423,12 +442,8 @@ static e64_status open_request(e64_runtime *runtime,
     e64_status status = open_linked(runtime, request, &root);
     if (status == E64_OK && root && !request->options.hold) {
         status = start_plugin(root);
-        if (status != E64_OK) {
-            e64_error error;
-            error_save(&error);
-            close_plugin(root);
-            error_restore(&error);
-        }
+        if (status != E64_OK)
+            close_failed(root);
     }
     if (status == E64_OK) {
         *plugin = root;

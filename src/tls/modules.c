@@ -3,7 +3,6 @@
 
 #include "module.h"
 
-
 #include "../error.h"
 #include "../lock.h"
 #include "../memory.h"
@@ -53,13 +52,17 @@ static e64_status find_free(uint64_t *number)
                 "which is the most there can be", PER_CHUNK * CHUNKS);
 }
 
-e64_status tls_module_new(const struct tls_image *image, uint64_t *module)
+e64_status tls_module_new(const struct tls_image *image, const char *name,
+                          uint64_t *module)
 {
     uint64_t number = 0;
-    if (!tls_blocks_prepare() || !fork_watch())
-        return fail(E64_NOMEMORY, "thread-local storage needs a key of "
-                    "thread-specific data (pthread_key_create) and fork "
-                    "handlers (pthread_atfork), of which there are no more");
+    if (!tls_blocks_prepare() || !fork_watch()) {
+        fail(E64_NOMEMORY, "%s: has thread-local variables, which need a key "
+             "of thread-specific data (pthread_key_create) and fork handlers "
+             "(pthread_atfork), of which there are no more", name);
+        error_path(name);
+        return E64_NOMEMORY;
+    }
     tls_descriptor_prepare();
     lock_take(&lock);
     e64_status status = find_free(&number);

@@ -3,6 +3,7 @@
 
 #include "pool.h"
 
+#include <stdio.h>
 
 #include "../error.h"
 #include "../host/internals.h"
@@ -163,16 +164,19 @@ static e64_status exhausted(const char *name, uint64_t size)
 {
     e64_error reason;
     error_save(&reason);
-    uint64_t advice = (size + 2047) & ~1023ull;
+    char advice[96] = "";
+    if (reason.status != E64_SYSTEM) // else it cannot be asked for any
+        snprintf(advice, sizeof advice, "start the program with GLIBC_TUNABLES="
+                 "glibc.rtld.optional_static_tls=%llu, or ",
+                 (unsigned long long)((size + 2047) & ~1023ull));
     fail(E64_NOMEMORY, "%s: needs %llu bytes of static thread-local storage "
          "(initial-exec), and %llu of the pool's %lu bytes are left in one "
-         "piece, nor has glibc more (%s); start the program with "
-         "GLIBC_TUNABLES=glibc.rtld.optional_static_tls=%llu, %s", name,
+         "piece, nor does glibc give more (%s); %s%s", name,
          (unsigned long long)size, (unsigned long long)largest_gap(),
-         e64_tls_pool_size, reason.message, (unsigned long long)advice,
+         e64_tls_pool_size, reason.message, advice,
          host_is_startup((const void *)&pool)
-         ? "or define a larger pool in it with E64_TLS_POOL"
-         : "or use the command elf64load, whose pool is larger");
+         ? "define a larger pool in the program with E64_TLS_POOL"
+         : "use the command elf64load, whose pool is larger");
     error_path(name);
     error_errno(reason.system_errno);
     return E64_NOMEMORY;

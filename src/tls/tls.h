@@ -23,8 +23,10 @@ struct tls_image {
     uint64_t skew;     // p_vaddr modulo p_align
 };
 
-// Gives an image a module number, which is never one of glibc's.
-e64_status tls_module_new(const struct tls_image *image, uint64_t *module);
+// Gives an image a module number, which is never one of glibc's. `name` is who
+// wants it.
+e64_status tls_module_new(const struct tls_image *image, const char *name,
+                          uint64_t *module);
 
 // Gives the module a place in the pool, the same in every thread, which must
 // come before its first use: E64_UNSUPPORTED after it. E64_NOMEMORY when the
