@@ -127,10 +127,14 @@ local function meet (left, right)
    return false
 end
 
--- Whether one of the meanings lies in the program, and so in the loader.
+-- Whether one of the meanings lies in the program, and so in the loader, or is
+-- code in no file, which in these processes only the loader makes.
 local function within (program, meanings)
    for meaning in meanings:gmatch "[^\t]+" do
-      if meaning:sub(1, #program + 1) == program .. "+" then return true end
+      if meaning:sub(1, #program + 1) == program .. "+"
+         or meaning == "code" then
+         return true
+      end
    end
    return false
 end

@@ -189,6 +189,9 @@ static void say_memory(struct line *line, uintptr_t address)
         } else if (strcmp(region->path, "[stack]") == 0) {
             begin(line, '~');
             fputs("\tstack", line->out);
+        } else if (region->executable) {
+            begin(line, '.');
+            fputs("\tcode", line->out);
         } else {
             begin(line, '~');
             fputs("\theap", line->out);

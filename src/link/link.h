@@ -78,16 +78,10 @@ struct link_scope {
     uint32_t count;
 };
 
-// A name that plugins get from us although the host defines it.
-struct link_override {
-    const char *name;
-    void *address;
-};
-
 // What resolving asks of the room above.
 struct link_context {
-    const struct link_override *overrides;
-    uint32_t override_count;
+    // What plugins get from us though the host defines the name; or NULL.
+    void *(*override)(const char *name);
     // Of an STB_GNU_UNIQUE definition that was found, the one that counts:
     // replaces definer and value.
     e64_status (*unique)(void *data, const char *name,

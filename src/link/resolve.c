@@ -89,10 +89,7 @@ static void find_definition(const struct resolving *resolving, uint32_t index,
 static void *override(const struct link_context *context,
                       const struct elf_object *definer, const char *name)
 {
-    for (uint32_t i = 0; definer->host && i < context->override_count; i++)
-        if (strcmp(context->overrides[i].name, name) == 0)
-            return context->overrides[i].address;
-    return NULL;
+    return definer->host ? context->override(name) : NULL;
 }
 
 static e64_status bind(struct resolving *resolving, uint32_t index,

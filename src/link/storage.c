@@ -78,7 +78,7 @@ e64_status storage_descriptor(struct link_unit *unit, uint64_t place,
 {
     const struct link_binding *binding;
     const struct elf_object *definer = definer_of(unit, symbol, &binding);
-    uint64_t pair[2] = { (uintptr_t)tls_descriptor_undefined_x86_64, addend };
+    uint64_t pair[2];
     uint64_t offset = (binding ? binding->value : 0) + addend;
     if (definer && !definer->tls_module) {
         fail(E64_BADFORMAT, "%s: a TLS descriptor refers to %s, which has no "
@@ -87,16 +87,13 @@ e64_status storage_descriptor(struct link_unit *unit, uint64_t place,
         return E64_BADFORMAT;
     }
     int64_t block = definer ? block_of(definer) : 0;
-    if (block) {
-        pair[0] = (uintptr_t)tls_descriptor_static_x86_64;
-        pair[1] = (uint64_t)block + offset;
-    } else if (definer) {
-        struct tls_descriptor *descriptor
-            = &unit->descriptors[unit->descriptor_count++];
-        tls_descriptor_fill(descriptor, definer->tls_module, offset);
-        pair[0] = (uintptr_t)tls_descriptor_dynamic_x86_64;
-        pair[1] = (uintptr_t)descriptor;
-    }
+    if (!definer)
+        tls_descriptor_undefined((int64_t)addend, pair);
+    else if (block)
+        tls_descriptor_static(block + (int64_t)offset, pair);
+    else
+        tls_descriptor_dynamic(&unit->descriptors[unit->descriptor_count++],
+                               definer->tls_module, offset, pair);
     memcpy((void *)(unit->object.bias + place), pair, sizeof pair);
     return E64_OK;
 }

@@ -48,8 +48,7 @@ static e64_status resolve_one(struct discovery *discovery, e64_plugin *plugin,
     const struct elf_object *self = &plugin->unit.object;
     struct link_scope scope = { .count = 0 };
     struct link_context context = {
-        .overrides = override_table,
-        .override_count = override_count,
+        .override = override_find,
         .unique = find_unique,
         .find = find_file,
         .data = discovery,

@@ -3,11 +3,6 @@
 #ifndef RUN_OVERRIDES_H
 #define RUN_OVERRIDES_H
 
-#include "../link/link.h"
-
-extern const struct link_override override_table[];
-extern const uint32_t override_count;
-
 // What stands in for the host's definition of a name, or NULL.
 void *override_find(const char *name);
 

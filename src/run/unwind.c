@@ -9,10 +9,26 @@
 
 #include <string.h>
 
+#include "../tls/tls.h"
 #include "addresses.h"
 #include "frames.h"
 
 // ---------------------------------------------------------- the answers ---
+
+// What plugins call for their thread-local variables is in no object.
+static bool find_access(void *address, struct dl_find_object *result)
+{
+    static struct link_map nameless = { .l_name = "" };
+    struct tls_range range;
+    if (!tls_access_range((uintptr_t)address, &range))
+        return false;
+    memset(result, 0, sizeof *result);
+    result->dlfo_map_start = (void *)range.start;
+    result->dlfo_map_end = (void *)range.end;
+    result->dlfo_link_map = &nameless;
+    result->dlfo_eh_frame = (void *)range.frames;
+    return true;
+}
 
 static int find_own(void *address, struct dl_find_object *result)
 {
@@ -27,7 +43,7 @@ static int find_own(void *address, struct dl_find_object *result)
         result->dlfo_eh_frame = (void *)entry->unwind;
     }
     addresses_leave(ticket);
-    return found ? 0 : -1;
+    return found || find_access(address, result) ? 0 : -1;
 }
 
 static struct unwind_copy self = {

@@ -1,8 +1,10 @@
 // Each thread's blocks, made at first access and freed when the thread has ended.
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -11,19 +13,24 @@
 #include "module.h"
 
 struct thread {
-    struct tls_thread table; // what descriptor_x86_64.c looks at
+    struct tls_table *table; // what tls_self is
+    void **memory; // what to free of each block; NULL for one in the pool
+    uint64_t count; // of these
     struct thread *next, **link; // in the list of all
-    uint64_t count;
     struct thread *after; // in the queue of those that end
     pid_t id;             // set for that queue
 };
 
-// Initial-exec: found without a call.
-__thread struct tls_thread *tls_self
-    __attribute__((visibility("hidden"), tls_model("initial-exec")));
+// So that whoever looks need not ask whether there is a table. Never written to,
+// so that it is the kernel's page of zeros, many times.
+static struct tls_table nothing;
 
-// Guards the list of threads, and the growing of `blocks` against
-// tls_blocks_drop. A leaf: nothing but memory is called under it.
+// Initial-exec: found without a call.
+__thread struct tls_table *tls_self
+    __attribute__((visibility("hidden"), tls_model("initial-exec"))) = &nothing;
+
+// Guards the list of threads, and all that is written to their tables. A leaf:
+// nothing but memory is called under it.
 // Recursive because of fork: see fork.c.
 static struct lock lock = LOCK_INITIALIZER;
 static struct thread *threads;
@@ -42,8 +49,9 @@ enum { LOOKS = 8 };
 static void free_thread(struct thread *thread)
 {
     for (uint64_t i = 0; i < thread->count; i++)
-        memory_free(thread->table.blocks[i].memory);
-    memory_free(thread->table.blocks);
+        memory_free(thread->memory[i]);
+    memory_free(thread->memory);
+    munmap(thread->table, sizeof *thread->table);
     memory_free(thread);
 }
 
@@ -116,7 +124,7 @@ static void at_thread_exit(void *data)
         unlist(thread);
     lock_give(&lock);
     if (!askable) {
-        tls_self = NULL;
+        tls_self = &nothing;
         free_thread(thread);
     }
 }
@@ -136,10 +144,17 @@ static struct thread *make_thread(void)
 {
     reap();
     struct thread *thread = memory_new(sizeof *thread);
-    if (!thread || pthread_setspecific(key, thread) != 0) {
+    struct tls_table *table = mmap(NULL, sizeof *table, PROT_READ | PROT_WRITE,
+                                   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (!thread || table == MAP_FAILED
+        || pthread_setspecific(key, thread) != 0) {
+        if (table != MAP_FAILED)
+            munmap(table, sizeof *table);
         memory_free(thread);
         return NULL;
     }
+    table->owner = thread;
+    thread->table = table;
     lock_take(&lock);
     thread->next = threads;
     thread->link = &threads;
@@ -147,100 +162,73 @@ static struct thread *make_thread(void)
         threads->link = &thread->next;
     threads = thread;
     lock_give(&lock);
-    tls_self = &thread->table;
+    tls_self = table;
     return thread;
 }
 
 static bool grow(struct thread *thread, uint64_t count)
 {
-    struct tls_block *blocks = memory_array(count, sizeof *blocks);
-    if (!blocks)
+    void **memory = memory_array(count, sizeof *memory);
+    if (!memory)
         return false;
     lock_take(&lock);
-    struct tls_block *old = thread->table.blocks;
-    if (thread->count)
-        memcpy(blocks, old, thread->count * sizeof *blocks);
-    thread->table.blocks = blocks;
-    thread->table.size = count * sizeof *blocks;
+    void **old = thread->memory;
+    if (old)
+        memcpy(memory, old, thread->count * sizeof *old);
+    thread->memory = memory;
     thread->count = count;
     lock_give(&lock);
     memory_free(old);
     return true;
 }
 
-// Without memory its `start` is NULL.
-static struct tls_block make_block(const struct tls_image *image,
-                                   uint64_t generation)
+static int64_t from_thread_pointer(const char *address)
+{
+    return (int64_t)((uintptr_t)address
+                     - (uintptr_t)__builtin_thread_pointer());
+}
+
+// Its memory, or NULL, and where in it the block begins.
+static char *make_block(const struct tls_image *image, int64_t *block)
 {
     char *memory = memory_resize(NULL, image->size + 2 * image->align);
     if (!memory)
-        return (struct tls_block){ NULL, NULL, generation };
-    uintptr_t start = ((uintptr_t)memory + image->align - 1)
+        return NULL;
+    uintptr_t first = ((uintptr_t)memory + image->align - 1)
                     & ~(image->align - 1);
-    char *block = (char *)start + image->skew;
-    memcpy(block, image->bytes, image->filled);
-    memset(block + image->filled, 0, image->size - image->filled);
-    return (struct tls_block){ memory, block, generation };
+    char *start = (char *)first + image->skew;
+    memcpy(start, image->bytes, image->filled);
+    memset(start + image->filled, 0, image->size - image->filled);
+    *block = from_thread_pointer(start);
+    return memory;
 }
 
-// The calling thread's block of a module, made when it has none yet; NULL
-// without the memory for it.
-static char *make_start(uint64_t number)
+// The calling thread's block of a module, made when it has none yet; 0 without
+// the memory for it.
+static int64_t find_or_make(uint64_t number)
 {
-    struct thread *thread = tls_self ? (struct thread *)tls_self
-                                     : make_thread();
+    struct thread *thread = tls_self->owner ? tls_self->owner : make_thread();
     struct tls_module *module = tls_module_at(number);
+    char *memory = NULL;
+    int64_t block = 0;
     if (!module)
         abort(); // no slot that we filled holds such a number
     if (!thread
         || (number >= thread->count && !grow(thread, number + 16)))
-        return NULL;
-    uint64_t generation = atomic_load(&module->generation);
-    struct tls_block block = { NULL, NULL, generation };
-    if (!atomic_load(&module->tp_offset)) {
-        block = make_block(&module->image, generation);
-        if (!block.start)
-            return NULL;
-    }
+        return 0;
+    if (!atomic_load(&module->tp_offset)
+        && !(memory = make_block(&module->image, &block)))
+        return 0;
     lock_take(&lock);
     // A module in the pool has its block there; it may have come there while
     // this one was made.
     int64_t placed = atomic_load(&module->tp_offset);
-    void *unused = thread->table.blocks[number].memory;
-    if (placed) {
-        memory_free(unused);
-        unused = block.memory;
-        char *start = (char *)__builtin_thread_pointer() + placed;
-        block = (struct tls_block){ NULL, start, generation };
-    }
-    thread->table.blocks[number] = block;
+    char *unused = placed ? memory : NULL;
+    thread->memory[number] = placed ? NULL : memory;
+    atomic_store(&thread->table->blocks[number], placed ? placed : block);
     lock_give(&lock);
     memory_free(unused);
-    return block.start;
-}
-
-// What accesses a variable expects an address, whatever happens.
-static __attribute__((noinline)) void *make_address(uint64_t number,
-                                                    uint64_t offset)
-{
-    char *start = make_start(number);
-    if (!start)
-        abort();
-    return start + offset;
-}
-
-// The number was taken over by another module when the generations differ.
-static inline void *find(uint64_t number, uint64_t offset)
-{
-    const struct tls_thread *thread = tls_self;
-    uint64_t at = number * sizeof(struct tls_block);
-    if (__builtin_expect(thread && at < thread->size, 1)) {
-        const struct tls_block *block = &thread->blocks[number];
-        if (__builtin_expect(block->generation
-                             == tls_module_at(number)->generation, 1))
-            return block->start + offset;
-    }
-    return make_address(number, offset);
+    return placed ? placed : block;
 }
 
 void tls_blocks_drop(uint64_t number)
@@ -248,8 +236,9 @@ void tls_blocks_drop(uint64_t number)
     lock_take(&lock);
     for (struct thread *thread = threads; thread; thread = thread->next) {
         if (number < thread->count) {
-            memory_free(thread->table.blocks[number].memory);
-            thread->table.blocks[number] = (struct tls_block){ 0 };
+            memory_free(thread->memory[number]);
+            thread->memory[number] = NULL;
+            atomic_store(&thread->table->blocks[number], 0);
         }
     }
     lock_give(&lock);
@@ -257,37 +246,48 @@ void tls_blocks_drop(uint64_t number)
 
 bool tls_blocks_place(uint64_t number, int64_t tp_offset)
 {
-    struct tls_module *module = tls_module_at(number);
-    uint64_t generation = atomic_load(&module->generation);
     bool used = false;
     lock_take(&lock);
     for (struct thread *thread = threads; thread; thread = thread->next)
-        used |= number < thread->count && thread->table.blocks[number].start
-             && thread->table.blocks[number].generation == generation;
+        used |= thread->table->blocks[number] != 0;
     if (!used)
-        atomic_store(&module->tp_offset, tp_offset);
+        atomic_store(&tls_module_at(number)->tp_offset, tp_offset);
     lock_give(&lock);
     return !used;
 }
 
 extern void *__tls_get_addr(struct tls_index *index);
 
+// What accesses a variable expects an address, whatever happens.
+void *tls_find_slowly(struct tls_index *index)
+{
+    if (index->module < TLS_OURS)
+        return __tls_get_addr(index);
+    int64_t block = find_or_make(index->module - TLS_OURS);
+    if (!block)
+        abort();
+    return (void *)((uintptr_t)__builtin_thread_pointer() + (uintptr_t)block
+                    + index->offset);
+}
+
 void *tls_get_addr(struct tls_index *index)
 {
-    if (__builtin_expect(!(index->module & TLS_OURS), 0))
-        return __tls_get_addr(index);
-    return find(index->module & ~TLS_OURS, index->offset);
+    const struct tls_table *table = tls_self;
+    uint64_t number = index->module - TLS_OURS;
+    if (__builtin_expect(number < TLS_NUMBERS, 1)) {
+        uint64_t block = (uint64_t)atomic_load_explicit(
+            &table->blocks[number], memory_order_relaxed);
+        if (__builtin_expect(block != 0, 1))
+            return (void *)((uintptr_t)__builtin_thread_pointer() + block
+                            + index->offset);
+    }
+    return tls_find_slowly(index);
 }
 
 bool tls_make_block(uint64_t module)
 {
-    uint64_t number = module & ~TLS_OURS;
-    const struct tls_thread *thread = tls_self;
-    uint64_t at = number * sizeof(struct tls_block);
-    return !(module & TLS_OURS)
-        || (thread && at < thread->size && thread->blocks[number].generation
-            == tls_module_at(number)->generation)
-        || make_start(number);
+    return module < TLS_OURS || tls_self->blocks[module - TLS_OURS]
+        || find_or_make(module - TLS_OURS);
 }
 
 void blocks_before_fork(void)
@@ -301,6 +301,6 @@ void blocks_before_fork(void)
 void blocks_after_fork(bool child)
 {
     lock_after_fork(&lock, child);
-    if (child && tls_self)
-        ((struct thread *)tls_self)->id = (pid_t)syscall(SYS_gettid);
+    if (child && tls_self->owner)
+        tls_self->owner->id = (pid_t)syscall(SYS_gettid);
 }

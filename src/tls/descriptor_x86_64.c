@@ -1,11 +1,11 @@
-// The functions of TLS descriptors. Their callers keep all registers but rax,
-// vector registers too, so what may clobber them is saved around the one call
-// into C: by xsavec, xsave or fxsave, as the processor has them.
+// What a TLS descriptor does when a thread has no block of its module yet. Its
+// callers keep all registers but rax, vector registers too, so what may clobber
+// them is saved around the one call into C: by xsavec, xsave or fxsave, as the
+// processor has them.
 
 #include <cpuid.h>
 #include <pthread.h>
 #include <stdbool.h>
-#include <stddef.h>
 
 #include "module.h"
 
@@ -54,75 +54,16 @@ int64_t tls_descriptor_find(struct tls_descriptor *descriptor)
          - (char *)__builtin_thread_pointer();
 }
 
-_Static_assert(offsetof(struct tls_descriptor, index.offset) == 8
-               && offsetof(struct tls_descriptor, block) == 16
-               && offsetof(struct tls_descriptor, generation) == 24
-               && offsetof(struct tls_thread, size) == 0
-               && offsetof(struct tls_thread, blocks) == 8
-               && offsetof(struct tls_block, start) == 8
-               && offsetof(struct tls_block, generation) == 16,
-               "the offsets below are of these structs");
-
 __asm__ (
+    // Jumped to with the descriptor in rax, and the caller's rdi in the red
+    // zone.
     ".pushsection .text\n"
-    ".globl tls_descriptor_static_x86_64\n"
-    ".hidden tls_descriptor_static_x86_64\n"
-    ".type tls_descriptor_static_x86_64, @function\n"
-    "tls_descriptor_static_x86_64:\n"
+    ".globl tls_descriptor_slow\n"
+    ".hidden tls_descriptor_slow\n"
+    ".type tls_descriptor_slow, @function\n"
+    "tls_descriptor_slow:\n"
     "    .cfi_startproc\n"
-    "    endbr64\n"
-    "    movq 8(%rax), %rax\n"
-    "    ret\n"
-    "    .cfi_endproc\n"
-
-    ".globl tls_descriptor_undefined_x86_64\n"
-    ".hidden tls_descriptor_undefined_x86_64\n"
-    ".type tls_descriptor_undefined_x86_64, @function\n"
-    "tls_descriptor_undefined_x86_64:\n"
-    "    .cfi_startproc\n"
-    "    endbr64\n"
-    "    movq 8(%rax), %rax\n"
-    "    subq %fs:0, %rax\n"
-    "    ret\n"
-    "    .cfi_endproc\n"
-
-    // The fast path needs two registers: this thread's table has the module's
-    // block, of the right generation.
-    ".globl tls_descriptor_dynamic_x86_64\n"
-    ".hidden tls_descriptor_dynamic_x86_64\n"
-    ".type tls_descriptor_dynamic_x86_64, @function\n"
-    "tls_descriptor_dynamic_x86_64:\n"
-    "    .cfi_startproc\n"
-    "    endbr64\n"
-    "    movq 8(%rax), %rax\n"
-    "    pushq %rdi\n"
-    "    .cfi_adjust_cfa_offset 8\n"
-    "    pushq %rsi\n"
-    "    .cfi_adjust_cfa_offset 8\n"
-    "    movq tls_self@gottpoff(%rip), %rdi\n"
-    "    movq %fs:(%rdi), %rdi\n" // this thread's table
-    "    testq %rdi, %rdi\n"
-    "    jz 6f\n"
-    "    movq 16(%rax), %rsi\n"
-    "    cmpq (%rdi), %rsi\n"
-    "    jae 6f\n"
-    "    addq 8(%rdi), %rsi\n" // its block
-    "    movq 24(%rax), %rdi\n"
-    "    cmpq 16(%rsi), %rdi\n"
-    "    jne 6f\n"
-    "    movq 8(%rax), %rax\n"
-    "    addq 8(%rsi), %rax\n"
-    "    subq %fs:0, %rax\n"
-    "    popq %rsi\n"
-    "    .cfi_adjust_cfa_offset -8\n"
-    "    popq %rdi\n"
-    "    .cfi_adjust_cfa_offset -8\n"
-    "    ret\n"
-    "    .cfi_adjust_cfa_offset 16\n"
-    "6:  popq %rsi\n"
-    "    .cfi_adjust_cfa_offset -8\n"
-    "    popq %rdi\n"
-    "    .cfi_adjust_cfa_offset -8\n"
+    "    movq -8(%rsp), %rdi\n"
     "    pushq %rbp\n"
     "    .cfi_adjust_cfa_offset 8\n"
     "    .cfi_rel_offset rbp, 0\n"

@@ -8,34 +8,32 @@
 #include "pool.h"
 #include "tls.h"
 
-// Set in every module number of ours. glibc counts its own from 1.
-#define TLS_OURS (1ull << 40)
+// Added to every module number of ours. glibc counts its own from 1.
+#define TLS_OURS (1ull << 30)
+
+// A number counts from 1 to below this.
+enum { TLS_NUMBERS = 16384 };
 
 struct tls_module {
     struct tls_image image;
-    // Odd while in use; a block of another generation belongs to a module that
-    // had the number before.
-    atomic_ullong generation;
     _Atomic int64_t tp_offset; // of a placed module; else 0
     struct pool_place place;   // of a placed module: where in the pool
-    bool ready;     // its image is complete; guarded by modules.c's lock
+    // Guarded by modules.c's lock.
+    bool used;
+    bool ready;     // its image is complete
     bool published; // and has been written to all threads, if need be
 };
 
-// A thread's block of one module.
-struct tls_block {
-    void *memory; // what to free; NULL for a block in the pool
-    char *start;  // aligned
-    uint64_t generation; // of the module; 0: there is none
+// What one thread has: its blocks by module number, as their distance from its
+// thread pointer. Those that it has not used are 0, and so is number 0. It has
+// room for all numbers, so that nobody need ask: most of its pages are never
+// touched.
+struct tls_table {
+    struct thread *owner; // block.c
+    _Atomic int64_t blocks[TLS_NUMBERS];
 };
 
-// What one thread has.
-struct tls_thread {
-    uint64_t size;            // of the table, in bytes
-    struct tls_block *blocks; // by module number
-};
-
-// The module of a number without TLS_OURS, or NULL. Takes no lock.
+// The module of a number, TLS_OURS taken off, or NULL. Takes no lock.
 struct tls_module *tls_module_at(uint64_t number);
 
 // Makes what a thread's blocks will need: false when there is no memory for it,
@@ -48,8 +46,19 @@ void tls_blocks_drop(uint64_t number);
 // Sets the module's tp_offset, unless a thread has a block of it already.
 bool tls_blocks_place(uint64_t number, int64_t tp_offset);
 
-// Chooses how descriptors save vector registers, the first time.
+// What tls_get_addr does when this thread has no block yet, or the module is
+// glibc's.
+void *tls_find_slowly(struct tls_index *index);
+
+// The same for descriptors: assembly, see access_x86_64.c.
+extern char tls_descriptor_slow[];
+
+// Both do something the first time only.
+
+// Chooses how descriptors save vector registers.
 void tls_descriptor_prepare(void);
+// Makes the functions for accesses.
+void tls_access_prepare(void);
 
 void modules_before_fork(void);
 void modules_after_fork(bool child);

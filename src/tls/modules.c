@@ -9,16 +9,16 @@
 #include "fork.h"
 #include "threads.h"
 
-enum { PER_CHUNK = 64, CHUNKS = 1024 };
+enum { PER_CHUNK = 64, CHUNKS = TLS_NUMBERS / PER_CHUNK };
 
 // Recursive because of fork: see fork.c.
 static struct lock lock = LOCK_INITIALIZER;
 static _Atomic(struct tls_module *) chunks[CHUNKS];
-static uint64_t lowest; // no number below is free
+static uint64_t lowest = 1; // no number below is free
 
 struct tls_module *tls_module_at(uint64_t number)
 {
-    if (number >= PER_CHUNK * CHUNKS)
+    if (number >= TLS_NUMBERS)
         return NULL;
     struct tls_module *chunk = atomic_load_explicit(
         &chunks[number / PER_CHUNK], memory_order_acquire);
@@ -39,17 +39,17 @@ static e64_status make_chunk(uint64_t i)
 // The first number that is free, its chunk made when need be.
 static e64_status find_free(uint64_t *number)
 {
-    for (uint64_t i = lowest; i < PER_CHUNK * CHUNKS; i++) {
+    for (uint64_t i = lowest; i < TLS_NUMBERS; i++) {
         e64_status status = make_chunk(i / PER_CHUNK);
         if (status != E64_OK)
             return status;
-        if (atomic_load(&tls_module_at(i)->generation) % 2 == 0) {
+        if (!tls_module_at(i)->used) {
             *number = i;
             return E64_OK;
         }
     }
     return fail(E64_NOMEMORY, "%d plugins with thread-local storage are open, "
-                "which is the most there can be", PER_CHUNK * CHUNKS);
+                "which is the most there can be", TLS_NUMBERS - 1);
 }
 
 e64_status tls_module_new(const struct tls_image *image, const char *name,
@@ -64,6 +64,7 @@ e64_status tls_module_new(const struct tls_image *image, const char *name,
         return E64_NOMEMORY;
     }
     tls_descriptor_prepare();
+    tls_access_prepare();
     lock_take(&lock);
     e64_status status = find_free(&number);
     if (status == E64_OK) {
@@ -71,8 +72,8 @@ e64_status tls_module_new(const struct tls_image *image, const char *name,
         lowest = number + 1;
         entry->image = *image;
         entry->ready = entry->published = false;
-        atomic_fetch_add_explicit(&entry->generation, 1, memory_order_release);
-        *module = TLS_OURS | number;
+        entry->used = true;
+        *module = TLS_OURS + number;
     }
     lock_give(&lock);
     return status;
@@ -117,7 +118,7 @@ static bool settle(uint64_t number, const struct pool_place *place,
 // when it is relocated.
 e64_status tls_module_place(uint64_t module, uint32_t type, const char *name)
 {
-    uint64_t number = module & ~TLS_OURS;
+    uint64_t number = module - TLS_OURS;
     struct tls_module *entry = tls_module_at(number);
     const struct tls_image *image = &entry->image;
     struct pool_place place;
@@ -153,7 +154,7 @@ e64_status tls_module_place(uint64_t module, uint32_t type, const char *name)
 
 e64_status tls_module_publish(uint64_t module, const char *name)
 {
-    struct tls_module *entry = tls_module_at(module & ~TLS_OURS);
+    struct tls_module *entry = tls_module_at(module - TLS_OURS);
     lock_take(&lock);
     bool due = !entry->ready && atomic_load(&entry->tp_offset);
     entry->ready = true;
@@ -167,37 +168,23 @@ e64_status tls_module_publish(uint64_t module, const char *name)
 
 int64_t tls_module_tp_offset(uint64_t module)
 {
-    struct tls_module *entry = module & TLS_OURS
-        ? tls_module_at(module & ~TLS_OURS) : NULL;
+    struct tls_module *entry = module >= TLS_OURS
+        ? tls_module_at(module - TLS_OURS) : NULL;
     return entry ? atomic_load(&entry->tp_offset) : 0;
-}
-
-void tls_descriptor_fill(struct tls_descriptor *descriptor, uint64_t module,
-                         uint64_t offset)
-{
-    *descriptor = (struct tls_descriptor){
-        .index = { module, offset },
-        .block = UINT64_MAX, // glibc's are in no table of ours
-    };
-    if (module & TLS_OURS) {
-        uint64_t number = module & ~TLS_OURS;
-        descriptor->block = number * sizeof(struct tls_block);
-        descriptor->generation = tls_module_at(number)->generation;
-    }
 }
 
 void tls_module_free(uint64_t module)
 {
     if (!module)
         return;
-    uint64_t number = module & ~TLS_OURS;
+    uint64_t number = module - TLS_OURS;
     struct tls_module *entry = tls_module_at(number);
     tls_blocks_drop(number);
     if (atomic_load(&entry->tp_offset))
         pool_give_back(&entry->place, !entry->published);
     lock_take(&lock);
     atomic_store(&entry->tp_offset, 0);
-    atomic_fetch_add(&entry->generation, 1);
+    entry->used = false;
     if (number < lowest)
         lowest = number;
     lock_give(&lock);

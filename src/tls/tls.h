@@ -54,28 +54,38 @@ void *tls_get_addr(struct tls_index *index);
 // there is no memory for it. Afterwards tls_get_addr cannot fail.
 bool tls_make_block(uint64_t module);
 
-// What a dynamic descriptor needs to find a block without a call.
-struct tls_descriptor {
-    struct tls_index index;
-    uint64_t block;      // where in a thread's table the module's is, in bytes
-    uint64_t generation; // that the block must have
-};
-
-// Fills one for a variable of a module, one of glibc's too.
-void tls_descriptor_fill(struct tls_descriptor *descriptor, uint64_t module,
-                         uint64_t offset);
+// The same, for imports that come after the first module: see access_x86_64.c.
+void *tls_get_addr_entry(void);
 
 // TLS descriptors (A. Oliva, "Thread-Local Storage Descriptors for x86"): a
 // pair of words, a function and its argument. Called with the address of the
 // pair in rax, the function answers the variable's offset from the thread
 // pointer there and preserves all other registers.
-//
-// The argument is the offset itself.
-extern char tls_descriptor_static_x86_64[];
-// The argument points to a struct tls_descriptor.
-extern char tls_descriptor_dynamic_x86_64[];
-// The argument is what is answered in sum with the thread pointer: for weak
-// symbols that nothing defines.
-extern char tls_descriptor_undefined_x86_64[];
+
+// The offset is the same in every thread.
+void tls_descriptor_static(int64_t offset, uint64_t pair[2]);
+
+// For weak symbols that nothing defines: in sum with the thread pointer what is
+// answered is the addend.
+void tls_descriptor_undefined(int64_t addend, uint64_t pair[2]);
+
+// What a dynamic descriptor needs to find a block without a call.
+struct tls_descriptor {
+    uint64_t block; // where in a thread's table the module's is, in bytes
+    struct tls_index index;
+};
+
+// A variable of a module, one of glibc's too. The pair refers to *descriptor.
+void tls_descriptor_dynamic(struct tls_descriptor *descriptor, uint64_t module,
+                            uint64_t offset, uint64_t pair[2]);
+
+// Code of this room that lies in no file, and its PT_GNU_EH_FRAME.
+struct tls_range {
+    uintptr_t start, end;
+    const void *frames;
+};
+
+// Whether an address lies in it. Takes no lock.
+bool tls_access_range(uintptr_t address, struct tls_range *range);
 
 #endif
