@@ -3,6 +3,7 @@
 local campaign = require "spec.support.campaign"
 local bench = require "spec.bench.bench"
 local throw = require "spec.bench.throw"
+local tls = require "spec.bench.tls"
 local chart = require "spec.bench.chart"
 local json = require "spec.bench.json"
 local statistics = require "spec.bench.statistics"
@@ -64,12 +65,13 @@ describe("The bench", function ()
 
    it("takes constructors out of the total on both sides", function ()
       local path = compile.shared(SLOW, "-nostartfiles -Wl,-init,_init")
-      local result = assert(bench.measure(programs, path, "closure", 2))
+      -- On a busy machine some of them take longer.
+      local result = assert(bench.measure(programs, path, "closure", 4))
       for _, name in ipairs { "theirs", "ours" } do
          local side = result[name]
          assert(side.init.low >= 30e6, name .. " lost a constructor")
-         assert(side.init.high < 45e6, name .. " counted one twice")
-         assert(side.total.high < 10e6, name .. " counts constructors")
+         assert(side.init.low < 40e6, name .. " counted one twice")
+         assert(side.total.low < 10e6, name .. " counts constructors")
       end
    end)
 
@@ -105,6 +107,27 @@ describe("The bench", function ()
       assert.is_nil(result)
       assert.matches("applyForEachSymbolRole", why, 1, true)
    end)
+
+   it("measures accesses to thread-local variables on both sides, in both "
+      .. "threads", function ()
+         local programs = tls.build()
+         local results = {}
+         for number, access in ipairs(tls.accesses) do
+            local result = assert(tls.measure(programs, access, 2))
+            for _, name in ipairs { "theirs", "ours" } do
+               for _, column in ipairs { "main", "thread" } do
+                  local summary = result[name][column]
+                  -- More than a cycle, and less than what a slow path takes.
+                  assert(summary.low > 200, access.name)
+                  assert(summary.median < 50e3, access.name)
+               end
+            end
+            results[number] = result
+         end
+         local lines = tls.table(results)
+         assert.equal(1 + 2 * #tls.accesses, #lines)
+         assert.matches(("%.2f"):format(results[1].cost.thread), lines[3], 1, true)
+      end)
 
    it("says why something could not be measured", function ()
       local path = compile.shared("extern int nobody(void);"

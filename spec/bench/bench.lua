@@ -1,6 +1,7 @@
 --- Measures how fast libraries open, beside dlopen in the same run.
 
 local campaign = require "spec.support.campaign"
+local sides = require "spec.bench.sides"
 local statistics = require "spec.bench.statistics"
 
 local quoted = campaign.quoted
@@ -10,30 +11,10 @@ local bench = {}
 --- The rows that can be measured, in the order in which they are shown.
 bench.rows = { "first", "closure" }
 
----@class programs
----@field theirs string
----@field ours string
----@field pairs string
-
 --- Builds the measuring programs.
 ---@return programs
 function bench.build ()
-   local folder = "spec/bench/"
-   local archive = campaign.loader() .. "/lib/libelf64load.a"
-   local function program (...)
-      local sources = {}
-      for number, name in ipairs { ... } do
-         sources[number] = name:find("/", 1, true) and name or folder .. name
-      end
-      return campaign.program(sources, "-Wl,-z,now")
-   end
-   return {
-      theirs = program("measure.c", "constructors.c", "theirs.c",
-         "constructors.h", "opener.h"),
-      ours = program("measure.c", "constructors.c", "ours.c",
-         "constructors.h", "opener.h", "src/elf64load.h", archive),
-      pairs = program "pairs.c",
-   }
+   return sides.build "measure.c"
 end
 
 ---@class measured
@@ -46,8 +27,6 @@ end
 ---@field theirs table<string, summary> by column, times in nanoseconds
 ---@field ours table<string, summary>
 
-local SIDES = { "theirs", "ours" }
-
 --- Measures one library in one row.
 ---@param programs programs
 ---@param path string
@@ -56,42 +35,23 @@ local SIDES = { "theirs", "ours" }
 ---@return measured? result
 ---@return string? why
 function bench.measure (programs, path, row, count)
-   local words = { "exec", quoted(programs.pairs), tostring(count),
-      quoted(programs.theirs), quoted(programs.ours), "open", quoted(path) }
+   local words = { "open", path }
    if row == "first" then
       local listing, why = campaign.output(("exec %s list %s 2>&1"):format(
          quoted(programs.theirs), quoted(path)))
       if not listing then return nil, why end
       -- Libraries may print things of their own.
       for name in listing:gmatch "%f[^\n\0]/[^\n]+" do
-         words[#words + 1] = quoted(name)
+         words[#words + 1] = name
       end
    end
-   local messages = os.tmpname()
-   words[#words + 1] = "2>" .. quoted(messages)
-   local columns = { theirs = {}, ours = {} }
-   local pipe = assert(io.popen(table.concat(words, " ")))
-   for line in pipe:lines() do
-      local side = columns[SIDES[tonumber(line:sub(1, 1))]]
-      for name, value in line:gmatch "(%l+)=(%-?%d+)" do
-         side[name] = side[name] or {}
-         table.insert(side[name], math.tointeger(tonumber(value)))
-      end
-   end
-   local ok, _, status = pipe:close()
-   local why = (campaign.contents(messages) or ""):gsub("%s+$", "")
-   os.remove(messages)
-   if not ok then
-      return nil, ("status %s: %s"):format(status, why)
-   end
+   local columns, why = sides.run(programs, count, words)
+   if not columns then return nil, why end
 
    local result = { row = row, library = path:match "[^/]*$", path = path,
       pairs = count, theirs = {}, ours = {} }
-   for _, name in ipairs(SIDES) do
+   for _, name in ipairs(sides.names) do
       for column, values in pairs(columns[name]) do
-         if #values ~= count then
-            return nil, ("%d of %d measurements came"):format(#values, count)
-         end
          result[name][column] = statistics.summary(values)
       end
    end
@@ -138,7 +98,7 @@ end
 function bench.table (results)
    local lines = { HEAD }
    for _, result in ipairs(results) do
-      for _, name in ipairs(SIDES) do
+      for _, name in ipairs(sides.names) do
          local side, first = result[name], name == "theirs"
          lines[#lines + 1] = ("%-8s %-30s %-6s %9s %9s %9s %6s %8s %8s %8s %8s %7.0f")
             :format(first and result.row or "",

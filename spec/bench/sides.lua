@@ -1,0 +1,138 @@
+--- What the rows of the bench share: a program for each side, the two of them
+--- run by turns, and what they print as columns.
+
+local campaign = require "spec.support.campaign"
+local statistics = require "spec.bench.statistics"
+
+local quoted = campaign.quoted
+
+local sides = {}
+
+--- The sides by their numbers, in the order in which they are shown.
+sides.names = { "theirs", "ours" }
+
+---@class programs
+---@field theirs string
+---@field ours string
+---@field pairs string
+
+--- Builds a program of the bench with each side's way of opening.
+---@param main string a file of this folder
+---@return programs
+function sides.build (main)
+   local folder = "spec/bench/"
+   local archive = campaign.loader() .. "/lib/libelf64load.a"
+   local function program (...)
+      local sources = {}
+      for number, name in ipairs { ... } do
+         sources[number] = name:find("/", 1, true) and name or folder .. name
+      end
+      return campaign.program(sources, "-Wl,-z,now")
+   end
+   return {
+      theirs = program(main, "constructors.c", "theirs.c", "constructors.h",
+         "opener.h"),
+      ours = program(main, "constructors.c", "ours.c", "constructors.h",
+         "opener.h", "src/elf64load.h", archive),
+      pairs = program "pairs.c",
+   }
+end
+
+---@alias columns table<string, integer[]> by name, one value of each pair
+
+--- Runs both sides by turns. They print lines of NAME=VALUE.
+---@param programs programs
+---@param count integer pairs
+---@param words string[] what the programs are given
+---@return table<"theirs"|"ours", columns>? columns
+---@return string? why
+function sides.run (programs, count, words)
+   local command = { "exec", quoted(programs.pairs), tostring(count),
+      quoted(programs.theirs), quoted(programs.ours) }
+   for _, word in ipairs(words) do command[#command + 1] = quoted(word) end
+   local messages = os.tmpname()
+   command[#command + 1] = "2>" .. quoted(messages)
+   local columns = { theirs = {}, ours = {} }
+   local pipe = assert(io.popen(table.concat(command, " ")))
+   for line in pipe:lines() do
+      local side = columns[sides.names[tonumber(line:sub(1, 1))]]
+      for name, value in line:gmatch "(%l+)=(%-?%d+)" do
+         side[name] = side[name] or {}
+         table.insert(side[name], math.tointeger(tonumber(value)))
+      end
+   end
+   local ok, _, status = pipe:close()
+   local why = (campaign.contents(messages) or ""):gsub("%s+$", "")
+   os.remove(messages)
+   if not ok then
+      return nil, ("status %s: %s"):format(status, why)
+   end
+   for _, side in pairs(columns) do
+      for _, values in pairs(side) do
+         if #values ~= count then
+            return nil, ("%d of %d measurements came"):format(#values, count)
+         end
+      end
+   end
+   return columns
+end
+
+---@class costs
+---@field row string
+---@field pairs integer
+---@field cost table<string, number> by column: times as much as dlopen, by
+--- medians
+---@field theirs table<string, summary> by column
+---@field ours table<string, summary>
+
+--- The costs of each column.
+---@param row string
+---@param columns table<"theirs"|"ours", columns>
+---@param count integer pairs
+---@return costs
+function sides.costs (row, columns, count)
+   local result = { row = row, pairs = count, cost = {} }
+   for _, name in ipairs(sides.names) do
+      result[name] = {}
+      for column, values in pairs(columns[name]) do
+         result[name][column] = statistics.summary(values)
+      end
+   end
+   for column, summary in pairs(result.ours) do
+      result.cost[column] = summary.median / result.theirs[column].median
+   end
+   return result
+end
+
+local LINE = "%-8s %-30s %-6s" .. (" %9s %9s %9s %6s"):rep(2)
+
+--- The lines of a table of costs with two columns.
+---@param results costs[]
+---@param what fun(result: costs): string what was measured
+---@param first string column
+---@param second string column
+---@param shown fun(value: number): string
+---@return string[]
+function sides.table (results, what, first, second, shown)
+   local lines = { LINE:format("row", "library", "side", first, "low", "high",
+      "cost", second, "low", "high", "cost") }
+   for _, result in ipairs(results) do
+      for _, name in ipairs(sides.names) do
+         local words, head = {}, name == "theirs"
+         for _, column in ipairs { first, second } do
+            local summary = result[name][column]
+            for _, field in ipairs { "median", "low", "high" } do
+               words[#words + 1] = shown(summary[field])
+            end
+            words[#words + 1] = head and ""
+               or ("%.2f"):format(result.cost[column])
+         end
+         lines[#lines + 1] = LINE:format(head and result.row or "",
+            head and what(result) or "", head and "dlopen" or "ours",
+            table.unpack(words))
+      end
+   end
+   return lines
+end
+
+return sides
