@@ -262,7 +262,111 @@ describe("The pool of a C program", function ()
    end)
 end)
 
+describe("Threads on the smallest stacks", function ()
+   -- What a function of the plugin answers in threads of 16 KB, twice in each.
+   local SMALL <const> = [[
+      #include <limits.h>
+      #include <pthread.h>
+      #include <stdlib.h>
+      #include <string.h>
+      #include <sys/mman.h>
+      static long (*step)(void);
+      static void *work(void *data)
+      {
+          *(long *)data = step() * 1000;
+          *(long *)data += step();
+          return 0;
+      }
+      int main(int argc, char **argv)
+      {
+          e64_plugin *plugin = open_plugin(argv[1]);
+          step = (long (*)(void))e64_entry(plugin, "step");
+          for (int i = 0; i < 4; i++) {
+              pthread_t thread;
+              pthread_attr_t attributes;
+              long answer = 0;
+              void *stack = mmap(0, PTHREAD_STACK_MIN, PROT_READ | PROT_WRITE,
+                                 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+              memset(stack, 0xa5, PTHREAD_STACK_MIN);
+              pthread_attr_init(&attributes);
+              if (i % 2)
+                  pthread_attr_setstack(&attributes, stack, PTHREAD_STACK_MIN);
+              else
+                  pthread_attr_setstacksize(&attributes, PTHREAD_STACK_MIN);
+              int error = pthread_create(&thread, &attributes, work, &answer);
+              if (!error)
+                  pthread_join(thread, 0);
+              printf("%d %s %ld\n", (int)PTHREAD_STACK_MIN, strerror(error),
+                     answer);
+              fflush(stdout);
+          }
+          return 0;
+      }
+   ]]
+
+   local THEIRS <const> = [[
+      #include <dlfcn.h>
+      #include <stdio.h>
+      #define e64_plugin void
+      #define open_plugin(path) dlopen(path, RTLD_NOW)
+      #define e64_entry dlsym
+   ]] .. SMALL
+
+   local function compare (path, answer)
+      local line = ("16384 Success %d\n"):format(answer)
+      local theirs = child.run { compile.program(THEIRS, "-pthread"), path }
+      assert.equal(line:rep(4), theirs.out, child.describe(theirs))
+      assert.equal(theirs.out, threads.program(SMALL, { path }))
+   end
+
+   for model, flags in pairs {
+      ["general dynamic"] = "-ftls-model=global-dynamic -mtls-dialect=gnu",
+      ["local dynamic"] = "-ftls-model=local-dynamic -mtls-dialect=gnu",
+      TLSDESC = "-ftls-model=global-dynamic -mtls-dialect=gnu2",
+      ["initial-exec"] = INITIAL,
+   } do
+      it("have room for variables, small and large: " .. model, function ()
+         for _, size in ipairs { 8, model == "initial-exec" and 900 or 500000 } do
+            for _, value in ipairs { 0, 40 } do
+               compare(compile.shared(([[
+                  static __thread struct { long first; char rest[%d]; } room
+                      = { %d };
+                  long step(void)
+                  {
+                      room.first += 2;
+                      return room.first + room.rest[sizeof room.rest - 1]++;
+                  }
+               ]]):format(size, value), flags), (value + 2) * 1000 + value + 5)
+            end
+         end
+      end)
+   end
+
+   -- Sanitizers need more of a stack for that.
+   it("have room for thread_local objects and for a throw #build", function ()
+      compare(compile.cplusplus [[
+         #include <stdexcept>
+         #include <string>
+         struct Object { std::string text = "four"; ~Object() { text.clear(); } };
+         static thread_local Object object;
+         extern "C" long step()
+         {
+             try {
+                 if (object.text.size() >= 4)
+                     throw std::runtime_error(object.text += "!");
+             } catch (const std::exception &e) {
+                 return std::string(e.what()).size();
+             }
+             return 0;
+         }
+      ]], 5006)
+   end)
+end)
+
 describe("A PT_TLS that is absurd", function ()
+   local DYNAMIC <const> = "-ftls-model=global-dynamic -mtls-dialect=gnu"
+   local MODELS <const> = { INITIAL, DYNAMIC, DYNAMIC .. "2" }
+
    local function edited (change, flags)
       local image = elfedit.read(compile.shared([[
          __thread long first = 3, second = 4;
@@ -273,9 +377,12 @@ describe("A PT_TLS that is absurd", function ()
    end
 
    it("in size is an error", function ()
-      for _, size in ipairs { 1 << 40, 1 << 62, -1, -16 } do
-         local path = edited(function (segment) segment.p_memsz = size end)
-         assert.fails_with("badformat", elf.open, path)
+      for _, flags in ipairs(MODELS) do
+         for _, size in ipairs { 1 << 40, 1 << 62, -1, -16 } do
+            local path = edited(function (segment) segment.p_memsz = size end,
+               flags)
+            assert.fails_with("badformat", elf.open, path)
+         end
       end
       for _, size in ipairs { 1 << 31, (1 << 32) - 1, 1 << 24 } do
          local path = edited(function (segment) segment.p_memsz = size end)
@@ -287,9 +394,12 @@ describe("A PT_TLS that is absurd", function ()
    end)
 
    it("in alignment is an error", function ()
-      for _, align in ipairs { 3, 24, 1 << 40, -1, -8 } do
-         local path = edited(function (segment) segment.p_align = align end)
-         assert.fails_with("badformat", elf.open, path)
+      for _, flags in ipairs(MODELS) do
+         for _, align in ipairs { 3, 24, 1 << 40, -1, -8 } do
+            local path = edited(function (segment) segment.p_align = align end,
+               flags)
+            assert.fails_with("badformat", elf.open, path)
+         end
       end
       for _, align in ipairs { 128, 1 << 31 } do
          local path = edited(function (segment) segment.p_align = align end)
@@ -298,17 +408,38 @@ describe("A PT_TLS that is absurd", function ()
    end)
 
    it("in place is an error", function ()
-      for _, address in ipairs { 1 << 20, 1 << 62, -1, -4096 } do
-         local path = edited(function (segment) segment.p_vaddr = address end)
-         assert.fails_with("badformat", elf.open, path)
+      for _, flags in ipairs(MODELS) do
+         for _, address in ipairs { 1 << 20, 1 << 62, -1, -4096 } do
+            local path = edited(function (segment)
+               segment.p_vaddr = address
+            end, flags)
+            assert.fails_with("badformat", elf.open, path)
+         end
+      end
+   end)
+
+   it("is no matter for symbols that lie far outside of it", function ()
+      for _, flags in ipairs(MODELS) do
+         for _, offset in ipairs { 16, 4096, 1 << 62, -1 } do
+            local image = elfedit.read(compile.shared([[
+               __thread long first = 3, second = 4;
+               long distance(void) { return (long)&second - (long)&first; }
+            ]], flags))
+            local first = image:symbol "first".st_value
+            image:symbol "second".st_value = offset
+            assert.like_ldso({ "open a " .. image:save(), "call a distance" },
+               { "distance() = " .. offset - first })
+         end
       end
    end)
 
    it("and of a size of none has no variables", function ()
-      local path = edited(function (segment)
-         segment.p_memsz, segment.p_filesz = 0, 0
-      end)
-      assert.fails_with("badformat", elf.open, path)
+      for _, flags in ipairs(MODELS) do
+         local path = edited(function (segment)
+            segment.p_memsz, segment.p_filesz = 0, 0
+         end, flags)
+         assert.fails_with("badformat", elf.open, path)
+      end
    end)
 
    it("keeps its place modulo p_align", function ()

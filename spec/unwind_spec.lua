@@ -131,6 +131,104 @@ describe("An exception", function ()
             "call a f 11" }, { "destroyed middle", "f() = 12" })
       end)
 
+   it("goes from a plugin to the host, which catches it, and the other way round",
+      function ()
+         -- Of classes of both, and one that both have.
+         local classes = [[
+            #include <stdexcept>
+            struct Shared { long value; virtual ~Shared() {} };
+            struct Derived : Shared {};
+         ]]
+         local host = compile.cplusplus(classes .. [[
+            extern "C" long host_catch(void (*f)(long), long x)
+            {
+                try { f(x); }
+                catch (const Shared &shared) { return shared.value; }
+                catch (const std::exception &e) { return e.what()[0]; }
+                catch (long i) { return i + 1; }
+                catch (...) { return -1; }
+                return 0;
+            }
+            extern "C" void host_throw(long x)
+            {
+                if (x == 0) throw std::out_of_range("host");
+                if (x == 1) { Derived derived; derived.value = 70; throw derived; }
+                throw x;
+            }
+         ]])
+         local path = cplusplus(classes .. [[
+            extern "C" long host_catch(void (*)(long), long);
+            extern "C" void host_throw(long);
+            struct Own { int value; };
+            static void thrower(long x)
+            {
+                Noisy n("on the way");
+                if (x == 0) throw std::length_error("plugin");
+                if (x == 1) { Derived derived; derived.value = 60; throw derived; }
+                if (x == 2) throw Own();
+                throw x;
+            }
+            extern "C" long to_host(long x) { return host_catch(thrower, x); }
+            extern "C" long from_host(long x)
+            {
+                Noisy n("not on the way");
+                try { Noisy m("in between"); host_throw(x); }
+                catch (const Shared &shared) { return shared.value; }
+                catch (const std::logic_error &e) { return e.what()[0]; }
+                catch (long i) { return i + 2; }
+                return 0;
+            }
+         ]], host)
+         local script = { "host " .. host .. " global", "open a " .. path }
+         for x = 0, 3 do
+            script[#script + 1] = "call a to_host " .. x
+            script[#script + 1] = "call a from_host " .. x
+         end
+         assert.like_ldso(script, { "destroyed on the way\nto_host() = 112",
+            "to_host() = 60", "to_host() = -1", "to_host() = 4",
+            "destroyed in between\ndestroyed not on the way\nfrom_host() = 104",
+            "from_host() = 70", "from_host() = 4", "from_host() = 5" })
+      end)
+
+   it("may be the process's first, through libLLVM #full #build", function ()
+      -- LLVM tells of what it cannot read by a function that is given to it. Its
+      -- frames have nothing to catch.
+      local path = cplusplus([[
+         extern "C" {
+         void *LLVMContextCreate(void);
+         void LLVMContextSetDiagnosticHandler(void *context,
+             void (*handler)(void *information, void *data), void *data);
+         void *LLVMCreateMemoryBufferWithMemoryRangeCopy(const char *bytes,
+             size_t size, const char *name);
+         int LLVMParseBitcodeInContext2(void *context, void *buffer,
+             void **module);
+         }
+         static void thrower(void *, void *data)
+         { throw std::runtime_error(*(const std::string *)data); }
+         extern "C" long through_llvm(long x)
+         {
+             void *context = LLVMContextCreate(), *module = 0;
+             std::string text = "told of " + std::to_string(x);
+             LLVMContextSetDiagnosticHandler(context, thrower, &text);
+             try {
+                 Noisy n("first");
+                 LLVMParseBitcodeInContext2(context,
+                     LLVMCreateMemoryBufferWithMemoryRangeCopy("BC\xc0\xde", 4,
+                                                               "bytes"),
+                     &module);
+             } catch (const std::exception &e) {
+                 say(e.what());
+                 say("\n");
+                 return 8;
+             }
+             return 0;
+         }
+      ]], "-l:libLLVM-15.so.1")
+      assert.like_ldso({ "open a " .. path, "call a through_llvm 7",
+         "call a through_llvm 8" }, { "destroyed first\ntold of 7\n"
+         .. "through_llvm() = 8\ndestroyed first\ntold of 8" })
+   end)
+
    it("goes through C, which has frames but no destructors", function ()
       local group = compile.shared [[
          long through(long (*f)(long), long x) { return f(x) + 1; }

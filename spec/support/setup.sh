@@ -47,6 +47,7 @@ golang-go      command go
 gdb            command gdb
 valgrind       command valgrind
 linux-perf     command perf
+libllvm15      library libLLVM-15.so.1
 libegl1        library libEGL.so.1
 libegl-mesa0   library libEGL_mesa.so.0
 libgl1-mesa-dri library dri/swrast_dri.so
