@@ -1,6 +1,7 @@
 --- ld.so.cache: what ldconfig wrote, found as ld.so finds it. The caches are made
 --- by ldconfig in roots of their own, and ld.so looks into them there.
 
+local campaign = require "spec.support.campaign"
 local searching = require "spec.support.searching"
 local child = require "spec.support.child"
 local compile = require "spec.support.compile"
@@ -231,12 +232,14 @@ describe("ld.so.cache", function ()
          "libsearched.so.1")
       library("opt/one/glibc-hwcaps/x86-64-v3/libsearched.so.1",
          "libsearched.so.1")
-      local program = searching.compile("spec/support/cache_fuzz.c", nil,
+      local program = campaign.program({ "spec/fuzz/cache.c",
+         "spec/fuzz/target.h", "spec/fuzz/replay.c", "src/elf/cache.c",
+         "src/elf/cache.h", "src/elf/view.h" },
          "-fsanitize=address,undefined -fno-sanitize-recover=undefined")
       for number, format in ipairs { "new", "compat", "old" } do
          configure(format, "/opt/one")
-         local result = child.run({ program, tree:at "etc/ld.so.cache", "4000",
-            tostring(number) }, { bare = true })
+         local result = child.run({ program, "--mutants", "4000",
+            tostring(number), tree:at "etc/ld.so.cache" }, { bare = true })
          assert.equal(0, result.code, child.describe(result) .. result.err)
          assert.is_true(tonumber(result.out) > 4000)
       end

@@ -80,43 +80,14 @@ local static = compile.shared([[
 -- of a mutant is begun before it is opened: who dies over it is known.
 local PROGRAM = [[
 local elf = require "elf64load"
-local elfedit = require "spec.support.elfedit"
 local mutate = require "spec.fuzz.mutate"
 local resources = require "spec.support.resources"
+local trial = require "spec.fuzz.trial"
 io.stdout:setvbuf "no"
 local first, last, path = math.tointeger(arg[1]), math.tointeger(arg[2]), arg[3]
 local libraries = table.move(arg, 5, #arg, 1, {})
 local names = { "f", "g", "value", "picked", "in_thread", "table", "own", "all",
    "thing", "only", "constant", "f4", "none", "" }
-
-local function use (p)
-   for _, name in ipairs(names) do
-      local symbol = p:lookup(name)
-      p:lookup(name, "OLD")
-      if symbol and symbol.address then elf.whence(symbol) end
-   end
-   for _, symbol in ipairs(p:symbols()) do
-      assert(type(symbol.name) == "string")
-   end
-   elf.whence(p.base)
-   elf.whence(p.base + 0x1000)
-   assert(p:relocations())
-end
-
--- May it stay when it is closed? An owner of unique symbols does, and one with
--- DF_1_NODELETE.
-local function stays (bytes)
-   local image = elfedit.new(bytes)
-   local ok, answer = pcall(function ()
-      local flags = image:dynamic "DT_FLAGS_1"
-      if flags and flags.d_val & elfedit.DF_1_NODELETE ~= 0 then return true end
-      for _, symbol in ipairs(image:symbols()) do
-         if symbol.st_info >> 4 == elfedit.STB_GNU_UNIQUE then return true end
-      end
-      return false
-   end)
-   return not ok or answer
-end
 
 local before, left
 
@@ -134,7 +105,7 @@ end
 local function try (seed)
    local bytes, kind = mutate.mutant(seed, libraries)
    io.write(seed, " ", kind, " ")
-   local kept = stays(bytes)
+   local kept = trial.stays(bytes)
    if kept then account() end
    local p, message, failure, detail
    if seed % 2 == 0 then
@@ -148,7 +119,7 @@ local function try (seed)
       p, message, failure, detail = elf.load(bytes, "mutant", { start = false })
    end
    if p then
-      use(p)
+      trial.use(p, names, bytes)
       p:close()
       if kept then before = resources.snapshot() end
    else
@@ -162,7 +133,7 @@ end
 -- thread-local storage, which a mutant may ask for, and by a search.
 for _, library in ipairs { arg[4], table.unpack(libraries) } do
    local p <close> = assert(elf.open(library, { start = false }))
-   use(p)
+   trial.use(p, names, "")
 end
 assert(not elf.open "no-such-library.so")
 account()

@@ -1,7 +1,7 @@
 --- Mutants of small libraries: the same seed gives the same bytes for ever.
 --
 --    local mutate = require "spec.fuzz.mutate"
---    local bytes, kind, what = mutate.mutant(seed, libraries)
+--    local bytes, kind, library, region = mutate.mutant(seed, libraries)
 --
 -- Each mutant is one library with a few changes of one kind. A third of them at
 -- least is in dynamic, symbol, version and relocation data.
@@ -185,16 +185,74 @@ local SHARES <const> = {
 mutate.tables = { dynamic = true, symbol = true, version = true,
    relocation = true }
 
+-- Where a file's tables are: a list of { name, first, last } by offset.
+local PLACES <const> = {
+   { "^%.dynamic$", "dynamic" }, { "^%.dynsym$", "symbol" },
+   { "^%.gnu%.version", "version" }, { "^%.rel", "relocation" },
+   { "^%.gnu%.hash$", "hash" }, { "^%.hash$", "hash" },
+   { "^%.dynstr$", "string" }, { "^%.note", "note" },
+   { "^%.eh_frame", "unwinding" },
+}
+
+local function places (image)
+   local header = image.header
+   local out = { { "header", 0, 64 }, { "header", header.e_phoff,
+      header.e_phoff + 56 * header.e_phnum } }
+   local sections = image:sections()
+   local names = sections[header.e_shstrndx + 1].sh_offset
+   for _, section in ipairs(sections) do
+      local name = string.unpack("z", image.bytes, names + section.sh_name + 1)
+      for _, part in ipairs(PLACES) do
+         if name:find(part[1]) then
+            out[#out + 1] = { part[2], section.sh_offset,
+               section.sh_offset + section.sh_size }
+         end
+      end
+   end
+   return out
+end
+
+local known = {}
+
+-- A library's bytes and places.
+local function original (path)
+   local entry = known[path]
+   if not entry then
+      local image = elfedit.read(path)
+      entry = { bytes = image.bytes, places = places(image) }
+      known[path] = entry
+   end
+   return entry
+end
+
+-- What an offset belongs to.
+local function region (entry, offset)
+   for _, part in ipairs(entry.places) do
+      if offset >= part[2] and offset < part[3] then return part[1] end
+   end
+   return "other"
+end
+
 --- The mutant of a seed.
 ---@param seed integer
 ---@param libraries string[] paths
 ---@return string bytes
 ---@return string kind of the change
 ---@return string library
+---@return string region that the first change is in: header, dynamic, symbol,
+--- ...; "end" of a file that is cut short, "none" when nothing is changed
 function mutate.mutant (seed, libraries)
    local random, next = generator(seed)
    local library = one_of(libraries, random)
-   local image = elfedit.read(library)
+   local entry = original(library)
+   local image = elfedit.new(entry.bytes)
+   local first
+   function image:write (offset, bytes)
+      if not first and self.bytes:sub(offset + 1, offset + #bytes) ~= bytes then
+         first = offset
+      end
+      elfedit.write(self, offset, bytes)
+   end
    local draw, kind = random(100), nil
    for _, share in ipairs(SHARES) do
       draw = draw - share[2]
@@ -208,7 +266,9 @@ function mutate.mutant (seed, libraries)
    for _ = 1, random(4) == 0 and 2 + random(3) or 1 do
       if not pcall(kinds[kind], image, random, next) then break end
    end
-   return image.bytes, kind, library
+   local where = #image.bytes < #entry.bytes and "end"
+      or first and region(entry, first) or "none"
+   return image.bytes, kind, library, where
 end
 
 return mutate

@@ -165,6 +165,9 @@ function image:write (offset, bytes)
       .. self.bytes:sub(offset + #bytes + 1)
 end
 
+--- The same for whoever puts a `write` of its own into an image.
+elfedit.write = image.write
+
 --- Cuts the file off.
 ---@param size integer
 ---@return image self

@@ -29,6 +29,7 @@ zlib1g         library libz.so.1
 spec_packages='
 g++            command g++
 binutils       command readelf
+xz-utils       command xz
 lua5.4         command lua5.4
 lua-lpeg       file /usr/lib/x86_64-linux-gnu/lua/5.4/lpeg.so
 lua-busted     command busted
@@ -48,6 +49,8 @@ gdb            command gdb
 valgrind       command valgrind
 linux-perf     command perf
 libllvm15      library libLLVM-15.so.1
+clang          command clang
+libclang-rt-14-dev  file /usr/lib/llvm-14/lib/clang/14.0.6/lib/linux/libclang_rt.fuzzer-x86_64.a
 libegl1        library libEGL.so.1
 libegl-mesa0   library libEGL_mesa.so.0
 libgl1-mesa-dri library dri/swrast_dri.so

@@ -1,0 +1,121 @@
+--- What the fuzzers have found worth keeping is tried again by every run, without
+--- a fuzzer, and the fuzzers themselves are.
+
+local lfs = require "lfs"
+local campaign = require "spec.support.campaign"
+local child = require "spec.support.child"
+local compile = require "spec.support.compile"
+local guided = require "spec.fuzz.guided"
+
+guided.folder = compile.folder .. "/fuzz"
+
+-- A target with a main function of its own, over the loader as it was built.
+local function replayer (name)
+   return campaign.program({ ("spec/fuzz/%s.c"):format(name),
+      "spec/fuzz/target.h", "spec/fuzz/replay.c",
+      child.build .. "/lib/libelf64load.a" }, name == "ldscript"
+      and "-I /usr/include/lua5.4 -l:liblua5.4.a -l:liblua5.4-lpeg.a -lm -ldl"
+      or nil)
+end
+
+local function files (folder)
+   local out = {}
+   for name in lfs.dir(folder) do
+      if lfs.attributes(folder .. "/" .. name, "mode") == "file" then
+         out[#out + 1] = folder .. "/" .. name
+      end
+   end
+   table.sort(out)
+   return out
+end
+
+describe("A corpus of inputs that fuzzers have found", function ()
+   for _, target in ipairs(guided.targets) do
+      it("is read without harm by the target " .. target.name, function ()
+         local inputs = files(guided.unpack(target.name))
+         assert.is_true(#inputs > 50)
+         local result = child.run({ replayer(target.name),
+            table.unpack(inputs) }, { seconds = 120 })
+         assert.equal(0, result.code, child.describe(result) .. "\n"
+            .. result.err)
+         assert.equal(#inputs, tonumber(result.out))
+      end)
+
+      it("is changed without harm to the target " .. target.name, function ()
+         local inputs = files(guided.unpack(target.name))
+         local some = {}
+         for number = 1, #inputs, #inputs // 8 do
+            some[#some + 1] = inputs[number]
+         end
+         local result = child.run({ replayer(target.name), "--mutants", "100",
+            "1", table.unpack(some) }, { seconds = 120 })
+         assert.equal(0, result.code, child.describe(result) .. "\n"
+            .. result.err)
+         assert.is_true(tonumber(result.out) > 900)
+      end)
+   end
+
+   it("names no machine and is small", function ()
+      local total = 0
+      for _, target in ipairs(guided.targets) do
+         total = total + lfs.attributes(("spec/fuzz/corpus/%s.tar.xz")
+            :format(target.name), "size")
+         for _, path in ipairs(files(guided.unpack(target.name))) do
+            local bytes = campaign.contents(path)
+            assert.is_nil(bytes:find("build/fixtures", 1, true), path)
+            assert.is_nil(bytes:find(lfs.currentdir(), 1, true), path)
+         end
+      end
+      assert.is_true(total < 300000, tostring(total))
+   end)
+end)
+
+-- Runs the command as a user does, with a folder of its own.
+local function command (...)
+   return child.run({ "spec/fuzz/run", "--folder", compile.folder .. "/fuzzed",
+      ... }, { seconds = 1500 })
+end
+
+describe("The fuzzers' command", function ()
+   it("refuses what it does not know", function ()
+      for words, why in pairs {
+         ["--wrong"] = "there is no option --wrong",
+         ["--target none"] = "there is no target none",
+         ["--runs"] = "--runs needs a number",
+         ["--mutants -1"] = "--mutants needs a number",
+         ["--seconds 1 --runs 1"] = "either --seconds or --runs",
+      } do
+         local list = {}
+         for word in words:gmatch "%S+" do list[#list + 1] = word end
+         local result = command(table.unpack(list))
+         assert.equal(2, result.code)
+         assert.is_not_nil(result.err:find(why, 1, true), result.err)
+      end
+      assert.equal(0, command("--help").code)
+   end)
+
+   it("runs each target, adds up, and goes on #build #full", function ()
+      local result = command("--runs", "2000", "--seed", "1")
+      assert.equal(0, result.code, result.out .. result.err)
+      local before = {}
+      for name, runs in result.out:gmatch "(%a+) +([%d,]+) +[%d,]+ +%d+ of" do
+         before[name] = tonumber((runs:gsub(",", "")))
+         assert.is_true(before[name] >= 2000, name)
+      end
+      result = command("--runs", "2000", "--seed", "2", "--resume",
+         "--target", "cache")
+      assert.equal(0, result.code, result.out .. result.err)
+      local after = result.out:match "cache +([%d,]+)":gsub(",", "")
+      assert.is_true(tonumber(after) >= before.cache + 2000)
+      assert.is_not_nil(result.out:find "reader")
+   end)
+
+   it("opens mutants of real libraries #build #full", function ()
+      local result = command("--mutants", "200")
+      assert.equal(0, result.code, result.out .. result.err)
+      assert.is_not_nil(result.out:find(
+         "findings:    crash 0, hang 0, report 0, failure 0", 1, true))
+      local again = command("--mutants", "200", "--resume")
+      assert.equal(result.out, again.out)
+   end)
+end)
