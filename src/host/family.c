@@ -4,6 +4,7 @@
 #include "host.h"
 
 #include <errno.h>
+#include <libintl.h>
 #include <string.h>
 
 #include "../error.h"
@@ -47,24 +48,42 @@ bool host_is_family(const char *name)
     return strncmp(base, "libnss_", 7) == 0 || host_is_compiler_family(name);
 }
 
+// What the process has run out of, by what ld.so says, which has an errno of
+// its own; 0 for other reasons.
+static int shortage(const char *reason)
+{
+    static const char *const memory[] = {
+        "failed to map segment from shared object",
+        "cannot map zero-fill pages",
+        "cannot allocate memory for program header",
+        "cannot create shared object descriptor",
+    };
+    static const int numbers[] = { EMFILE, ENFILE, ENOMEM };
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        if (strstr(reason, strerror(numbers[i])))
+            return numbers[i];
+    for (size_t i = 0; i < sizeof memory / sizeof *memory; i++)
+        if (strstr(reason, dgettext("libc", memory[i])))
+            return ENOMEM;
+    return 0;
+}
+
 e64_status host_open(const char *path)
 {
-    e64_status status = E64_NOTFOUND;
-    errno = 0;
+    static const char text[] = "%s: belongs to the host, and glibc cannot open "
+                               "it: %.*s";
     if (glibc_dlopen(path, RTLD_NOW | RTLD_LOCAL))
         return E64_OK;
-    int number = errno;
     const char *reason = glibc_dlerror();
     if (!reason)
         reason = "no reason given";
-    errno = number;
-    // What the process has run out of is in the way of any file.
-    if (number == EMFILE || number == ENFILE || number == ENOMEM)
-        status = fail_system("%s: belongs to the host, and glibc cannot open "
-                             "it: %s", path, reason);
-    else
-        fail(status, "%s: belongs to the host, and glibc cannot open it: %s",
-             path, reason);
+    errno = shortage(reason);
+    // Said once.
+    const char *said = strstr(reason, strerror(errno));
+    int length = (int)(errno && said && said - reason > 2
+                       ? (size_t)(said - reason) - 2 : strlen(reason));
+    e64_status status = errno ? fail_system(text, path, length, reason)
+                              : fail(E64_NOTFOUND, text, path, length, reason);
     error_path(path);
     return status;
 }

@@ -409,8 +409,8 @@ static e64_status open_linked(e64_runtime *runtime,
     return status;
 }
 
-// What ran out ran out for this one, if nothing was said of it. Not inline, like
-// discovery_fail.
+// What ran out ran out for this one, if nothing was said of it. Not inline,
+// like discovery_fail.
 static __attribute__((noinline)) void
 tell_name(e64_status status, const char *name)
 {
