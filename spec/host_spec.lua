@@ -181,6 +181,33 @@ describe("What the host has mapped", function ()
       assert.equal("false\thost\ttrue\nhost\ttrue\n", result.out, result.err)
    end)
 
+   it("of the family is not run from another file of that name", function ()
+      local function file (soname)
+         return compile.shared([[
+            #include <stdio.h>
+            __attribute__((constructor)) static void start(void)
+            {
+                puts("it ran");
+            }
+         ]], "-Wl,-soname," .. soname)
+      end
+      local result = child.lua([[
+         local elf = require "elf64load"
+         -- Here already: that one it is.
+         for _, start in ipairs { true, false } do
+            local p = assert(elf.open(arg[1], { start = start }))
+            print(p.path:match "[^/]*$", p.state)
+         end
+         -- Not here: glibc would start it.
+         print((select(2, elf.open(arg[2], { start = false }))
+            :match "libresolv.so.2 by its DT_SONAME.*would start it"))
+      ]], { file "libm.so.6", file "libresolv.so.2" })
+      assert.equal(0, result.code, result.err)
+      assert.equal(("libm.so.6\thost\n"):rep(2) .. "libresolv.so.2 by its "
+         .. "DT_SONAME, which belongs to the host family: only glibc may open "
+         .. "it, and would start it\n", result.out)
+   end)
+
    it("answers lookups with what it needs, too", function ()
       assert.like_ldso({ "host " .. needing, "open a " .. needing,
          "call a ask", "call a thing", "has a no_such_name" },

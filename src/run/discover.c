@@ -355,15 +355,36 @@ static bool is_family(const e64_plugin *plugin)
     return soname && host_is_family(soname);
 }
 
+// glibc starts what it opens, which must not happen to what is held.
+static e64_status refuse_to_start(const e64_plugin *plugin)
+{
+    const char *name = plugin->unit.file.name;
+    fail(E64_UNSUPPORTED, "%s: is %s by its DT_SONAME, which belongs to the "
+         "host family: only glibc may open it, and would start it at once; "
+         "open it without `hold` (in Lua: start = false)", name,
+         plugin->unit.object.soname);
+    error_path(name);
+    return E64_UNSUPPORTED;
+}
+
+// Who has one of that name already has no use for a second one.
 static e64_status give_to_host(struct discovery *discovery, e64_plugin *plugin,
                                const struct elf_object **found)
 {
+    const char *soname = plugin->unit.object.soname;
+    struct host_module *module = host_find(discovery->snapshot, soname);
     discovery->fresh_count--; // the last one that was added
     lock_take(&discovery->runtime->lock);
     claims_remove(plugin);
     lock_give(&discovery->runtime->lock);
-    e64_status status = open_by_glibc(discovery, plugin->unit.object.soname,
-                                      plugin->unit.file.name, found);
+    e64_status status = E64_OK;
+    if (module)
+        *found = &module->object;
+    else if (discovery->hold_back)
+        status = refuse_to_start(plugin);
+    else
+        status = open_by_glibc(discovery, soname, plugin->unit.file.name,
+                               found);
     plugin_drop(plugin);
     return status;
 }

@@ -365,6 +365,7 @@ static e64_status open_once(e64_runtime *runtime,
 {
     struct discovery discovery = { .runtime = runtime,
                                    .caller = request->caller,
+                                   .hold_back = request->options.hold,
                                    .last = retry->last,
                                    .alone = retry->alone };
     *root = NULL;
