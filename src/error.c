@@ -237,6 +237,20 @@ void error_restore(const e64_error *from)
     copy(from, &mine()->pending);
 }
 
+__attribute__((noinline)) void error_about(const char *path)
+{
+    const e64_error *pending = &mine()->pending;
+    e64_error error;
+    if ((pending->status != E64_NOMEMORY && pending->status != E64_SYSTEM)
+        || pending->path || strstr(pending->message, path))
+        return;
+    error_save(&error);
+    fail(error.status, "%s: %s", path, error.message);
+    error_errno(error.system_errno);
+    error_path(path);
+    error_wanter(error.wanter);
+}
+
 e64_status error_give(e64_status status, e64_error *into)
 {
     if (status == E64_OK)

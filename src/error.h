@@ -32,6 +32,10 @@ void error_scopes(const char *const *names, size_t count);
 void error_near(const char *const *names, size_t count);
 void error_missing(const char *const *names, size_t count);
 
+// What ran out, or what a system call refused, was for this file, if nothing was
+// said of it.
+void error_about(const char *path);
+
 // The pending failure, to look at.
 const e64_error *error_pending(void);
 

@@ -86,14 +86,17 @@ static e64_status take_or_renew(struct host_snapshot **snapshot,
                                 struct host_hold *hold)
 {
     struct host_snapshot *before = host_snapshot_cached();
-    if (before && try_hold(before, hold) == E64_OK) {
+    e64_status status = before ? try_hold(before, hold) : E64_CHANGED;
+    if (status == E64_OK) {
         if (!host_promoted(before)) {
             *snapshot = before;
             return E64_OK;
         }
         host_let_go(hold);
+        status = E64_CHANGED;
     }
-    e64_status status = take(before, snapshot, hold);
+    if (status == E64_CHANGED)
+        status = take(before, snapshot, hold);
     if (before)
         host_snapshot_release(before);
     return status;

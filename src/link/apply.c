@@ -292,8 +292,9 @@ e64_status link_apply_deferred(struct link_unit *unit)
 {
     const uint64_t bias = unit->object.bias;
     e64_status status = E64_OK;
-    for (uint32_t i = 0; status == E64_OK && i < unit->deferred_count; i++) {
-        const struct link_deferred *deferred = &unit->deferred[i];
+    uint32_t done = 0;
+    for (; status == E64_OK && done < unit->deferred_count; done++) {
+        const struct link_deferred *deferred = &unit->deferred[done];
         struct reloc_values values = { .A = deferred->addend, .B = bias,
                                        .P = bias + deferred->place,
                                        .S = ask(deferred->resolver) };
@@ -303,8 +304,15 @@ e64_status link_apply_deferred(struct link_unit *unit)
         if (status == E64_OK)
             status = link_close_text(unit);
     }
+    if (status != E64_OK) {
+        // The one that failed is the first of those that are left.
+        unit->deferred_count -= --done;
+        memmove(unit->deferred, unit->deferred + done,
+                unit->deferred_count * sizeof *unit->deferred);
+        return status;
+    }
     link_deferred_free(unit);
-    return status == E64_OK ? link_publish_tls(unit) : status;
+    return link_publish_tls(unit);
 }
 
 void link_deferred_free(struct link_unit *unit)

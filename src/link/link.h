@@ -105,12 +105,16 @@ e64_status link_resolve(struct link_unit *unit, const struct link_scope *scope,
 // Applies all relocations but those that need an IFUNC resolver of a plugin.
 e64_status link_apply(struct link_unit *unit);
 
-// Runs IFUNC resolvers for what was deferred.
+// Runs IFUNC resolvers for what was deferred. What has failed may be tried
+// again.
 e64_status link_apply_deferred(struct link_unit *unit);
 
 // The image of thread-local variables is complete, unless part of it waits for
 // an IFUNC resolver: variables at fixed offsets are written to all threads.
 e64_status link_publish_tls(struct link_unit *unit);
+
+// From here on something of it may run, or be written to.
+void link_use(struct link_unit *unit);
 
 // Gives the segments their final protection, closes the file.
 e64_status link_settle(struct link_unit *unit);

@@ -110,6 +110,11 @@ static bool is_deferred(const struct link_unit *unit)
     return false;
 }
 
+void link_use(struct link_unit *unit)
+{
+    tls_module_use(unit->tls_module);
+}
+
 e64_status link_publish_tls(struct link_unit *unit)
 {
     if (!unit->tls_module || is_deferred(unit))

@@ -169,6 +169,7 @@ void bind_publish(e64_plugin *plugin)
             unique_keep_owner(plugin->runtime, bindings->all[i].definer);
     plugin->imports = bindings->count;
     link_bindings_free(bindings);
+    link_use(&plugin->unit);
 }
 
 static e64_status resolve_all(struct discovery *discovery, e64_plugin **sorted,
@@ -269,6 +270,12 @@ static uint32_t take_turns(e64_plugin **plugins, uint32_t count,
 static e64_status finish(const struct turn *turns, uint32_t count)
 {
     e64_status status = E64_OK;
+    bool runs = false;
+    for (uint32_t i = 0; i < count; i++)
+        runs |= turns[i].plugin->unit.deferred_count > 0;
+    // Resolvers may write to any of them.
+    for (uint32_t i = 0; runs && i < count; i++)
+        link_use(&turns[i].plugin->unit);
     for (uint32_t i = count; status == E64_OK && i-- > 0; )
         if (!atomic_load(&turns[i].plugin->sealed))
             status = link_apply_deferred(&turns[i].plugin->unit);

@@ -34,6 +34,39 @@ void e64_plugin_describe(e64_plugin *plugin, e64_plugin_info *info)
         info->tls_offset = tls_module_tp_offset(object->tls_module);
 }
 
+// The first that was mapped after one, held; NULL when that was the last.
+static e64_plugin *next_plugin(e64_runtime *runtime, uint64_t generation)
+{
+    e64_plugin *next = NULL;
+    lock_take(&runtime->lock);
+    for (uint32_t i = 0; i < runtime->plugin_count; i++) {
+        e64_plugin *plugin = runtime->plugins[i];
+        if (plugin->generation > generation
+            && (!next || plugin->generation < next->generation))
+            next = plugin;
+    }
+    if (next)
+        plugin_hold(next);
+    lock_give(&runtime->lock);
+    return next;
+}
+
+// Without memory for a list of them: what the walk closes it does not see.
+static int walk_without_list(e64_runtime *runtime,
+                             int (*visit)(void *data, e64_plugin *plugin),
+                             void *data)
+{
+    int answer = 0;
+    e64_plugin *plugin;
+    for (uint64_t generation = 0; !answer
+         && (plugin = next_plugin(runtime, generation)); ) {
+        generation = plugin->generation;
+        answer = visit(data, plugin);
+        plugin_drop(plugin);
+    }
+    return answer;
+}
+
 int e64_plugins(e64_runtime *runtime,
                 int (*visit)(void *data, e64_plugin *plugin), void *data)
 {
@@ -43,8 +76,10 @@ int e64_plugins(e64_runtime *runtime,
     for (uint32_t i = 0; plugins && i < count; i++)
         plugins[i] = plugin_hold(runtime->plugins[i]);
     lock_give(&runtime->lock);
+    if (!plugins)
+        return walk_without_list(runtime, visit, data);
     int answer = 0;
-    for (uint32_t i = 0; plugins && i < count; i++) {
+    for (uint32_t i = 0; i < count; i++) {
         if (!answer)
             answer = visit(data, plugins[i]);
         plugin_drop(plugins[i]);

@@ -218,6 +218,8 @@ e64_status e64_lookup(e64_plugin *plugin, const char *name,
     e64_status status = check(plugin, symbol ? name : NULL);
     if (status == E64_OK)
         status = look_up(plugin, name, version, symbol);
+    if (status != E64_OK && plugin)
+        error_about(plugin->unit.object.name);
     return error_give(status, error);
 }
 

@@ -410,23 +410,6 @@ static e64_status open_linked(e64_runtime *runtime,
     return status;
 }
 
-// What ran out ran out for this one, if nothing was said of it. Not inline,
-// like discovery_fail.
-static __attribute__((noinline)) void
-tell_name(e64_status status, const char *name)
-{
-    const e64_error *pending = error_pending();
-    if ((status != E64_NOMEMORY && status != E64_SYSTEM) || pending->path
-        || strstr(pending->message, name))
-        return;
-    e64_error error;
-    error_save(&error);
-    fail(status, "%s: %s", name, error.message);
-    error_errno(error.system_errno);
-    error_path(name);
-    error_wanter(error.wanter);
-}
-
 static __attribute__((noinline)) void close_failed(e64_plugin *root)
 {
     e64_error error;
@@ -450,7 +433,7 @@ static e64_status open_request(e64_runtime *runtime,
         *plugin = root;
         return E64_OK;
     }
-    tell_name(status, request->name);
+    error_about(request->name);
     runtime_log(runtime, E64_LOG_WARNING, "%s: not opened: %s",
                 request->name, error_pending()->message);
     return status;
@@ -522,5 +505,7 @@ e64_status e64_start(e64_plugin *plugin, e64_error *error)
                       plugin->unit.object.name);
     else
         status = start_plugin(plugin);
+    if (status != E64_OK && plugin)
+        error_about(plugin->unit.object.name);
     return error_give(status, error);
 }

@@ -20,8 +20,8 @@ struct tls_module {
     struct pool_place place;   // of a placed module: where in the pool
     // Guarded by modules.c's lock.
     bool used;
-    bool ready;     // its image is complete
-    bool published; // and has been written to all threads, if need be
+    bool ready; // its image is complete
+    bool dirty; // its place may not be zero any more
 };
 
 // What one thread has: its blocks by module number, as their distance from its

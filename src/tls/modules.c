@@ -71,7 +71,7 @@ e64_status tls_module_new(const struct tls_image *image, const char *name,
         struct tls_module *entry = tls_module_at(number);
         lowest = number + 1;
         entry->image = *image;
-        entry->ready = entry->published = false;
+        entry->ready = entry->dirty = false;
         entry->used = true;
         *module = TLS_OURS + number;
     }
@@ -90,17 +90,18 @@ static bool is_zero(const struct tls_image *image)
 }
 
 static e64_status write_image(const struct tls_image *image,
-                              const struct pool_place *place, const char *name)
+                              const struct pool_place *place, const char *name,
+                              bool *written)
 {
+    *written = false;
     if (!place->used && is_zero(image))
         return E64_OK;
-    return threads_publish(name, place, image->bytes, image->filled);
+    return threads_publish(name, place, image->bytes, image->filled, written);
 }
 
 // From here on it is there that threads find it, unless another opening was
 // faster, or a thread uses it elsewhere.
-static bool settle(uint64_t number, const struct pool_place *place,
-                   bool published)
+static bool settle(uint64_t number, const struct pool_place *place, bool dirty)
 {
     struct tls_module *entry = tls_module_at(number);
     bool settled = !atomic_load(&entry->tp_offset)
@@ -108,7 +109,7 @@ static bool settle(uint64_t number, const struct pool_place *place,
                                     + (int64_t)place->offset);
     if (settled) {
         entry->place = *place;
-        entry->published = published;
+        entry->dirty = dirty;
     }
     return settled;
 }
@@ -122,11 +123,11 @@ e64_status tls_module_place(uint64_t module, uint32_t type, const char *name)
     struct tls_module *entry = tls_module_at(number);
     const struct tls_image *image = &entry->image;
     struct pool_place place;
-    bool settled = false;
+    bool settled = false, written = false;
     if (atomic_load(&entry->tp_offset))
         return E64_OK;
-    e64_status status = pool_take(name, image->size, image->align, image->skew,
-                                  type, &place);
+    // Relocation may make other values of its zeros, which does no harm.
+    e64_status status = pool_take(name, image, is_zero(image), type, &place);
     if (status != E64_OK)
         return status;
     lock_take(&lock);
@@ -135,14 +136,14 @@ e64_status tls_module_place(uint64_t module, uint32_t type, const char *name)
         settled = settle(number, &place, false);
     lock_give(&lock);
     if (ready) {
-        status = write_image(image, &place, name);
+        status = write_image(image, &place, name, &written);
         lock_take(&lock);
         settled = status == E64_OK && settle(number, &place, true);
         lock_give(&lock);
     }
     if (settled)
         return E64_OK;
-    pool_give_back(&place, !ready);
+    pool_give_back(&place, !written);
     if (status != E64_OK || atomic_load(&entry->tp_offset))
         return status;
     fail(E64_UNSUPPORTED, "%s: its thread-local variables are in use already, "
@@ -161,9 +162,22 @@ e64_status tls_module_publish(uint64_t module, const char *name)
     lock_give(&lock);
     if (!due)
         return E64_OK;
-    e64_status status = write_image(&entry->image, &entry->place, name);
-    entry->published = status == E64_OK;
+    bool written;
+    e64_status status = write_image(&entry->image, &entry->place, name,
+                                    &written);
+    entry->dirty |= written;
+    if (status != E64_OK) {
+        lock_take(&lock);
+        entry->ready = false; // it may be tried again
+        lock_give(&lock);
+    }
     return status;
+}
+
+void tls_module_use(uint64_t module)
+{
+    if (module)
+        tls_module_at(module - TLS_OURS)->dirty = true;
 }
 
 int64_t tls_module_tp_offset(uint64_t module)
@@ -181,7 +195,7 @@ void tls_module_free(uint64_t module)
     struct tls_module *entry = tls_module_at(number);
     tls_blocks_drop(number);
     if (atomic_load(&entry->tp_offset))
-        pool_give_back(&entry->place, !entry->published);
+        pool_give_back(&entry->place, !entry->dirty);
     lock_take(&lock);
     atomic_store(&entry->tp_offset, 0);
     entry->used = false;

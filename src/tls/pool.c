@@ -1,5 +1,7 @@
-// Hands out ranges of the pool. Space that was never used is preferred, because
-// it is zero in every thread and a module of zeros needs nothing more.
+// Hands out ranges of the pool. A module of zeros gets space that was never used
+// if there is some: that is zero in every thread, and nothing more is needed.
+// What must be written to all threads gets space that was in use before, so
+// that the other is kept.
 
 #include "pool.h"
 
@@ -9,6 +11,7 @@
 #include "../host/internals.h"
 #include "../lock.h"
 #include "../memory.h"
+#include "tls.h"
 
 struct pool_range {
     uint64_t start, end;
@@ -85,14 +88,16 @@ static e64_status insert(struct pool_area *area, uint32_t at, uint64_t start,
 }
 
 // E64_NOMEMORY without a message when there is no such gap.
-static e64_status take(uint64_t size, uint64_t align, uint64_t skew,
+static e64_status take(const struct tls_image *image, bool zero,
                        struct pool_place *place)
 {
+    const uint64_t size = image->size, align = image->align;
     for (struct pool_area *area = areas; area; area = area->next) {
         uint64_t start;
         uint32_t at;
-        if (!find(area, area->touched, size, align, skew, &start, &at)
-            && !find(area, 0, size, align, skew, &start, &at))
+        if (!(zero && find(area, area->touched, size, align, image->skew,
+                           &start, &at))
+            && !find(area, 0, size, align, image->skew, &start, &at))
             continue;
         *place = (struct pool_place){ area, start, size,
                                       start < area->touched };
@@ -101,13 +106,13 @@ static e64_status take(uint64_t size, uint64_t align, uint64_t skew,
     return E64_NOMEMORY;
 }
 
-static e64_status try_take(uint64_t size, uint64_t align, uint64_t skew,
+static e64_status try_take(const struct tls_image *image, bool zero,
                            struct pool_place *place, bool *full)
 {
     lock_take(&lock);
     set_up();
     place->area = NULL;
-    e64_status status = take(size, align, skew, place);
+    e64_status status = take(image, zero, place);
     *full = status != E64_OK && !place->area;
     lock_give(&lock);
     return status;
@@ -144,19 +149,25 @@ static e64_status extend(uint64_t need, uint32_t type)
     return E64_OK;
 }
 
-static uint64_t largest_gap(void)
+void pool_measure(struct pool_space *space)
 {
-    uint64_t largest = 0;
+    *space = (struct pool_space){ 0 };
     lock_take(&lock);
+    set_up();
     for (const struct pool_area *area = areas; area; area = area->next) {
+        for (uint32_t i = 0; i < area->count; i++)
+            space->taken += area->taken[i].end - area->taken[i].start;
         for (uint32_t i = 0; i <= area->count; i++) {
             struct pool_range free = gap(area, i);
-            if (free.end - free.start > largest)
-                largest = free.end - free.start;
+            uint64_t used = area->touched > free.start
+                          ? area->touched - free.start : 0;
+            uint64_t size = free.end - free.start;
+            space->fresh += size > used ? size - used : 0;
+            if (size > space->largest)
+                space->largest = size;
         }
     }
     lock_give(&lock);
-    return largest;
 }
 
 // glibc's own surplus holds other things too, so the advice is a generous one.
@@ -164,6 +175,8 @@ static e64_status exhausted(const char *name, uint64_t size)
 {
     e64_error reason;
     error_save(&reason);
+    struct pool_space space;
+    pool_measure(&space);
     char advice[96] = "";
     if (reason.status != E64_SYSTEM) // else it cannot be asked for any
         snprintf(advice, sizeof advice, "start the program with GLIBC_TUNABLES="
@@ -172,7 +185,7 @@ static e64_status exhausted(const char *name, uint64_t size)
     fail(E64_NOMEMORY, "%s: needs %llu bytes of static thread-local storage "
          "(initial-exec), and %llu of the pool's %lu bytes are left in one "
          "piece, nor does glibc give more (%s); %s%s", name,
-         (unsigned long long)size, (unsigned long long)largest_gap(),
+         (unsigned long long)size, (unsigned long long)space.largest,
          e64_tls_pool_size, reason.message, advice,
          host_is_startup((const void *)&pool)
          ? "define a larger pool in the program with E64_TLS_POOL"
@@ -182,26 +195,26 @@ static e64_status exhausted(const char *name, uint64_t size)
     return E64_NOMEMORY;
 }
 
-e64_status pool_take(const char *name, uint64_t size, uint64_t align,
-                     uint64_t skew, uint32_t type, struct pool_place *place)
+e64_status pool_take(const char *name, const struct tls_image *image, bool zero,
+                     uint32_t type, struct pool_place *place)
 {
     bool full;
     // The thread pointer is aligned to 64 bytes, and nothing says more of it in
     // other threads.
-    if (align > 64) {
+    if (image->align > 64) {
         fail(E64_UNSUPPORTED, "%s: its thread-local variables want an "
              "alignment of %llu bytes at a fixed offset; 64 is the most that "
-             "every thread has", name, (unsigned long long)align);
+             "every thread has", name, (unsigned long long)image->align);
         error_path(name);
         return E64_UNSUPPORTED;
     }
     for (;;) {
-        e64_status status = try_take(size, align, skew, place, &full);
+        e64_status status = try_take(image, zero, place, &full);
         if (!full)
             return status;
-        status = extend((size + align + 63) & ~63ull, type);
+        status = extend((image->size + image->align + 63) & ~63ull, type);
         if (status == E64_UNSUPPORTED || status == E64_SYSTEM)
-            return exhausted(name, size);
+            return exhausted(name, image->size);
         if (status != E64_OK)
             return status;
     }

@@ -47,15 +47,23 @@ struct pool_place {
     bool used; // another module had it before: it is not zero in every thread
 };
 
-// Takes a range whose start is `skew` modulo `align`, counted as an address.
+// Takes a range that is placed, counted as an address, as the image wants it.
 // E64_NOMEMORY with what is needed, what is left, and the remedy; `name` is who
-// wants it. `type` is the relocation type that asks for an offset from the
-// thread pointer. glibc may be called.
-e64_status pool_take(const char *name, uint64_t size, uint64_t align,
-                     uint64_t skew, uint32_t type, struct pool_place *place);
+// wants it. `zero`: the image is all zero. `type` is the relocation type that
+// asks for an offset from the thread pointer. glibc may be called.
+struct tls_image;
+e64_status pool_take(const char *name, const struct tls_image *image, bool zero,
+                     uint32_t type, struct pool_place *place);
 
 // `clean`: nothing was written to it.
 void pool_give_back(const struct pool_place *place, bool clean);
+
+// Of all areas: bytes that are handed out, that were never in use, and the
+// largest piece that is free.
+struct pool_space {
+    uint64_t taken, fresh, largest;
+};
+void pool_measure(struct pool_space *space);
 
 void pool_before_fork(void);
 void pool_after_fork(bool child);

@@ -397,7 +397,7 @@ static void write_all(const struct pool_place *place, const void *from,
 }
 
 e64_status threads_publish(const char *name, const struct pool_place *place,
-                           const void *from, uint64_t filled)
+                           const void *from, uint64_t filled, bool *written)
 {
     // Before threads are created to bind libc's imports.
     bool alone = __libc_single_threaded;
@@ -409,6 +409,7 @@ e64_status threads_publish(const char *name, const struct pool_place *place,
             status = protect_image(place->area, PROT_READ | PROT_WRITE);
         if (status == E64_OK) {
             write_all(place, from, filled);
+            *written = true;
             status = protect_image(place->area, PROT_READ);
         }
         lock_give(&publishing);

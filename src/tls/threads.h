@@ -15,9 +15,10 @@
 // Writes what a module begins as to its place in every thread: `filled` bytes
 // from `image`, then zeros. The first call learns which threads there are.
 // Until it returns nothing of the module may run. Fails as E64_UNSUPPORTED when
-// that cannot be done safely; `name` is for the message.
+// that cannot be done safely; `name` is for the message. *written tells whether
+// anything was written, which may be so although it fails.
 e64_status threads_publish(const char *name, const struct pool_place *place,
-                           const void *image, uint64_t filled);
+                           const void *image, uint64_t filled, bool *written);
 
 void threads_before_fork(void);
 void threads_after_fork(bool child);

@@ -41,6 +41,9 @@ int64_t tls_module_tp_offset(uint64_t module);
 // has been placed. Does nothing the second time.
 e64_status tls_module_publish(uint64_t module, const char *name);
 
+// From here on its variables may be written to.
+void tls_module_use(uint64_t module);
+
 // Frees the blocks that any thread has of it, and the number. No thread may use
 // the module any more. 0 is ignored.
 void tls_module_free(uint64_t module);
