@@ -192,6 +192,15 @@ local function all (...)
    return expected
 end
 
+-- What is not zeros at first must be written to all threads: by these calls.
+local ADOPTION <const> = {
+   rt_sigaction = "reading the handler of signal 33 (rt_sigaction)",
+   rt_tgsigqueueinfo = "sending a thread a signal (rt_tgsigqueueinfo)",
+   getdents64 = "reading /proc/self/task (getdents64)",
+   rt_sigprocmask = "a seccomp filter denies arch_prctl or rt_sigprocmask",
+   arch_prctl = "a seccomp filter denies arch_prctl or rt_sigprocmask",
+}
+
 local MODES <const> = { alone = "in a process of one thread",
    threads = "beside other threads" }
 
@@ -249,13 +258,7 @@ describe("A seccomp filter that denies", function ()
          end)
       end
 
-      -- What is not zeros at first must be written to all threads.
-      for call, feature in pairs {
-         rt_sigaction = "reading the handler of signal 33 (rt_sigaction)",
-         rt_tgsigqueueinfo = "sending a thread a signal (rt_tgsigqueueinfo)",
-         getdents64 = "reading /proc/self/task (getdents64)",
-         rt_sigprocmask = "a seccomp filter denies arch_prctl or rt_sigprocmask",
-         arch_prctl = "a seccomp filter denies arch_prctl or rt_sigprocmask" } do
+      for call, feature in pairs(ADOPTION) do
          it(("%s takes away static storage that does not begin as zeros, beside "
             .. "other threads (%s)"):format(call, error), function ()
             local words = { "unsupported", "do not begin as zeros",
@@ -493,5 +496,20 @@ describe("In this host #build", function ()
          for _, file in ipairs(files) do file:close() end
          print(ask(arg[1]))
       ]], by_name.plain))
+   end)
+end)
+
+describe("README", function ()
+   it("names these limits and no others", function ()
+      local section = contents "README.md":match "\n## Limits\n(.-)\n## "
+      local names = {}
+      for row in section:gmatch "\n| (`[^\n]-) |" do
+         for name in row:gmatch "`([^`]+)`" do names[name] = true end
+      end
+      local expected = { ["/proc"] = true, memfd_create = true, clone = true,
+         clone3 = true, pthread_key_create = true, RLIMIT_NOFILE = true,
+         RLIMIT_AS = true, ["vm.max_map_count"] = true }
+      for call in pairs(ADOPTION) do expected[call] = true end
+      assert.same(expected, names)
    end)
 end)
