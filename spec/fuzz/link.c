@@ -28,7 +28,7 @@ struct using {
 };
 
 // Nothing else is found than what the process has, so that each input is its
-// own.
+// own; but see below.
 static e64_status search(void *data, e64_runtime *runtime, const char *name,
                          e64_plugin *wanter, e64_source *source,
                          e64_error *error)
@@ -130,10 +130,10 @@ static void use(e64_plugin *plugin)
 // What must not be unloaded would pile up: here everything goes.
 static void release(e64_runtime *runtime)
 {
-    pthread_mutex_lock(&runtime->lock);
+    lock_take(&runtime->lock);
     for (uint32_t i = 0; i < runtime->plugin_count; i++)
         runtime->plugins[i]->nodelete = false;
-    pthread_mutex_unlock(&runtime->lock);
+    lock_give(&runtime->lock);
 }
 
 // A descriptor whose file holds the bytes, so that they are mapped, not copied.
@@ -191,11 +191,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     uint8_t *copy = malloc(size);
     memcpy(copy, data, size);
     source.bytes = copy;
-    // By the last byte, which files rarely use for anything.
+    // By the last byte, which files rarely use for anything: how it is mapped,
+    // and whether what it needs is looked for in its DT_RUNPATH and so on.
     if (data[size - 1] & 1) {
         source.kind = E64_SOURCE_FD;
         source.fd = file_of(data, size);
     }
+    if (data[size - 1] & 2)
+        options.search = NULL;
     if (e64_runtime_new(&options, &runtime, NULL) != E64_OK)
         abort();
     if (e64_load(runtime, &source, &open, &plugin, &error) == E64_OK) {

@@ -84,6 +84,14 @@ local features = {
       return compile.shared("long f1, f2, f3, f4, f5, f6, f7, f8; long *p = &f4;",
          SMALL .. "-Wl,--filter=libm.so.6,--auxiliary=/no/such.so")
    end,
+   searching = function ()
+      return compile.shared("long f;", SMALL .. "-Wl,--auxiliary=none.so,-rpath,"
+         .. "'$ORIGIN/$LIB:${PLATFORM}/a::/none/$ORIGIN'")
+   end,
+   searching_first = function ()
+      return compile.shared("long f;", SMALL .. "-Wl,--auxiliary=none.so,"
+         .. "--disable-new-dtags,-rpath,'${ORIGIN}:/none:.',-z,nodefaultlib")
+   end,
    smallest = function ()
       return compile.assembly(".data\n.globl f\nf: .quad f\n", SMALL)
    end,
@@ -114,11 +122,13 @@ function seeds.make.reader (folder)
    for name, bytes in pairs(libraries()) do put(folder, name, bytes) end
 end
 
--- The last byte says whether the bytes are mapped or copied.
+-- The last byte says whether the bytes are mapped or copied, and whether what
+-- they need is searched for.
 function seeds.make.link (folder)
    for name, bytes in pairs(libraries()) do
-      put(folder, name .. "-copied", bytes .. "\0")
-      put(folder, name .. "-mapped", bytes .. "\1")
+      for last = 0, 3 do
+         put(folder, name .. "-" .. last, bytes .. string.char(last))
+      end
    end
 end
 
