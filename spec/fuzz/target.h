@@ -20,8 +20,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 // Keeps the compiler from leaving out what a value was made of.
 static inline void target_use(uint64_t value)
 {
-    static volatile uint64_t used;
-    used = value;
+    __asm__ volatile("" : : "r"(value));
 }
 
 #endif
