@@ -18,7 +18,7 @@ local SOURCES = {
    "src/run/ldso_x86_64.c", "src/run/cachefile.c", "src/run/text.c",
    "src/elf/cache.c", "src/elf/file.c", "src/elf/notes.c",
    "src/elf/notes_x86_64.c", "src/elf/valgrind_x86_64.c", "src/error.c",
-   "src/limit.c", "src/lock.c", "src/memory.c",
+   "src/limit.c", "src/lock.c", "src/mapping.c", "src/memory.c",
 }
 local HEADERS = {
    "src/run/search.h", "src/run/search_state.h", "src/run/folders.h",
@@ -26,7 +26,7 @@ local HEADERS = {
    "src/run/cachefile.h", "src/run/text.h", "src/elf/cache.h",
    "src/elf/file.h", "src/elf/notes.h", "src/elf/valgrind.h",
    "src/elf/view.h", "src/error.h", "src/limit.h", "src/lock.h",
-   "src/memory.h", "src/elf64load.h",
+   "src/mapping.h", "src/memory.h", "src/elf64load.h",
 }
 
 function searching.contents (path)

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "../error.h"
+#include "../mapping.h"
 #include "../memory.h"
 #include "valgrind.h"
 
@@ -199,7 +200,7 @@ e64_status elf_file_open_path(const char *path, struct elf_file *file)
 void elf_file_release(struct elf_file *file)
 {
     if (file->mapping)
-        munmap(file->mapping, file->mapped);
+        mapping_drop(file->mapping, file->mapped);
     if (file->own_fd)
         close(file->fd);
     file->mapping = NULL;

@@ -145,32 +145,43 @@ bool host_threads_lost(const struct host_threads *threads,
 
 enum { DESCRIPTOR_SIZE = 2048 }; // struct pthread has some 2300 bytes
 
-static ptrdiff_t search_tid(void)
+// Words of this thread's descriptor that hold its number.
+struct places {
+    bool at[DESCRIPTOR_SIZE / sizeof(int)];
+};
+
+static bool holds_number(size_t i)
 {
-    const char *self = __builtin_thread_pointer();
     int tid = gettid();
-    for (ptrdiff_t at = 0; at < DESCRIPTOR_SIZE; at += (ptrdiff_t)sizeof tid)
-        if (memcmp(self + at, &tid, sizeof tid) == 0)
-            return at;
-    return -1;
+    return memcmp((char *)__builtin_thread_pointer() + i * sizeof tid, &tid,
+                  sizeof tid) == 0;
 }
 
-static void *search_in_thread(void *data)
+static void *compare_places(void *data)
 {
-    *(ptrdiff_t *)data = search_tid();
+    struct places *places = data;
+    for (size_t i = 0; i < sizeof places->at; i++)
+        places->at[i] &= holds_number(i);
     return data;
 }
 
-// The same place in two threads is no accident.
+// The same place in two threads is no accident, while one of them may have the
+// same word in another place: a size, say.
 static e64_status find_tid(struct host_threads *threads)
 {
-    ptrdiff_t there = -1;
-    threads->tid = search_tid();
-    e64_status status = run_thread(NULL, search_in_thread, &there);
-    if (status == E64_OK && (there < 0 || there != threads->tid))
-        status = fail(E64_UNSUPPORTED, "glibc's thread descriptor is not laid "
-                      "out as is known");
-    return status;
+    struct places places;
+    memset(&places, true, sizeof places);
+    compare_places(&places);
+    e64_status status = run_thread(NULL, compare_places, &places);
+    for (size_t i = 0; status == E64_OK && i < sizeof places.at; i++) {
+        if (places.at[i]) {
+            threads->tid = (ptrdiff_t)(i * sizeof(int));
+            return E64_OK;
+        }
+    }
+    return status != E64_OK ? status
+        : fail(E64_UNSUPPORTED, "glibc's thread descriptor is not laid out as "
+               "is known");
 }
 
 e64_status host_find_threads(struct host_threads *threads)

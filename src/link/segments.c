@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "../error.h"
+#include "../mapping.h"
 #include "../memory.h"
 #include "../tls/tls.h"
 #include "link.h"
@@ -67,9 +68,9 @@ static e64_status reserve(struct link_unit *unit)
     if (slack) {
         skip = (image->start - (uintptr_t)at) & (image->align - 1);
         if (skip)
-            munmap(at, skip);
+            mapping_drop(at, skip);
         if (slack > skip)
-            munmap(at + skip + span, slack - skip);
+            mapping_drop(at + skip + span, slack - skip);
     }
     unit->memory = at + skip;
     unit->size = span;
@@ -391,7 +392,7 @@ void link_free(struct link_unit *unit)
     if (unit->mapped)
         tell_sanitizer(unit, false);
     if (unit->memory)
-        munmap(unit->memory, unit->size);
+        mapping_drop(unit->memory, unit->size);
     elf_image_free(&unit->image);
     elf_file_close(&unit->file);
     *unit = (struct link_unit){ .file = { .fd = -1 } };
