@@ -94,3 +94,9 @@ void limit_explain(int number, char *text, size_t size)
     }
     errno = before;
 }
+
+bool limit_is_passing(int number)
+{
+    return number == ENOMEM || number == EMFILE || number == ENFILE
+        || number == EIO;
+}

@@ -3,6 +3,7 @@
 // that storage in every thread's static block, and tells where. It may be that
 // of a host module, or the anchor's own.
 
+#include <errno.h>
 #include <link.h>
 #include <stdio.h>
 #include <string.h>
@@ -127,6 +128,17 @@ static struct link_map *open_descriptor(int file, const struct anchor *anchor)
     return NULL;
 }
 
+static e64_status not_placed(const char *reason)
+{
+    if (!reason)
+        reason = "too many anchors are open";
+    errno = host_shortage(reason);
+    return errno ? fail_system("glibc cannot open an anchor for thread-local "
+                               "storage")
+                 : fail(E64_UNSUPPORTED, "glibc cannot place it in the static "
+                        "block: %s", reason);
+}
+
 // Lets glibc open the bytes. They stay open for good: the offset is in use.
 static e64_status open_bytes(const struct anchor *anchor, size_t size,
                              struct link_map **map)
@@ -145,11 +157,8 @@ static e64_status open_bytes(const struct anchor *anchor, size_t size,
                              "/proc/self/fd/%d", file);
     if (status == E64_OK) {
         *map = open_descriptor(file, anchor);
-        const char *reason = *map ? NULL : glibc_dlerror();
         if (!*map)
-            status = fail(E64_UNSUPPORTED, "glibc cannot place it in the "
-                          "static block: %s", reason ? reason
-                          : "too many anchors are open");
+            status = not_placed(glibc_dlerror());
     }
     close(file);
     return status;

@@ -50,7 +50,7 @@ bool host_is_family(const char *name)
 
 // What the process has run out of, by what ld.so says, which has an errno of
 // its own; 0 for other reasons.
-static int shortage(const char *reason)
+int host_shortage(const char *reason)
 {
     static const char *const memory[] = {
         "failed to map segment from shared object",
@@ -77,7 +77,7 @@ e64_status host_open(const char *path)
     const char *reason = glibc_dlerror();
     if (!reason)
         reason = "no reason given";
-    errno = shortage(reason);
+    errno = host_shortage(reason);
     // Said once.
     const char *said = strstr(reason, strerror(errno));
     int length = (int)(errno && said && said - reason > 2

@@ -76,9 +76,10 @@ void host_let_go(struct host_hold *hold);
 struct host_module *host_find(const struct host_snapshot *snapshot,
                               const char *name);
 
-// The module that was mapped from that file.
-struct host_module *host_find_file(const struct host_snapshot *snapshot,
-                                   dev_t device, ino_t inode);
+// The module that was mapped from that file, or NULL. Fails when that cannot be
+// found out.
+e64_status host_find_file(const struct host_snapshot *snapshot, dev_t device,
+                          ino_t inode, struct host_module **found);
 
 struct host_module *host_containing(const struct host_snapshot *snapshot,
                                     uintptr_t address);
@@ -122,6 +123,11 @@ static inline uintptr_t host_address(const struct host_module *module,
 }
 
 // For host/*.c.
+
+// What ran out when glibc's loader failed for this reason, in its words: an
+// errno; 0 when it was something else.
+int host_shortage(const char *reason);
+
 struct dl_phdr_info;
 struct host_module *host_module_read(const struct dl_phdr_info *info);
 void host_module_release(struct host_module *module);

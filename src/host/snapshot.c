@@ -2,11 +2,13 @@
 
 #include "detour.h"
 
+#include <errno.h>
 #include <link.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "../error.h"
+#include "../limit.h"
 #include "../lock.h"
 #include "../memory.h"
 
@@ -206,37 +208,45 @@ struct host_module *host_find(const struct host_snapshot *snapshot,
     return NULL;
 }
 
-static bool identify(struct host_module *module)
+static e64_status identify(struct host_module *module)
 {
-    int known = atomic_load(&module->identified);
-    if (!known) {
-        struct stat stat_;
-        // A path such as /proc/self/fd/5 leads to another file by now, maybe to
-        // the one that is asked for: anchors are opened by such.
-        bool lasting = module->path[0] == '/'
-                    && strncmp(module->path, "/proc/", 6) != 0;
-        if (lasting && stat(module->path, &stat_) == 0) {
-            module->device = stat_.st_dev;
-            module->inode = stat_.st_ino;
-            known = 1;
-        } else {
-            known = -1;
-        }
-        atomic_store(&module->identified, known);
+    struct stat stat_;
+    if (atomic_load(&module->identified))
+        return E64_OK;
+    // A path such as /proc/self/fd/5 leads to another file by now, maybe to
+    // the one that is asked for: anchors are opened by such.
+    bool lasting = module->path[0] == '/'
+                && strncmp(module->path, "/proc/", 6) != 0;
+    if (lasting && stat(module->path, &stat_) == 0) {
+        module->device = stat_.st_dev;
+        module->inode = stat_.st_ino;
+        atomic_store(&module->identified, 1);
+    } else if (lasting && limit_is_passing(errno)) {
+        // It would be mapped a second time if it is what is looked for.
+        fail_system("%s: it cannot be found out which file that is",
+                    module->path);
+        error_path(module->path);
+        return error_pending()->status;
+    } else {
+        atomic_store(&module->identified, -1);
     }
-    return known > 0;
+    return E64_OK;
 }
 
-struct host_module *host_find_file(const struct host_snapshot *snapshot,
-                                   dev_t device, ino_t inode)
+e64_status host_find_file(const struct host_snapshot *snapshot, dev_t device,
+                          ino_t inode, struct host_module **found)
 {
-    for (uint32_t i = 0; i < snapshot->module_count; i++) {
+    e64_status status = E64_OK;
+    *found = NULL;
+    for (uint32_t i = 0; status == E64_OK && !*found
+                         && i < snapshot->module_count; i++) {
         struct host_module *module = snapshot->modules[i];
-        if (identify(module) && module->inode == inode
+        status = identify(module);
+        if (atomic_load(&module->identified) > 0 && module->inode == inode
             && module->device == device)
-            return module;
+            *found = module;
     }
-    return NULL;
+    return status;
 }
 
 struct host_module *host_containing(const struct host_snapshot *snapshot,

@@ -293,6 +293,11 @@ e64_status link_apply_deferred(struct link_unit *unit)
     const uint64_t bias = unit->object.bias;
     e64_status status = E64_OK;
     uint32_t done = 0;
+    // Where it failed before, text may not be executable.
+    if (unit->deferred_count)
+        status = link_close_text(unit);
+    if (status != E64_OK)
+        return status;
     for (; status == E64_OK && done < unit->deferred_count; done++) {
         const struct link_deferred *deferred = &unit->deferred[done];
         struct reloc_values values = { .A = deferred->addend, .B = bias,

@@ -10,7 +10,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../error.h"
+#include "../limit.h"
 #include "../lock.h"
+#include "../mapping.h"
 
 enum { LARGEST = 1 << 28 };
 
@@ -22,9 +25,11 @@ struct kept {
 static struct kept kept;
 static struct lock lock = LOCK_INITIALIZER;
 
+// False with errno 0 when the file has become shorter.
 static bool read_whole(int fd, uint8_t *to, size_t size)
 {
     for (size_t done = 0; done < size;) {
+        errno = 0;
         ssize_t got = pread(fd, to + done, size - done, (off_t)done);
         if (got < 0 && errno == EINTR)
             continue;
@@ -35,29 +40,54 @@ static bool read_whole(int fd, uint8_t *to, size_t size)
     return true;
 }
 
-static void load(const char *path, struct kept *into)
+static e64_status cannot_read(const char *path)
+{
+    fail_system("%s: cannot be read", path);
+    error_path(path);
+    return error_pending()->status;
+}
+
+static e64_status read_file(const char *path, int fd, struct kept *into)
+{
+    if (fstat(fd, &into->stat) != 0)
+        return cannot_read(path);
+    if (!S_ISREG(into->stat.st_mode) || into->stat.st_size <= 0
+        || into->stat.st_size >= LARGEST)
+        return E64_OK;
+    size_t size = (size_t)into->stat.st_size;
+    void *at = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (at == MAP_FAILED)
+        return cannot_read(path);
+    if (read_whole(fd, at, size)) {
+        into->view = (struct view){ at, size };
+        return E64_OK;
+    }
+    e64_status status = errno ? cannot_read(path) : E64_OK;
+    mapping_drop(at, size);
+    return status;
+}
+
+// Without a cache the view is empty. One that is there and cannot be read now is
+// a failure: another library might be found than usual.
+static e64_status load(const char *path, struct kept *into)
 {
     *into = (struct kept){ 0 };
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    int fd;
+    do
+        fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    while (fd < 0 && errno == EINTR);
     if (fd < 0)
-        return;
-    if (fstat(fd, &into->stat) == 0 && S_ISREG(into->stat.st_mode)
-        && into->stat.st_size > 0 && into->stat.st_size < LARGEST) {
-        size_t size = (size_t)into->stat.st_size;
-        void *at = mmap(NULL, size, PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (at != MAP_FAILED && read_whole(fd, at, size))
-            into->view = (struct view){ at, size };
-        else if (at != MAP_FAILED)
-            munmap(at, size);
-    }
+        return limit_is_passing(errno) ? cannot_read(path) : E64_OK;
+    e64_status status = read_file(path, fd, into);
     close(fd);
+    return status;
 }
 
 static void drop(struct kept *old)
 {
     if (old->view.data)
-        munmap((void *)old->view.data, old->view.size);
+        mapping_drop((void *)old->view.data, old->view.size);
     *old = (struct kept){ 0 };
 }
 
@@ -77,22 +107,27 @@ static bool current(const char *path, const struct kept *old)
         && same_time(now.st_ctim, old->stat.st_ctim);
 }
 
-void cachefile_use(const struct ldso *ldso,
-                   void (*use)(void *data, struct view cache), void *data)
+e64_status cachefile_use(const struct ldso *ldso,
+                         void (*use)(void *data, struct view cache),
+                         void *data)
 {
+    e64_status status = E64_OK;
     // Who does not get the lock reads the file for himself: so nobody waits,
     // and a child forked while another thread held the lock goes on.
     if (!lock_try(&lock)) {
         struct kept own;
-        load(ldso->cache_path, &own);
-        use(data, own.view);
+        status = load(ldso->cache_path, &own);
+        if (status == E64_OK)
+            use(data, own.view);
         drop(&own);
-        return;
+        return status;
     }
     if (!current(ldso->cache_path, &kept)) {
         drop(&kept);
-        load(ldso->cache_path, &kept);
+        status = load(ldso->cache_path, &kept);
     }
-    use(data, kept.view);
+    if (status == E64_OK)
+        use(data, kept.view);
     lock_give(&lock);
+    return status;
 }

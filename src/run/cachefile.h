@@ -3,12 +3,15 @@
 #ifndef RUN_CACHEFILE_H
 #define RUN_CACHEFILE_H
 
+#include "../elf64load.h"
 #include "ldso.h"
 
 // Calls `use` with the bytes of the cache as it is now. They stay only until
-// `use` returns, which must not look into the cache itself. A file that cannot
-// be read is an empty one.
-void cachefile_use(const struct ldso *ldso,
-                   void (*use)(void *data, struct view cache), void *data);
+// `use` returns, which must not look into the cache itself. One that is not
+// there, or may not be read, is an empty one; E64_SYSTEM or E64_NOMEMORY, and no
+// call, when reading it fails.
+e64_status cachefile_use(const struct ldso *ldso,
+                         void (*use)(void *data, struct view cache),
+                         void *data);
 
 #endif

@@ -3,12 +3,14 @@
 
 #include "run.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "../elf/go.h"
 #include "../error.h"
 #include "../host/internals.h"
+#include "../limit.h"
 #include "../memory.h"
 
 // A name among what this open has found so far.
@@ -79,10 +81,11 @@ static e64_status find_file(struct discovery *discovery, const char *name,
         *found = &plugin->unit.object;
         return pinned_add_name(discovery, plugin, name);
     }
-    struct host_module *module = host_find_file(discovery->snapshot,
-                                                file->device, file->inode);
+    struct host_module *module;
+    e64_status status = host_find_file(discovery->snapshot, file->device,
+                                       file->inode, &module);
     *found = module ? &module->object : NULL;
-    return E64_OK;
+    return status;
 }
 
 // Only one thread at a time maps a file.
@@ -259,14 +262,17 @@ static e64_status open_file(struct discovery *discovery, const char *name,
 
 // What glibc has just opened by `name`, or has had under another name: glibc
 // knows a file by its identity and keeps the first path.
-static struct host_module *find_opened(const struct host_snapshot *snapshot,
-                                       const char *name)
+static e64_status find_opened(const struct host_snapshot *snapshot,
+                              const char *name, struct host_module **module)
 {
-    struct host_module *module = host_find(snapshot, name);
-    struct stat status;
-    if (!module && strchr(name, '/') && stat(name, &status) == 0)
-        module = host_find_file(snapshot, status.st_dev, status.st_ino);
-    return module;
+    struct stat stat_;
+    *module = host_find(snapshot, name);
+    if (*module || !strchr(name, '/'))
+        return E64_OK;
+    if (stat(name, &stat_) == 0)
+        return host_find_file(snapshot, stat_.st_dev, stat_.st_ino, module);
+    return limit_is_passing(errno) ? fail_system("%s: cannot stat", name)
+                                   : E64_OK;
 }
 
 static bool has_module(const struct host_snapshot *snapshot,
@@ -303,30 +309,51 @@ static e64_status refresh(struct discovery *discovery)
     return E64_OK;
 }
 
+// An anchor is still to be made, for want of memory or descriptors.
+static atomic_bool anchor_due;
+
+// Plugins refer to the thread-local variables of libstdc++ by fixed offsets,
+// which glibc can only give before they are used.
+static e64_status anchor(struct discovery *discovery,
+                         struct host_module *module)
+{
+    int64_t offset;
+    if (!module->object.tls_module || module->startup
+        || atomic_load(&module->tls_offset))
+        return E64_OK;
+    e64_status status = host_tls_offset(module, link_static_tls_type(),
+                                        &offset);
+    if (status == E64_OK)
+        return refresh(discovery); // the anchor has joined the host
+    // Where there can be none, that matters to few.
+    return status == E64_NOMEMORY || limit_is_passing(
+        error_pending()->system_errno) ? status : E64_OK;
+}
+
 // Lets glibc open a file and finds what it became.
 static e64_status open_by_glibc(struct discovery *discovery, const char *name,
                                 const char *path,
                                 const struct elf_object **found)
 {
+    struct host_module *module = NULL;
+    atomic_store(&anchor_due, true);
     e64_status status = host_open(path);
     if (status == E64_OK)
         status = refresh(discovery);
-    if (status != E64_OK)
-        return status;
-    struct host_module *module = find_opened(discovery->snapshot, name);
-    if (!module)
-        module = find_opened(discovery->snapshot, path);
-    if (!module)
+    if (status == E64_OK)
+        status = find_opened(discovery->snapshot, name, &module);
+    if (status == E64_OK && !module)
+        status = find_opened(discovery->snapshot, path, &module);
+    if (status == E64_OK && !module)
         return fail(E64_CHANGED, "%s: glibc opened it, and it is gone already",
                     name);
+    if (status == E64_OK)
+        status = anchor(discovery, module);
+    if (status != E64_OK)
+        return status;
     *found = &module->object;
-    // Plugins refer to the thread-local variables of libstdc++ by fixed
-    // offsets, which glibc can only give before they are used.
-    int64_t offset;
-    if (module->object.tls_module && !module->startup
-        && host_tls_offset(module, link_static_tls_type(), &offset) == E64_OK)
-        status = refresh(discovery); // the anchor has joined the host
-    return status;
+    atomic_store(&anchor_due, false);
+    return E64_OK;
 }
 
 // The host family is opened by glibc. Of it, libgcc_s and libstdc++ by the path
@@ -427,6 +454,9 @@ e64_status discover_name(struct discovery *discovery, const char *name,
                          const struct elf_object **found)
 {
     *found = isolated ? NULL : discover_open(discovery, name);
+    if (*found && (*found)->host && atomic_load(&anchor_due)
+        && host_is_compiler_family(name))
+        return blame(anchor(discovery, host_module_of(*found)), wanter);
     if (*found)
         return E64_OK;
     return blame(discover(discovery, name, wanter, isolated, found), wanter);

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "../error.h"
+#include "../limit.h"
 #include "../memory.h"
 
 // The record of a folder, made when it is new; NULL when memory runs out.
@@ -97,10 +98,14 @@ e64_status folders_take(struct folders *folders, const char *const *paths,
     return E64_OK;
 }
 
+// Whether it may be one: where that cannot be found out, opening what is in it
+// will tell.
 static bool is_folder(const char *path)
 {
     struct stat stat_;
-    return stat(path, &stat_) == 0 && S_ISDIR(stat_.st_mode);
+    if (stat(path, &stat_) == 0)
+        return S_ISDIR(stat_.st_mode);
+    return limit_is_passing(errno);
 }
 
 // Below one folder: three system calls tell most often that there is nothing

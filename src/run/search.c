@@ -157,9 +157,11 @@ static enum trial search_cache(struct search *search)
 {
     const struct ldso *ldso = &search->startup->ldso;
     struct lookup lookup = { .search = search };
-    cachefile_use(ldso, look_up, &lookup);
+    e64_status status = cachefile_use(ldso, look_up, &lookup);
     if (lookup.failed)
-        return stop(search, fail_memory(strlen(search->name)));
+        status = fail_memory(strlen(search->name));
+    if (status != E64_OK)
+        return stop(search, status);
     enum trial trial = TRIAL_NEXT;
     bool excluded = lookup.path && no_defaults(search)
                  && in_defaults(search, lookup.path);

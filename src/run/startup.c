@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "../error.h"
+#include "../limit.h"
 
 // The one place where this is decided. The kernel sets it for set-user-id,
 // set-group-id and capability programs; ld.so goes by the same value.
@@ -27,34 +28,50 @@ struct bytes {
     size_t size;
 };
 
-// All of a file of /proc, whose size stat does not tell. Fails for want of
-// memory only; a file that cannot be read is an empty one.
-static bool read_all(const char *path, struct bytes *bytes)
+// What is read here is kept for good: it is not taken for missing because a
+// limit was reached at that moment.
+static e64_status unless_passing(const char *path)
 {
-    size_t room = 16384;
-    *bytes = (struct bytes){ malloc(room), 0 };
-    if (!bytes->data)
-        return false;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t got = 0;
-    do {
+    if (!limit_is_passing(errno))
+        return E64_OK;
+    fail_system("%s: cannot be read", path);
+    error_path(path);
+    return error_pending()->status;
+}
+
+static e64_status read_descriptor(const char *path, int fd,
+                                  struct bytes *bytes)
+{
+    size_t room = 0;
+    ssize_t got = 1;
+    while (got > 0 || (got < 0 && errno == EINTR)) {
         if (room - bytes->size < 4096) {
-            char *larger = realloc(bytes->data, room *= 2);
-            if (!larger) {
-                close(fd);
-                free(bytes->data);
-                return false;
-            }
+            room += 16384;
+            char *larger = realloc(bytes->data, room);
+            if (!larger)
+                return fail_memory(room);
             bytes->data = larger;
         }
-        got = fd < 0 ? 0 : read(fd, bytes->data + bytes->size,
-                                room - bytes->size - 1);
+        got = read(fd, bytes->data + bytes->size, room - bytes->size - 1);
         bytes->size += got > 0 ? (size_t)got : 0;
-    } while (got > 0 || (got < 0 && errno == EINTR));
-    if (fd >= 0)
-        close(fd);
-    bytes->data[bytes->size] = '\0';
-    return true;
+        bytes->data[bytes->size] = '\0';
+    }
+    return got < 0 ? unless_passing(path) : E64_OK;
+}
+
+// All of a file of /proc, whose size stat does not tell. One that is not there or
+// may not be read is an empty one.
+static e64_status read_all(const char *path, struct bytes *bytes)
+{
+    *bytes = (struct bytes){ NULL, 0 };
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return unless_passing(path);
+    e64_status status = read_descriptor(path, fd, bytes);
+    close(fd);
+    if (status != E64_OK)
+        free(bytes->data);
+    return status;
 }
 
 // The value in "NAME=value", or NULL.
@@ -85,10 +102,10 @@ static const char *variable(const struct bytes *start, const char *name)
     return value;
 }
 
-static bool keep(char **to, const char *text)
+static e64_status keep(char **to, const char *text)
 {
     *to = text && *text ? strdup(text) : NULL;
-    return *to || !text || !*text;
+    return *to || !text || !*text ? E64_OK : fail_memory(strlen(text) + 1);
 }
 
 // glibc.cpu.hwcap_mask: in GLIBC_TUNABLES ("name=value:name=value") or by its
@@ -114,10 +131,13 @@ static uint64_t read_mask(const struct bytes *start)
 }
 
 // The executable's folder; without /proc what LD_ORIGIN_PATH says.
-static bool read_origin(struct startup *startup, const char *instead)
+static e64_status read_origin(struct startup *startup, const char *instead)
 {
     char path[4096];
     ssize_t size = readlink("/proc/self/exe", path, sizeof path - 1);
+    e64_status status = size < 0 ? unless_passing("/proc/self/exe") : E64_OK;
+    if (status != E64_OK)
+        return status;
     if (size <= 0 || path[0] != '/')
         return keep(&startup->origin, instead);
     while (path[size - 1] != '/')
@@ -126,21 +146,22 @@ static bool read_origin(struct startup *startup, const char *instead)
     return keep(&startup->origin, path);
 }
 
-static bool read_environment(struct startup *startup)
+static e64_status read_environment(struct startup *startup)
 {
     struct bytes start;
     if (startup->secure) {
         ldso_read(UINT64_MAX, &startup->ldso);
         return read_origin(startup, NULL);
     }
-    if (!read_all("/proc/self/environ", &start))
-        return false;
+    e64_status status = read_all("/proc/self/environ", &start);
+    if (status != E64_OK)
+        return status;
     ldso_read(read_mask(&start), &startup->ldso);
-    bool kept = keep(&startup->library_path,
-                     variable(&start, "LD_LIBRARY_PATH"))
-             && read_origin(startup, variable(&start, "LD_ORIGIN_PATH"));
+    status = keep(&startup->library_path, variable(&start, "LD_LIBRARY_PATH"));
+    if (status == E64_OK)
+        status = read_origin(startup, variable(&start, "LD_ORIGIN_PATH"));
     free(start.data);
-    return kept;
+    return status;
 }
 
 // The dynamic section of the executable, by what the kernel (or an ld.so that
@@ -199,9 +220,10 @@ e64_status startup_get(const struct startup **startup)
             return fail_memory(sizeof *made);
         made->secure = is_secure();
         read_executable(made);
-        if (!read_environment(made)) {
+        e64_status status = read_environment(made);
+        if (status != E64_OK) {
             discard(made);
-            return fail_memory(sizeof *made);
+            return status;
         }
         // Of two threads that come first, the slower takes the other's.
         if (atomic_compare_exchange_strong(&shared, &known, made))
