@@ -4,6 +4,7 @@ local campaign = require "spec.support.campaign"
 local bench = require "spec.bench.bench"
 local throw = require "spec.bench.throw"
 local tls = require "spec.bench.tls"
+local many = require "spec.bench.many"
 local chart = require "spec.bench.chart"
 local json = require "spec.bench.json"
 local statistics = require "spec.bench.statistics"
@@ -127,6 +128,23 @@ describe("The bench", function ()
          local lines = tls.table(results)
          assert.equal(1 + 2 * #tls.accesses, #lines)
          assert.matches(("%.2f"):format(results[1].cost.thread), lines[3], 1, true)
+      end)
+
+   it("measures many plugins on both sides, and what is left of them",
+      function ()
+         local result = assert(many.measure(many.build(), 40, 2))
+         for _, name in ipairs { "theirs", "ours" } do
+            local side, growth = result[name], result.growth[name]
+            assert(side.tenth.low > 0 and side.closetenth.low > 0)
+            assert.equal(side.last.median / side.tenth.median, growth.open)
+            assert.equal(side.closelast.median / side.closetenth.median,
+               growth.close)
+            assert.equal(0, side.descriptors.high)
+         end
+         local lines = many.table(result)
+         assert.equal(3, #lines)
+         assert.matches(("%.2f"):format(result.growth.ours.close), lines[3], 1,
+            true)
       end)
 
    it("says why something could not be measured", function ()

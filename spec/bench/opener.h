@@ -25,6 +25,10 @@ bool opener_has(const char *path);
 // process.
 void *opener_function(const char *path, const char *name);
 
+// Opens a library, and closes what that gave. Failures end the process.
+void *opener_open(const char *path);
+void opener_close(void *opened);
+
 // Opens the library and measures. Nothing was opened but by
 // opener_dependency. Failures end the process.
 void opener_measure(const char *path, struct sample *sample);

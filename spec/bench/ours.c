@@ -21,11 +21,22 @@ static void prepare(void)
         check(e64_runtime_new(NULL, &runtime, NULL));
 }
 
-void opener_dependency(const char *path)
+void *opener_open(const char *path)
 {
     e64_plugin *plugin;
     prepare();
     check(e64_open(runtime, path, NULL, &plugin, NULL));
+    return plugin;
+}
+
+void opener_close(void *opened)
+{
+    check(e64_close(opened, NULL));
+}
+
+void opener_dependency(const char *path)
+{
+    opener_open(path);
 }
 
 bool opener_has(const char *path)
@@ -37,11 +48,8 @@ bool opener_has(const char *path)
 
 void *opener_function(const char *path, const char *name)
 {
-    e64_plugin *plugin;
     e64_symbol symbol;
-    prepare();
-    check(e64_open(runtime, path, NULL, &plugin, NULL));
-    check(e64_lookup(plugin, name, NULL, &symbol, NULL));
+    check(e64_lookup(opener_open(path), name, NULL, &symbol, NULL));
     return symbol.address;
 }
 

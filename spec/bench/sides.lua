@@ -44,10 +44,11 @@ end
 ---@param programs programs
 ---@param count integer pairs
 ---@param words string[] what the programs are given
+---@param environment? string assignments
 ---@return table<"theirs"|"ours", columns>? columns
 ---@return string? why
-function sides.run (programs, count, words)
-   local command = { "exec", quoted(programs.pairs), tostring(count),
+function sides.run (programs, count, words, environment)
+   local command = { environment or "", "exec", quoted(programs.pairs), tostring(count),
       quoted(programs.theirs), quoted(programs.ours) }
    for _, word in ipairs(words) do command[#command + 1] = quoted(word) end
    local messages = os.tmpname()

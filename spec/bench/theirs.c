@@ -7,21 +7,33 @@
 #include "constructors.h"
 #include "opener.h"
 
-void opener_dependency(const char *path)
-{
-    if (!dlopen(path, RTLD_NOW | RTLD_LOCAL))
-        errx(4, "dlopen: %s", dlerror());
-}
-
 bool opener_has(const char *path)
 {
     return dlopen(path, RTLD_NOW | RTLD_NOLOAD) != NULL;
 }
 
-void *opener_function(const char *path, const char *name)
+void *opener_open(const char *path)
 {
     void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    void *address = handle ? dlsym(handle, name) : NULL;
+    if (!handle)
+        errx(4, "dlopen: %s", dlerror());
+    return handle;
+}
+
+void opener_close(void *opened)
+{
+    if (dlclose(opened) != 0)
+        errx(4, "dlclose: %s", dlerror());
+}
+
+void opener_dependency(const char *path)
+{
+    opener_open(path);
+}
+
+void *opener_function(const char *path, const char *name)
+{
+    void *address = dlsym(opener_open(path), name);
     if (!address)
         errx(4, "dlopen: %s", dlerror());
     return address;

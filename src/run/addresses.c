@@ -4,7 +4,7 @@
 // one was made. Each addition makes a new small table, and now and then both
 // become one, so that an addition does not cost the more the more is open. What
 // is removed is made empty in place, which cannot fail, and left out of the
-// tables that are made later.
+// tables that are made later, which they are when most has been removed, too.
 //
 // Readers are counted in two epochs. A writer that has published something lets
 // new readers count in the other epoch, waits until the old one has none, and
@@ -157,13 +157,14 @@ static void retire(struct table *table)
     }
 }
 
+static size_t table_size(uint32_t room)
+{
+    return sizeof(struct table) + room * sizeof(struct address_entry);
+}
+
 static struct table *table_new(uint32_t room)
 {
-    struct table *table = memory_new(sizeof *table
-                                     + room * sizeof *table->entries);
-    if (!table)
-        fail_memory(sizeof *table + room * sizeof *table->entries);
-    return table;
+    return memory_new(table_size(room));
 }
 
 static void append(struct table *table, const struct address_entry *entry)
@@ -222,7 +223,7 @@ static e64_status add(e64_plugin *const *plugins, uint32_t count)
     uint32_t before = old ? old->count : 0;
     struct table *small = table_new(before + count);
     if (!small)
-        return E64_NOMEMORY;
+        return fail_memory(table_size(before + count));
     merge(small, old, NULL);
     for (uint32_t i = 0; i < count; i++)
         insert(small, plugins[i]);
@@ -308,6 +309,32 @@ static bool withdraw(const e64_plugin *plugin)
     return false;
 }
 
+// Gives back what many needed, when most of it is empty. Without the memory for
+// that it stays as it is. With the lock held.
+static void shrink(void)
+{
+    struct table *old = atomic_load(&current);
+    uint64_t left = atomic_load(&added) - atomic_load(&removed);
+    uint64_t empty = old->count + (old->large ? old->large->count : 0) - left;
+    struct table *top = NULL, *rest = NULL;
+    if (left) {
+        if (empty < SMALL || empty < left)
+            return;
+        top = table_new(0);
+        rest = table_new((uint32_t)left);
+        if (!top || !rest) {
+            memory_free(top);
+            memory_free(rest);
+            return;
+        }
+        merge(rest, old, old->large);
+        top->large = rest;
+    }
+    atomic_store(&current, top);
+    retire(old->large);
+    retire(old);
+}
+
 void addresses_remove(e64_plugin *const *plugins, uint32_t count)
 {
     uint32_t found = 0;
@@ -315,6 +342,8 @@ void addresses_remove(e64_plugin *const *plugins, uint32_t count)
     for (uint32_t i = 0; i < count; i++)
         found += withdraw(plugins[i]);
     atomic_fetch_add(&removed, found);
+    if (found)
+        shrink();
     lock_give(&lock);
     if (found)
         settle();

@@ -136,9 +136,6 @@ static e64_status take_unused(e64_plugin *closed, struct list *unused)
 static void unload(e64_runtime *runtime, e64_plugin *plugin)
 {
     lock_take(&runtime->lock);
-    for (uint32_t i = 0; i < runtime->plugin_count; i++)
-        if (runtime->plugins[i]->loader == plugin)
-            runtime->plugins[i]->loader = NULL;
     registry_remove(runtime, plugin);
     unique_forget(runtime, &plugin->unit.object);
     lock_give(&runtime->lock);
@@ -161,10 +158,7 @@ static void unload_all(e64_runtime *runtime, const struct list *stopped)
 // of the runtime is unmapped. With its lock held.
 static bool must_wait(const e64_runtime *runtime)
 {
-    for (uint32_t i = 0; i < runtime->plugin_count; i++)
-        if (runtime->plugins[i]->gone && runtime->plugins[i]->exits)
-            return true;
-    return false;
+    return runtime->late_exits > 0;
 }
 
 static void stop_and_unload(e64_runtime *runtime, const struct list *unused)
@@ -243,7 +237,10 @@ static void close_left(e64_plugin *plugin, bool again)
 void close_after_exit(e64_plugin *plugin)
 {
     lock_take(&plugin->runtime->lock);
-    close_left(plugin, --plugin->exits == 0);
+    bool last = --plugin->exits == 0;
+    if (last && plugin->gone)
+        plugin->runtime->late_exits--;
+    close_left(plugin, last);
 }
 
 void close_unpinned(e64_plugin *plugin)

@@ -54,7 +54,9 @@ void plugin_take_name(e64_plugin *plugin, struct plugin_name *added)
     struct plugin_name **at = plugin->names ? &plugin->names->next
                                             : &plugin->names;
     added->next = *at;
+    added->plugin = plugin;
     *at = added;
+    registry_add_name(added);
 }
 
 e64_status plugin_add_name(e64_plugin *plugin, const char *name)

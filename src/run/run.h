@@ -15,6 +15,8 @@
 // A name by which a plugin is known: as it was asked for, or its DT_SONAME.
 struct plugin_name {
     struct plugin_name *next;
+    struct plugin_name *next_chained; // registry.c
+    e64_plugin *plugin;
     uint32_t hash;
     char text[];
 };
@@ -35,6 +37,14 @@ struct e64_plugin {
     uint64_t generation;
     struct plugin_name *names; // the first is what it was opened by
     e64_plugin *loader;        // what needed it when it was mapped, or NULL
+
+    // For registry.c: its turn among all that the runtime has had, 0 while it is
+    // not registered; by what file it is found; and what it is the loader of.
+    uint64_t turn;
+    bool has_file; // that is known
+    uint64_t file_hash;
+    e64_plugin *next_chained;
+    e64_plugin *loaded, *next_loaded, **loaded_link;
 
     uint32_t handles;    // opens that were not closed
     uint32_t dependents; // plugins that need it or are bound to it
@@ -111,10 +121,17 @@ struct e64_runtime {
     void *log_data;
     e64_plugin **plugins; // in the order in which they were mapped
     uint32_t plugin_count, plugin_room;
+    uint64_t turns; // that plugins have been given
+    // Chains by hash: of the names of plugins that can be found, and of such
+    // plugins by their files.
+    struct plugin_name **name_chains;
+    e64_plugin **file_chains;
+    uint32_t chain_count; // a power of two, or 0
     const struct elf_object **globals; // made visible by `global` opens
     uint32_t global_count;
     struct unique_entry *uniques;
     uint32_t unique_count, unique_room;
+    uint32_t late_exits; // plugins that are gone and have `exits`
     uint32_t busy; // constructors and destructors that are running
     e64_plugin *claimed; // claims.c
     bool freed;    // only what must not be unloaded is left in it, or not yet
@@ -153,6 +170,9 @@ e64_plugin *registry_find_host(e64_runtime *runtime,
 e64_status registry_reserve(e64_runtime *runtime, uint32_t more);
 void registry_add(e64_runtime *runtime, e64_plugin *plugin);
 void registry_remove(e64_runtime *runtime, e64_plugin *plugin);
+// A plugin has another name, and may be registered.
+void registry_add_name(struct plugin_name *name);
+void registry_free(e64_runtime *runtime);
 // Also of modules of the host that it needs, while it is open.
 e64_status registry_add_globals(e64_runtime *runtime, e64_plugin *root);
 

@@ -126,7 +126,7 @@ static void remove_from_list(e64_runtime *runtime)
 static void destroy(e64_runtime *runtime)
 {
     unique_free(runtime);
-    memory_free(runtime->plugins);
+    registry_free(runtime);
     memory_free(runtime->globals);
     memory_free(runtime->path);
     lock_unmake(&runtime->lock);

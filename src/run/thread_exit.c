@@ -37,7 +37,8 @@ static e64_plugin *owner(uintptr_t dso, uintptr_t caller)
 static void count(e64_plugin *plugin)
 {
     lock_take(&plugin->runtime->lock);
-    plugin->exits++;
+    if (plugin->exits++ == 0 && plugin->gone)
+        plugin->runtime->late_exits++;
     lock_give(&plugin->runtime->lock);
 }
 
