@@ -113,6 +113,7 @@ describe("The fuzzers' command", function ()
    it("opens mutants of real libraries #build #full", function ()
       local result = command("--mutants", "200")
       assert.equal(0, result.code, result.out .. result.err)
+      assert.is_not_nil(result.out:find "^200 mutants of 10 libraries\n")
       assert.is_not_nil(result.out:find(
          "findings:    crash 0, hang 0, report 0, failure 0", 1, true))
       local again = command("--mutants", "200", "--resume")

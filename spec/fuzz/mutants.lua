@@ -99,8 +99,9 @@ end
 mutants.bad = { crash = true, hang = true, report = true, failure = true }
 
 local function show (sum)
-   print(("%s mutants of %s libraries"):format(grouped(sum.total),
-      select(2, words(sum.libraries):gsub("[^,]+", ""))))
+   local libraries = 0
+   for _ in pairs(sum.libraries) do libraries = libraries + 1 end
+   print(("%s mutants of %d libraries"):format(grouped(sum.total), libraries))
    print("changed as:  " .. words(sum.kinds))
    print("changed in:  " .. words(sum.regions))
    print("became:      " .. words(sum.outcomes))
