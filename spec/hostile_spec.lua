@@ -202,6 +202,19 @@ describe("Names of absurd length", function ()
    end)
 end)
 
+describe("Unique symbols by the hundred thousand", function ()
+   it("are bound as soon as others", function ()
+      local path = compile.assembly(".data\n.altmacro\n.macro one n\n"
+         .. ".globl s\\n\n.type s\\n, @gnu_unique_object\ns\\n: .quad s\\n\n"
+         .. ".endm\n.set i, 0\n.rept 150000\none %i\n.set i, i + 1\n.endr\n",
+         "-Wl,--hash-style=gnu")
+      assert.equal("150000\n", run(path, [[
+         assert(os.clock() < 5, os.clock())
+         print(p:relocations().R_X86_64_64)
+      ]]))
+   end)
+end)
+
 describe("Thread-local variables of absurd size", function ()
    it("are a failure of the lookup that would make them #build", function ()
       local image = elfedit.read(base)

@@ -75,7 +75,7 @@ static int consider(void *data, uint32_t index, const Elf64_Sym *symbol)
 {
     struct nearing *nearing = data;
     const char *text = elf_string(nearing->symbols, symbol->st_name);
-    // Symbols whose names are the ends of one long one cost no more than others.
+    // Names that are the ends of one long one cost no more than others.
     size_t length = strnlen(text, LONGEST + 1);
     size_t more = length > nearing->length ? length - nearing->length
                                            : nearing->length - length;

@@ -107,6 +107,7 @@ struct unique_entry {
     uint8_t type;
     // The open that has entered it and may still fail; NULL once it is for good.
     const struct discovery *entered_by;
+    uint32_t next; // in its slot: place in `uniques` plus one; or 0
 };
 
 struct e64_runtime {
@@ -132,6 +133,7 @@ struct e64_runtime {
     struct unique_entry *uniques;
     uint32_t unique_count, unique_room;
     uint32_t late_exits; // plugins that are gone and have `exits`
+    uint32_t *unique_slots; // by hash, unique_room of them: which is first
     uint32_t busy; // constructors and destructors that are running
     e64_plugin *claimed; // claims.c
     bool freed;    // only what must not be unloaded is left in it, or not yet

@@ -25,30 +25,70 @@ static void *find_in_host(const struct host_snapshot *snapshot,
     return NULL;
 }
 
+// The room is a power of two.
+static uint32_t *slot(const e64_runtime *runtime, uint32_t hash)
+{
+    return &runtime->unique_slots[hash & (runtime->unique_room - 1)];
+}
+
 static struct unique_entry *find(e64_runtime *runtime, const char *name,
                                  uint32_t hash)
 {
-    for (uint32_t i = 0; i < runtime->unique_count; i++) {
-        struct unique_entry *entry = &runtime->uniques[i];
+    if (!runtime->unique_room)
+        return NULL;
+    for (uint32_t at = *slot(runtime, hash); at; ) {
+        struct unique_entry *entry = &runtime->uniques[at - 1];
         if (entry->hash == hash && strcmp(entry->name, name) == 0)
             return entry;
+        at = entry->next;
     }
     return NULL;
+}
+
+// Puts the entry at a place into its slot.
+static void file_entry(e64_runtime *runtime, uint32_t place)
+{
+    struct unique_entry *entry = &runtime->uniques[place];
+    uint32_t *first = slot(runtime, entry->hash);
+    entry->next = *first;
+    *first = place + 1;
+}
+
+static void file_all(e64_runtime *runtime)
+{
+    if (runtime->unique_room)
+        memset(runtime->unique_slots, 0,
+               runtime->unique_room * sizeof *runtime->unique_slots);
+    for (uint32_t i = 0; i < runtime->unique_count; i++)
+        file_entry(runtime, i);
+}
+
+static e64_status grow(e64_runtime *runtime)
+{
+    uint32_t room = runtime->unique_room ? 2 * runtime->unique_room : 16;
+    struct unique_entry *entries = memory_resize(runtime->uniques,
+                                                 room * sizeof *entries);
+    if (!entries)
+        return fail_memory(room * sizeof *entries);
+    runtime->uniques = entries;
+    uint32_t *slots = memory_array(room, sizeof *slots);
+    if (!slots)
+        return fail_memory(room * sizeof *slots);
+    memory_free(runtime->unique_slots);
+    runtime->unique_slots = slots;
+    runtime->unique_room = room;
+    file_all(runtime);
+    return E64_OK;
 }
 
 static e64_status enter(const struct discovery *discovery, const char *name,
                         uint32_t hash, const struct link_binding *binding)
 {
     e64_runtime *runtime = discovery->runtime;
-    if (runtime->unique_count == runtime->unique_room) {
-        uint32_t room = runtime->unique_room ? 2 * runtime->unique_room : 16;
-        struct unique_entry *entries = memory_resize(runtime->uniques,
-                                                     room * sizeof *entries);
-        if (!entries)
-            return fail_memory(room * sizeof *entries);
-        runtime->uniques = entries;
-        runtime->unique_room = room;
-    }
+    e64_status status = runtime->unique_count == runtime->unique_room
+        ? grow(runtime) : E64_OK;
+    if (status != E64_OK)
+        return status;
     char *copy = memory_copy(name);
     if (!copy)
         return fail_memory(strlen(name) + 1);
@@ -58,6 +98,7 @@ static e64_status enter(const struct discovery *discovery, const char *name,
         .definition = binding->definition, .type = binding->type,
         .entered_by = discovery,
     };
+    file_entry(runtime, runtime->unique_count - 1);
     return E64_OK;
 }
 
@@ -131,7 +172,10 @@ static void sift(e64_runtime *runtime, const struct elf_object *definer,
         else
             runtime->uniques[kept++] = *entry;
     }
+    if (kept == runtime->unique_count)
+        return;
     runtime->unique_count = kept;
+    file_all(runtime);
 }
 
 void unique_forget(e64_runtime *runtime, const struct elf_object *definer)
@@ -156,4 +200,5 @@ void unique_free(e64_runtime *runtime)
     for (uint32_t i = 0; i < runtime->unique_count; i++)
         memory_free(runtime->uniques[i].name);
     memory_free(runtime->uniques);
+    memory_free(runtime->unique_slots);
 }
