@@ -44,9 +44,13 @@ static e64_status search(void *data, e64_runtime *runtime, const char *name,
 
 static void look_up(struct using *using, const char *name, const char *version)
 {
+    const struct elf_image *image = &using->plugin->unit.image;
     e64_symbol symbol;
     e64_error error;
     e64_place place;
+    // Whatever the name is of, it may turn out to be of a variable, too.
+    if (image->tls_size > MOST_TLS || image->tls_align > MOST_TLS)
+        return;
     if (e64_lookup(using->plugin, name, version, &symbol, &error) != E64_OK) {
         target_check(error.message[0] != '\0');
         return;
@@ -65,13 +69,9 @@ static void look_up(struct using *using, const char *name, const char *version)
 static int visit_symbol(void *data, const e64_symbol *symbol)
 {
     struct using *using = data;
-    const struct elf_image *image = &using->plugin->unit.image;
-    bool small = image->tls_size <= MOST_TLS && image->tls_align <= MOST_TLS;
-    if (symbol->kind != E64_KIND_TLS || small) {
-        look_up(using, symbol->name, NULL);
-        if (symbol->version)
-            look_up(using, symbol->name, symbol->version);
-    }
+    look_up(using, symbol->name, NULL);
+    if (symbol->version)
+        look_up(using, symbol->name, symbol->version);
     return ++using->count >= MOST;
 }
 
