@@ -14,8 +14,9 @@
 #include "run/unwind.h"
 #include "target.h"
 
-// As many symbols of an input are looked up, and relocated words looked at.
-enum { MOST = 64 };
+// As many symbols of an input are looked up (each that is not found is compared
+// with all that are there), and segments and pages looked at.
+enum { MOST_NAMES = 12, MOST = 64 };
 
 // A thread's block of a plugin's variables is as large as the file says, and
 // aligned as it says. What may cost gigabytes is not asked for.
@@ -58,7 +59,7 @@ static void look_up(struct using *using, const char *name, const char *version)
     using->sum += symbol.size + strlen(symbol.name) + strlen(symbol.file);
     if (symbol.version)
         using->sum += strlen(symbol.version);
-    if (symbol.kind != E64_KIND_TLS
+    if (symbol.kind != E64_KIND_TLS && symbol.plugin && using->count % 4 == 0
         && e64_whence(symbol.address, &place, NULL) == E64_OK) {
         using->sum += strlen(place.file);
         if (place.symbol)
@@ -72,7 +73,7 @@ static int visit_symbol(void *data, const e64_symbol *symbol)
     look_up(using, symbol->name, NULL);
     if (symbol->version)
         look_up(using, symbol->name, symbol->version);
-    return ++using->count >= MOST;
+    return ++using->count >= MOST_NAMES;
 }
 
 // What a walker of dl_iterate_phdr is given can be read.
@@ -118,7 +119,7 @@ static void use(e64_plugin *plugin)
     look_up(&using, "no such name", NULL);
     look_up(&using, "f", "OLD");
     for (uintptr_t at = info.start; at < info.end && at < info.start + 65536;
-         at += 509)
+         at += 6007)
         if (e64_whence((void *)at, &place, NULL) == E64_OK)
             using.sum += strlen(place.file);
     unwind_iterate_phdr(visit_headers, &using);
