@@ -111,10 +111,10 @@ describe("The bench", function ()
 
    it("measures accesses to thread-local variables on both sides, in both "
       .. "threads", function ()
-         local programs = tls.build()
+         local built = tls.build()
          local results = {}
          for number, access in ipairs(tls.accesses) do
-            local result = assert(tls.measure(programs, access, 2))
+            local result = assert(tls.measure(built, access, 2))
             for _, name in ipairs { "theirs", "ours" } do
                for _, column in ipairs { "main", "thread" } do
                   local summary = result[name][column]

@@ -1,6 +1,5 @@
 --- What may be asked in a signal handler, whatever it has interrupted.
 
-local child = require "spec.support.child"
 local compile = require "spec.support.compile"
 local threads = require "spec.support.threads"
 

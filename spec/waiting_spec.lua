@@ -285,7 +285,7 @@ int main(int argc, char **argv)
    end)
 
    it("do so across two runtimes", function ()
-      local x, y = crossing()
+      local x = crossing()
       -- dlopen of the program's own choice, for the constructors.
       local function across (name, runtime, path)
          return compile.shared(([[
@@ -302,7 +302,7 @@ __attribute__((constructor)) static void begin(void)
 }
 ]]):format(name, name, name, runtime, path, name))
       end
-      y = across("y", 0, x)
+      local y = across("y", 0, x)
       local made = across("x", 1, y)
       os.remove(x)
       assert(os.execute(("ln -s %s %s"):format(made, x)))
