@@ -1,5 +1,5 @@
-// What could not be unmapped is kept in a list, which takes no memory: there may
-// be none.
+// What could not be done is kept in a list, which takes no memory: there may be
+// none.
 
 #include "mapping.h"
 
@@ -7,20 +7,45 @@
 
 #include "lock.h"
 
+enum { DROP = -1 }; // as a protection
+
+struct debt {
+    void *start;
+    size_t size;
+    int protection;
+};
+
 static struct lock lock = LOCK_INITIALIZER;
-static struct { void *start; size_t size; } left[64];
+static struct debt debts[64];
 static unsigned count;
+
+static bool pay(const struct debt *debt)
+{
+    return (debt->protection == DROP
+            ? munmap(debt->start, debt->size)
+            : mprotect(debt->start, debt->size, debt->protection)) == 0;
+}
+
+static bool settle(struct debt debt)
+{
+    // Twice, as what the kernel lacks it may lack for a moment only.
+    bool paid = pay(&debt) || pay(&debt);
+    lock_take(&lock);
+    for (unsigned i = count; i-- > 0; )
+        if (pay(&debts[i]))
+            debts[i] = debts[--count];
+    if (!paid && count < sizeof debts / sizeof *debts)
+        debts[count++] = debt;
+    lock_give(&lock);
+    return paid;
+}
 
 void mapping_drop(void *start, size_t size)
 {
-    int failed = munmap(start, size);
-    lock_take(&lock);
-    for (unsigned i = count; i-- > 0; )
-        if (munmap(left[i].start, left[i].size) == 0)
-            left[i] = left[--count];
-    if (failed && count < sizeof left / sizeof *left) {
-        left[count].start = start;
-        left[count++].size = size;
-    }
-    lock_give(&lock);
+    settle((struct debt){ start, size, DROP });
+}
+
+bool mapping_seal(void *start, size_t size, int protection)
+{
+    return settle((struct debt){ start, size, protection });
 }

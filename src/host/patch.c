@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "../error.h"
+#include "../mapping.h"
 
 struct slots {
     const struct host_module *module;
@@ -96,7 +97,7 @@ e64_status host_patch(void **slot, void *value, int expected)
         return fail_system("cannot change a slot of the host at %p",
                            (void *)slot);
     __atomic_store_n(slot, value, __ATOMIC_RELEASE);
-    if (!writable && mprotect(page, page_size, protection) != 0)
+    if (!writable && !mapping_seal(page, page_size, protection))
         return fail_system("cannot protect a slot of the host at %p again",
                            (void *)slot);
     return E64_OK;

@@ -223,10 +223,8 @@ static e64_status identify(struct host_module *module)
         atomic_store(&module->identified, 1);
     } else if (lasting && limit_is_passing(errno)) {
         // It would be mapped a second time if it is what is looked for.
-        fail_system("%s: it cannot be found out which file that is",
-                    module->path);
-        error_path(module->path);
-        return error_pending()->status;
+        return fail_system("%s: it cannot be found out which file that is",
+                           module->path);
     } else {
         atomic_store(&module->identified, -1);
     }

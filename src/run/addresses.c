@@ -157,8 +157,10 @@ static void retire(struct table *table)
     }
 }
 
-static size_t table_size(uint32_t room)
+static size_t table_size(uint32_t count)
 {
+    // Few sizes, so that a table fits where an earlier one was.
+    uint32_t room = (count + 15) & ~15u;
     return sizeof(struct table) + room * sizeof(struct address_entry);
 }
 

@@ -42,9 +42,7 @@ static bool read_whole(int fd, uint8_t *to, size_t size)
 
 static e64_status cannot_read(const char *path)
 {
-    fail_system("%s: cannot be read", path);
-    error_path(path);
-    return error_pending()->status;
+    return fail_system("%s: cannot be read", path);
 }
 
 static e64_status read_file(const char *path, int fd, struct kept *into)
@@ -96,15 +94,31 @@ static bool same_time(struct timespec left, struct timespec right)
     return left.tv_sec == right.tv_sec && left.tv_nsec == right.tv_nsec;
 }
 
-// Is it still the file that was read? ctime shows what utime would hide.
-static bool current(const char *path, const struct kept *old)
+// ctime shows what utime would hide.
+static bool same(const struct stat *left, const struct stat *right)
+{
+    return left->st_dev == right->st_dev && left->st_ino == right->st_ino
+        && left->st_size == right->st_size
+        && same_time(left->st_mtim, right->st_mtim)
+        && same_time(left->st_ctim, right->st_ctim);
+}
+
+// With the lock held: what is kept is the file as it is now.
+static e64_status refresh(const char *path)
 {
     struct stat now;
-    return old->view.data && stat(path, &now) == 0
-        && now.st_dev == old->stat.st_dev && now.st_ino == old->stat.st_ino
-        && now.st_size == old->stat.st_size
-        && same_time(now.st_mtim, old->stat.st_mtim)
-        && same_time(now.st_ctim, old->stat.st_ctim);
+    struct kept fresh;
+    bool there = kept.view.data && stat(path, &now) == 0;
+    if (there && same(&now, &kept.stat))
+        return E64_OK;
+    if (kept.view.data && !there && limit_is_passing(errno))
+        return cannot_read(path);
+    e64_status status = load(path, &fresh);
+    if (status == E64_OK) {
+        drop(&kept);
+        kept = fresh;
+    }
+    return status;
 }
 
 e64_status cachefile_use(const struct ldso *ldso,
@@ -122,10 +136,7 @@ e64_status cachefile_use(const struct ldso *ldso,
         drop(&own);
         return status;
     }
-    if (!current(ldso->cache_path, &kept)) {
-        drop(&kept);
-        status = load(ldso->cache_path, &kept);
-    }
+    status = refresh(ldso->cache_path);
     if (status == E64_OK)
         use(data, kept.view);
     lock_give(&lock);

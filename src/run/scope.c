@@ -4,6 +4,7 @@
 #include "run.h"
 
 #include "../error.h"
+#include "../limit.h"
 #include "../memory.h"
 
 struct entry {
@@ -120,7 +121,10 @@ static e64_status find_needs(struct discovery *discovery, e64_plugin *plugin)
         const char *name = elf_string(&image->symbols, filter->name);
         e64_status status = discover_name(discovery, name, plugin, false,
                                           &plugin->filters[i]);
-        if (status == E64_NOMEMORY || status == E64_CHANGED
+        // It may be there all the same.
+        if (status == E64_NOMEMORY
+            || (status == E64_SYSTEM
+                && limit_is_passing(error_pending()->system_errno)) || status == E64_CHANGED
             || (status != E64_OK && !filter->auxiliary))
             return status;
         if (status != E64_OK)

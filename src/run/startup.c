@@ -32,11 +32,8 @@ struct bytes {
 // limit was reached at that moment.
 static e64_status unless_passing(const char *path)
 {
-    if (!limit_is_passing(errno))
-        return E64_OK;
-    fail_system("%s: cannot be read", path);
-    error_path(path);
-    return error_pending()->status;
+    return limit_is_passing(errno) ? fail_system("%s: cannot be read", path)
+                                   : E64_OK;
 }
 
 static e64_status read_descriptor(const char *path, int fd,

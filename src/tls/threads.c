@@ -23,6 +23,7 @@
 #include "../error.h"
 #include "../host/patch.h"
 #include "../lock.h"
+#include "../mapping.h"
 
 // A lock of nothing but a word and a system call: it is taken by glibc's
 // threads code with locks of its own held.
@@ -265,14 +266,18 @@ static e64_status find_image(char **image, bool *is_sealed)
 
 // The pool's image lies in RELRO: its pages are writable only while it is
 // written to. Others lie in anchors.
-static e64_status protect_image(const struct pool_area *area, int protection)
+static e64_status protect_image(const struct pool_area *area, bool writable)
 {
     uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
     uintptr_t start = (uintptr_t)own_image & ~(page - 1);
     uintptr_t stop = ((uintptr_t)own_image + e64_tls_pool_size + page - 1)
                    & ~(page - 1);
     bool own = !area->image || area->image == own_image;
-    if (own && sealed && mprotect((void *)start, stop - start, protection) != 0)
+    if (!own || !sealed)
+        return E64_OK;
+    if (writable ? mprotect((void *)start, stop - start,
+                            PROT_READ | PROT_WRITE) != 0
+                 : !mapping_seal((void *)start, stop - start, PROT_READ))
         return fail_system("the protection of the image of the loader's "
                            "thread-local storage cannot be changed");
     return E64_OK;
@@ -406,11 +411,11 @@ e64_status threads_publish(const char *name, const struct pool_place *place,
         lock_take(&publishing);
         status = install(alone);
         if (status == E64_OK)
-            status = protect_image(place->area, PROT_READ | PROT_WRITE);
+            status = protect_image(place->area, true);
         if (status == E64_OK) {
             write_all(place, from, filled);
             *written = true;
-            status = protect_image(place->area, PROT_READ);
+            status = protect_image(place->area, false);
         }
         lock_give(&publishing);
     }
