@@ -398,18 +398,97 @@ int main(int argc, char **argv)
 }
 ]]
 
+-- Two such threads, and four that open in two runtimes, now and then `global`,
+-- and look up in the process.
+local CROWD <const> = [[
+#include <dlfcn.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+static char **path;
+static e64_runtime *runtimes[2];
+static atomic_int stop, wrong, opened;
+
+static void *churn(void *data)
+{
+    while (!stop) {
+        void *a = dlopen(path[0], RTLD_NOW);
+        void *b = dlopen(path[1], RTLD_NOW | RTLD_GLOBAL);
+        dlclose(b);
+        dlclose(a);
+        for (volatile int i = 0; data && i < 20000; i++)
+            ;
+    }
+    return 0;
+}
+
+static void *work(void *data)
+{
+    unsigned seed = (unsigned)(long)data;
+    e64_runtime *own = runtimes[seed & 1];
+    while (!stop) {
+        e64_open_options options = { sizeof options,
+                                     .global = rand_r(&seed) % 8 == 0 };
+        e64_plugin *plugin, *host;
+        e64_error error;
+        e64_symbol symbol;
+        e64_status status = e64_open(own, path[2 + rand_r(&seed) % 3],
+                                     &options, &plugin, &error);
+        if (status == E64_UNDEFINED)
+            continue;
+        if (status != E64_OK) {
+            fprintf(stderr, "%s\n", error.message);
+            wrong++;
+            return 0;
+        }
+        long answer = ((long (*)(void))e64_entry(plugin, "ask"))();
+        if (answer != 77 && answer != 88 && answer != 3)
+            wrong++;
+        if (e64_host(own, &host, NULL) == E64_OK) {
+            e64_lookup(host, "theirs", NULL, &symbol, &error);
+            e64_close(host, NULL);
+        }
+        e64_close(plugin, NULL);
+        opened++;
+    }
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    pthread_t threads[6];
+    path = argv + 2;
+    for (int i = 0; i < 2; i++)
+        e64_runtime_new(NULL, &runtimes[i], NULL);
+    for (long i = 0; i < 6; i++)
+        pthread_create(&threads[i], NULL, i < 2 ? churn : work, (void *)i);
+    while (opened < atoi(argv[1]) && !wrong)
+        usleep(1000);
+    stop = 1;
+    for (int i = 0; i < 6; i++)
+        pthread_join(threads[i], NULL);
+    printf("%d wrong\n", wrong);
+    return 0;
+}
+]]
+
 describe("While another thread opens and closes libraries of the host #threads",
    function ()
    -- Both define `thing`, and one of them is global at times.
    local local_ = compile.shared(THING:format(77) .. "long mine(void) { return 76; }")
    local global = compile.shared(THING:format(88) .. "long theirs;")
-   local arguments = { child.sanitizer and "60" or "400", local_, global,
+   local arguments = { child.sanitizer and "100" or "1000", local_, global,
       compile.shared("extern long mine(void); long ask(void) { return mine() + 1; }",
          "-Wl,--no-as-needed " .. local_),
       compile.shared "long ask(void) { return 3; }", asker }
 
    it("plugins are opened, bound to what is there, and closed", function ()
       assert.equal("0 wrong\n", threads.program(CHURN, arguments))
+   end)
+
+   it("a crowd of threads does so, with `global` and without", function ()
+      assert.equal("0 wrong\n", threads.program(
+         "#define _GNU_SOURCE\n#include <unistd.h>\n" .. CROWD, arguments))
    end)
 
    it("as by ld.so", function ()

@@ -14,6 +14,7 @@
 // Another try when the host changes its libraries under our hands.
 enum { MOST_TRIES = 8 };
 
+// Without those that another thread is closing.
 static e64_status copy_globals(struct discovery *discovery)
 {
     e64_runtime *runtime = discovery->runtime;
@@ -22,23 +23,23 @@ static e64_status copy_globals(struct discovery *discovery)
     uint32_t count = runtime->global_count;
     if (count) {
         discovery->globals = memory_array(count, sizeof *discovery->globals);
-        if (discovery->globals)
-            memcpy(discovery->globals, runtime->globals,
-                   count * sizeof *discovery->globals);
-        else
+        if (!discovery->globals)
             status = fail_memory(count * sizeof *discovery->globals);
     }
     bool promoted = false;
     for (uint32_t i = 0; i < count && discovery->globals; i++) {
-        promoted |= discovery->globals[i]->host;
-        if (!discovery->globals[i]->host)
-            pinned_add(discovery, plugin_of(discovery->globals[i]));
+        const struct elf_object *object = runtime->globals[i];
+        if (!registry_is_global(runtime, object))
+            continue;
+        discovery->globals[discovery->global_count++] = object;
+        promoted |= object->host;
+        if (!object->host)
+            pinned_add(discovery, plugin_of(object));
     }
     // What is the host's stays as long as those for which it is global.
     for (uint32_t i = 0; promoted && i < runtime->plugin_count; i++)
-        if (runtime->plugins[i]->promotes)
+        if (runtime->plugins[i]->promotes && !runtime->plugins[i]->gone)
             pinned_add(discovery, runtime->plugins[i]);
-    discovery->global_count = discovery->globals ? count : 0;
     lock_give(&runtime->lock);
     return status;
 }

@@ -238,19 +238,27 @@ static bool is_visible(const e64_runtime *runtime,
     return false;
 }
 
-// Does one that was opened `global`, other than this one, need a module of the
-// host?
+// Does one that was opened `global`, and is neither being closed nor this one,
+// need a module of the host?
 static bool is_promoted(const e64_runtime *runtime, const e64_plugin *but,
                         const struct elf_object *object)
 {
     for (uint32_t i = 0; i < runtime->plugin_count; i++) {
         const e64_plugin *plugin = runtime->plugins[i];
-        for (uint32_t n = 0; plugin != but && plugin->promotes
-                             && n < plugin->scope_count; n++)
+        if (plugin == but || plugin->gone || !plugin->promotes)
+            continue;
+        for (uint32_t n = 0; n < plugin->scope_count; n++)
             if (plugin->scope[n] == object)
                 return true;
     }
     return false;
+}
+
+bool registry_is_global(const e64_runtime *runtime,
+                        const struct elf_object *object)
+{
+    return object->host ? is_promoted(runtime, NULL, object)
+                        : !plugin_of(object)->gone;
 }
 
 static void forget_loader(e64_plugin *plugin)

@@ -175,6 +175,9 @@ void registry_remove(e64_runtime *runtime, e64_plugin *plugin);
 // A plugin has another name, and may be registered.
 void registry_add_name(struct plugin_name *name);
 void registry_free(e64_runtime *runtime);
+// One in `globals`: is it to be found by new opens?
+bool registry_is_global(const e64_runtime *runtime,
+                        const struct elf_object *object);
 // Also of modules of the host that it needs, while it is open.
 e64_status registry_add_globals(e64_runtime *runtime, e64_plugin *root);
 
