@@ -18,12 +18,15 @@ void e64_plugin_describe(e64_plugin *plugin, e64_plugin_info *info)
         .generation = plugin->generation,
         .state = atomic_load(&plugin->state),
     };
+    // The runtime of one that has stopped may have been freed.
+    if (info->state == E64_STATE_STOPPED) {
+        info->times = plugin->times;
+        return;
+    }
     lock_take(&plugin->runtime->lock);
     info->handles = plugin->handles;
     info->times = plugin->times;
     lock_give(&plugin->runtime->lock);
-    if (info->state == E64_STATE_STOPPED)
-        return;
     info->segments = plugin->unit.image.load_count;
     info->soname = object->soname;
     info->base = object->bias;
