@@ -90,6 +90,12 @@ int main(int argc, char **argv)
 }
 ]]
 
+-- A thread-local variable that is used.
+local LOCAL <const> = [[
+static __thread long times = 1;
+__attribute__((constructor)) static void use(void) { state += ++times; }
+]]
+
 describe("Of many plugins", function ()
    local folder
 
@@ -100,11 +106,22 @@ describe("Of many plugins", function ()
       return ("%s/%d.so"):format(folder, number)
    end
 
-   it("nothing is left when they are closed", function ()
+   local function leave_nothing (where)
       assert.equal("1 more mappings, then 0; 1 more blocks, then 0; 0 bytes, "
          .. "0 descriptors\n",
-         threads.program(PROGRAM, { folder, tostring(COUNT) },
+         threads.program(PROGRAM, { where, tostring(COUNT) },
             { flags = "-include string.h" }))
+   end
+
+   it("nothing is left when they are closed", function ()
+      leave_nothing(folder)
+   end)
+
+   it("nothing is left of their thread-local variables either", function ()
+      local other = many.plugins(COUNT, LOCAL)
+      local ok, why = pcall(leave_nothing, other)
+      os.execute("rm -r " .. other)
+      assert(ok, why)
    end)
 
    it("each is found by its names, its file and its addresses, and no more when "

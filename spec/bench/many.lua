@@ -30,12 +30,13 @@ end
 --- Makes so many plugins of different contents, and gives the folder, which is
 --- the caller's to remove.
 ---@param count integer
+---@param more? string C that each has besides
 ---@return string folder
-function many.plugins (count)
+function many.plugins (count, more)
    local folder = os.tmpname()
    os.remove(folder)
    assert(os.execute("mkdir " .. campaign.quoted(folder)))
-   local image = campaign.contents(compile.shared(PLUGIN, "-s"))
+   local image = campaign.contents(compile.shared(PLUGIN .. (more or ""), "-s"))
    local before, after = image:match "^(.*plugin )00000000(.*)$"
    for i = 0, count - 1 do
       local file = assert(io.open(("%s/%d.so"):format(folder, i), "wb"))

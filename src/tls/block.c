@@ -16,6 +16,7 @@ struct thread {
     struct tls_table *table; // what tls_self is
     void **memory; // what to free of each block; NULL for one in the pool
     uint64_t count; // of these
+    uint64_t used;  // blocks that there are
     struct thread *next, **link; // in the list of all
     struct thread *after; // in the queue of those that end
     pid_t id;             // set for that queue
@@ -166,19 +167,19 @@ static struct thread *make_thread(void)
     return thread;
 }
 
-static bool grow(struct thread *thread, uint64_t count)
+// With the lock held.
+static bool make_room(struct thread *thread, uint64_t number)
 {
-    void **memory = memory_array(count, sizeof *memory);
+    uint64_t count = number + number / 4 + 16;
+    if (number < thread->count)
+        return true;
+    void **memory = memory_resize(thread->memory, count * sizeof *memory);
     if (!memory)
         return false;
-    lock_take(&lock);
-    void **old = thread->memory;
-    if (old)
-        memcpy(memory, old, thread->count * sizeof *old);
+    memset(memory + thread->count, 0,
+           (count - thread->count) * sizeof *memory);
     thread->memory = memory;
     thread->count = count;
-    lock_give(&lock);
-    memory_free(old);
     return true;
 }
 
@@ -203,6 +204,23 @@ static char *make_block(const struct tls_image *image, int64_t *block)
     return memory;
 }
 
+// With the lock held: what a thread has of a module from now on, unless it has
+// that already. Tells what memory is not needed. 0: without memory.
+static int64_t enter(struct thread *thread, uint64_t number, int64_t block,
+                     char **memory)
+{
+    _Atomic int64_t *entry = &thread->table->blocks[number];
+    if (*entry) // by a signal handler
+        return *entry;
+    if (!make_room(thread, number))
+        return 0;
+    thread->memory[number] = *memory;
+    *memory = NULL;
+    thread->used++;
+    *entry = block;
+    return block;
+}
+
 // The calling thread's block of a module, made when it has none yet; 0 without
 // the memory for it.
 static int64_t find_or_make(uint64_t number)
@@ -214,33 +232,40 @@ static int64_t find_or_make(uint64_t number)
     if (!module)
         abort(); // no slot that we filled holds such a number
     if (!thread
-        || (number >= thread->count && !grow(thread, number + 16)))
-        return 0;
-    if (!atomic_load(&module->tp_offset)
-        && !(memory = make_block(&module->image, &block)))
+        || (!atomic_load(&module->tp_offset)
+            && !(memory = make_block(&module->image, &block))))
         return 0;
     lock_take(&lock);
     // A module in the pool has its block there; it may have come there while
     // this one was made.
     int64_t placed = atomic_load(&module->tp_offset);
-    char *unused = placed ? memory : NULL;
-    thread->memory[number] = placed ? NULL : memory;
-    atomic_store(&thread->table->blocks[number], placed ? placed : block);
+    char *none = NULL;
+    block = enter(thread, number, placed ? placed : block,
+                  placed ? &none : &memory);
     lock_give(&lock);
-    memory_free(unused);
-    return placed ? placed : block;
+    memory_free(memory);
+    return block;
+}
+
+static void drop(struct thread *thread, uint64_t number)
+{
+    if (!thread->table->blocks[number])
+        return;
+    memory_free(thread->memory[number]);
+    thread->memory[number] = NULL;
+    atomic_store(&thread->table->blocks[number], 0);
+    if (--thread->used)
+        return;
+    memory_free(thread->memory);
+    thread->memory = NULL;
+    thread->count = 0;
 }
 
 void tls_blocks_drop(uint64_t number)
 {
     lock_take(&lock);
-    for (struct thread *thread = threads; thread; thread = thread->next) {
-        if (number < thread->count) {
-            memory_free(thread->memory[number]);
-            thread->memory[number] = NULL;
-            atomic_store(&thread->table->blocks[number], 0);
-        }
-    }
+    for (struct thread *thread = threads; thread; thread = thread->next)
+        drop(thread, number);
     lock_give(&lock);
 }
 

@@ -1,5 +1,5 @@
-// Numbers for modules. The table is two levels deep and never moves, so that
-// readers need no lock; numbers are used again, lowest first.
+// Numbers for modules. The table is two levels deep and what is used of it never
+// moves, so that readers need no lock; numbers are used again, lowest first.
 
 #include "module.h"
 
@@ -14,6 +14,7 @@ enum { PER_CHUNK = 64, CHUNKS = TLS_NUMBERS / PER_CHUNK };
 // Recursive because of fork: see fork.c.
 static struct lock lock = LOCK_INITIALIZER;
 static _Atomic(struct tls_module *) chunks[CHUNKS];
+static uint32_t used[CHUNKS]; // numbers of each
 static uint64_t lowest = 1; // no number below is free
 
 struct tls_module *tls_module_at(uint64_t number)
@@ -73,6 +74,7 @@ e64_status tls_module_new(const struct tls_image *image, const char *name,
         entry->image = *image;
         entry->ready = entry->dirty = false;
         entry->used = true;
+        used[number / PER_CHUNK]++;
         *module = TLS_OURS + number;
     }
     lock_give(&lock);
@@ -199,6 +201,9 @@ void tls_module_free(uint64_t module)
     lock_take(&lock);
     atomic_store(&entry->tp_offset, 0);
     entry->used = false;
+    // The first one stays for the next plugin.
+    if (--used[number / PER_CHUNK] == 0 && number >= PER_CHUNK)
+        memory_free(atomic_exchange(&chunks[number / PER_CHUNK], NULL));
     if (number < lowest)
         lowest = number;
     lock_give(&lock);
