@@ -70,6 +70,45 @@ describe("A corpus of inputs that fuzzers have found", function ()
    end)
 end)
 
+describe("The campaign of mutants", function ()
+   it("notices what goes wrong, and goes on", function ()
+      -- In place of the opener, one that ends in each way.
+      local mutants = require "spec.fuzz.mutants"
+      mutants.host, mutants.processor, mutants.say = child.host, 1, function () end
+      mutants.folder = compile.folder .. "/mutants"
+      mutants.libraries = compile.text(compile.shared "int f;" .. "\n", ".txt")
+      mutants.opener = compile.text([[
+         io.stdout:setvbuf "no"
+         for seed = math.tointeger(arg[1]), math.tointeger(arg[2]) do
+            io.write(seed, " dynamic header libf.so ")
+            local number = seed & 0xffffff
+            if number == 2 then os.execute "kill -SEGV $PPID" end
+            while number == 5 do end
+            if number == 7 then
+               io.stderr:write "ERROR: AddressSanitizer: heap-buffer-overflow"
+               os.exit(86)
+            end
+            assert(number ~= 9)
+            io.write(number % 2 == 0 and "open" or "badformat", " 0.01\n")
+            if number == 12 then
+               io.stderr:write "ERROR: LeakSanitizer: detected memory leaks"
+               os.exit(86)
+            end
+         end
+      ]], ".lua")
+      local good, sum = mutants.run(12, 3, false)
+      assert.is_false(good)
+      assert.same({ crash = 1, hang = 1, report = 2, failure = 1 }, sum.ends)
+      assert.same({ open = 4, badformat = 3 }, sum.outcomes)
+      assert.same({ header = 12 }, sum.regions)
+      assert.equal(12, sum.total)
+      -- All twelve are in the journal.
+      local again, same = mutants.run(12, 3, true)
+      assert.is_false(again)
+      assert.same(sum, same)
+   end)
+end)
+
 -- Runs the command as a user does, with a folder of its own.
 local function command (...)
    return child.run({ "spec/fuzz/run", "--folder", compile.folder .. "/fuzzed",

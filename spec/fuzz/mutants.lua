@@ -9,16 +9,26 @@ local quoted, grouped = campaign.quoted, campaign.grouped
 ---@class mutants
 local mutants = {}
 
--- As many in one child, which has so many seconds of processor time and, of the
--- clock, what is enough on a machine that is busy. The address sanitizer cannot
--- live with RLIMIT_AS and watches the memory that is in use.
+-- As many in one child. Of the clock it has what is enough on a machine that is
+-- busy. The address sanitizer cannot live with RLIMIT_AS and watches the memory
+-- that is in use.
 local BATCH <const> = 100
-local PROCESSOR <const> = 200
 local CLOCK <const> = 3600
 local MEGABYTES <const> = 3000
 
 --- Where a run leaves its journal and what it finds.
 mutants.folder = "build/fuzz/mutants"
+
+--- What is changed.
+mutants.libraries = "spec/fuzz/libraries.txt"
+
+--- What opens a batch, and how many seconds of processor time it has.
+mutants.host = "build/asan/bin/elf64load"
+mutants.opener = "spec/fuzz/opener.lua"
+mutants.processor = 200
+
+--- Where lines of the table go.
+mutants.say = print
 
 local function child (first, last, libraries)
    local words = {}
@@ -28,8 +38,9 @@ local function child (first, last, libraries)
       .. "print_suppressions=0 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1:"
       .. "exitcode=86 ASAN_OPTIONS=detect_leaks=1:exitcode=86:"
       .. "hard_rss_limit_mb=%d prlimit --core=0 --nproc=1024 --cpu=%d "
-      .. "timeout -k 5 %d build/asan/bin/elf64load spec/fuzz/opener.lua %d %d "
-      .. "%s %s 2>%s"):format(MEGABYTES, PROCESSOR, CLOCK, first, last,
+      .. "timeout -k 5 %d %s %s %d %d %s %s 2>%s"):format(MEGABYTES,
+      mutants.processor, CLOCK, quoted(mutants.host), quoted(mutants.opener),
+      first, last,
       quoted(mutants.folder), table.concat(words, " "), quoted(errors))
    local pipe = assert(io.popen(command))
    local text = pipe:read "a"
@@ -50,12 +61,19 @@ end
 -- What makes one run another than one before: its seed, the libraries, the
 -- loader.
 local function identity (seed, libraries)
-   local words = { "build/asan/bin/elf64load", "spec/fuzz/mutate.lua",
-      "spec/fuzz/opener.lua" }
+   local words = { mutants.host, mutants.opener, "spec/fuzz/mutate.lua" }
    for _, path in ipairs(libraries) do words[#words + 1] = path end
    for number, path in ipairs(words) do words[number] = quoted(path) end
    return ("%d %s"):format(seed, assert(campaign.output("cat "
       .. table.concat(words, " ") .. " | sha256sum")):match "%x+")
+end
+
+local function list ()
+   local paths = {}
+   for number, name in ipairs(campaign.list(mutants.libraries)) do
+      paths[number] = assert(campaign.locate(name))
+   end
+   return paths
 end
 
 local function count (into, key, more) into[key] = (into[key] or 0) + (more or 1) end
@@ -101,19 +119,19 @@ mutants.bad = { crash = true, hang = true, report = true, failure = true }
 local function show (sum)
    local libraries = 0
    for _ in pairs(sum.libraries) do libraries = libraries + 1 end
-   print(("%s mutants of %d libraries"):format(grouped(sum.total), libraries))
-   print("changed as:  " .. words(sum.kinds))
-   print("changed in:  " .. words(sum.regions))
-   print("became:      " .. words(sum.outcomes))
-   print(("in dynamic, symbol, version and relocation data: %s (%.1f %%)")
+   mutants.say(("%s mutants of %d libraries"):format(grouped(sum.total), libraries))
+   mutants.say("changed as:  " .. words(sum.kinds))
+   mutants.say("changed in:  " .. words(sum.regions))
+   mutants.say("became:      " .. words(sum.outcomes))
+   mutants.say(("in dynamic, symbol, version and relocation data: %s (%.1f %%)")
       :format(grouped(sum.tables), 100 * sum.tables / sum.total))
-   print(("opened: %s (%.1f %%); the slowest took %.2f s"):format(
+   mutants.say(("opened: %s (%.1f %%); the slowest took %.2f s"):format(
       grouped(sum.opened), 100 * sum.opened / sum.total, sum.slowest))
    local bad = {}
    for _, name in ipairs { "crash", "hang", "report", "failure" } do
       bad[#bad + 1] = ("%s %d"):format(name, sum.ends[name] or 0)
    end
-   print("findings:    " .. table.concat(bad, ", "))
+   mutants.say("findings:    " .. table.concat(bad, ", "))
 end
 
 --- Runs the campaign.
@@ -121,12 +139,10 @@ end
 ---@param seed integer
 ---@param resume boolean to go on where an earlier run was interrupted
 ---@return boolean good nothing was found
+---@return table sum
 function mutants.run (total, seed, resume)
    assert(os.execute("mkdir -p " .. quoted(mutants.folder)))
-   local libraries = {}
-   for _, name in ipairs(campaign.list "spec/fuzz/libraries.txt") do
-      libraries[#libraries + 1] = assert(campaign.locate(name))
-   end
+   local libraries = list()
    local journal_path = ("%s/journal-%d.txt"):format(mutants.folder, seed)
    local head = identity(seed, libraries)
    local lines = {}
@@ -164,7 +180,7 @@ function mutants.run (total, seed, resume)
          campaign.write(path, ("code %d\n%s\n%s"):format(code, text:sub(-200),
             errors))
          campaign.progress()
-         print(("%s over mutant %s: %s"):format(name, seed_of, path))
+         mutants.say(("%s over mutant %s: %s"):format(name, seed_of, path))
          if begun then
             add(begun .. " " .. name .. " 0.00")
          else
@@ -179,17 +195,14 @@ function mutants.run (total, seed, resume)
    campaign.progress()
    local sum = tally(lines)
    show(sum)
-   return next(sum.ends) == nil
+   return next(sum.ends) == nil, sum
 end
 
 --- The bytes of one mutant, to look at.
 ---@param number integer as the table names it
 ---@return string path
 function mutants.save (number)
-   local libraries = {}
-   for _, name in ipairs(campaign.list "spec/fuzz/libraries.txt") do
-      libraries[#libraries + 1] = assert(campaign.locate(name))
-   end
+   local libraries = list()
    assert(os.execute("mkdir -p " .. quoted(mutants.folder)))
    local path = ("%s/mutant-%d.so"):format(mutants.folder, number)
    campaign.write(path, (mutate.mutant(number, libraries)))
