@@ -22,8 +22,8 @@
 // - Functions may be called from any thread, at the same time. A file is mapped
 //   and started once; a second thread that opens it waits until it has been
 //   started. Where threads would wait for each other, and in a constructor that
-//   glibc's dlopen has called, it is given as it stands. A runtime is freed when
-//   no other thread is using it.
+//   glibc's dlopen has called, it is given as it stands. A runtime is freed
+//   when no other thread is using it.
 // - A child of fork may go on with all of it. What other threads were starting
 //   or stopping there stays as it was.
 

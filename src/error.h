@@ -16,8 +16,8 @@ e64_status fail(e64_status status, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
 // The same as E64_SYSTEM for a system call that has just set errno, or as
-// E64_NOMEMORY when that is ENOMEM; the text of the errno is appended, and which
-// limit has been reached.
+// E64_NOMEMORY when that is ENOMEM; the text of the errno is appended, and
+// which limit has been reached.
 e64_status fail_system(const char *format, ...)
     __attribute__((format(printf, 1, 2)));
 
@@ -32,8 +32,8 @@ void error_scopes(const char *const *names, size_t count);
 void error_near(const char *const *names, size_t count);
 void error_missing(const char *const *names, size_t count);
 
-// What ran out, or what a system call refused, was for this file, if nothing was
-// said of it.
+// What ran out, or what a system call refused, was for this file, if nothing
+// was said of it.
 void error_about(const char *path);
 
 // The pending failure, to look at.

@@ -66,8 +66,8 @@ static e64_status read_file(const char *path, int fd, struct kept *into)
     return status;
 }
 
-// Without a cache the view is empty. One that is there and cannot be read now is
-// a failure: another library might be found than usual.
+// Without a cache the view is empty. One that is there and cannot be read now
+// is a failure: another library might be found than usual.
 static e64_status load(const char *path, struct kept *into)
 {
     *into = (struct kept){ 0 };

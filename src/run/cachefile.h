@@ -8,8 +8,8 @@
 
 // Calls `use` with the bytes of the cache as it is now. They stay only until
 // `use` returns, which must not look into the cache itself. One that is not
-// there, or may not be read, is an empty one; E64_SYSTEM or E64_NOMEMORY, and no
-// call, when reading it fails.
+// there, or may not be read, is an empty one; E64_SYSTEM or E64_NOMEMORY, and
+// no call, when reading it fails.
 e64_status cachefile_use(const struct ldso *ldso,
                          void (*use)(void *data, struct view cache),
                          void *data);

@@ -191,8 +191,8 @@ void registry_free(e64_runtime *runtime)
     runtime->chain_count = 0;
 }
 
-// What many needed is given back when few are left; nothing is wrong without the
-// memory for that.
+// What many needed is given back when few are left; nothing is wrong without
+// the memory for that.
 static void give_back(e64_runtime *runtime)
 {
     uint32_t count = runtime->plugin_count;

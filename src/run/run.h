@@ -38,8 +38,9 @@ struct e64_plugin {
     struct plugin_name *names; // the first is what it was opened by
     e64_plugin *loader;        // what needed it when it was mapped, or NULL
 
-    // For registry.c: its turn among all that the runtime has had, 0 while it is
-    // not registered; by what file it is found; and what it is the loader of.
+    // For registry.c: its turn among all that the runtime has had, 0 while it
+    // is not registered; by what file it is found; and what it is the loader
+    // of.
     uint64_t turn;
     bool has_file; // that is known
     uint64_t file_hash;
@@ -105,7 +106,8 @@ struct unique_entry {
     uint64_t value, size;
     uint32_t definition;
     uint8_t type;
-    // The open that has entered it and may still fail; NULL once it is for good.
+    // The open that has entered it and may still fail; NULL once it is for
+    // good.
     const struct discovery *entered_by;
     uint32_t next; // in its slot: place in `uniques` plus one; or 0
 };
@@ -207,7 +209,8 @@ struct discovery {
     uint32_t pinned_count, pinned_room;
     struct discovery *outer; // of the same thread
     bool failed; // to pin one, for want of memory
-    // E64_CHANGED for one of these reasons, unless it was the host that changed:
+    // E64_CHANGED for one of these reasons, unless it was the host that
+    // changed:
     e64_plugin *awaited; // another thread works on this one, which is held
     bool overtaken;      // another thread was sooner
     bool alone;          // do not wait for what other threads map or stop
@@ -319,7 +322,8 @@ e64_plugin *plugin_at(uintptr_t address);
 e64_status bind_group(struct discovery *discovery, e64_plugin *root,
                       bool deepbind);
 // The plugin is part of the runtime: what it is bound to is no matter any more,
-// but for owners of unique symbols, who must stay. With the runtime's lock held.
+// but for owners of unique symbols, who must stay. With the runtime's lock
+// held.
 void bind_publish(e64_plugin *plugin);
 // IFUNC resolvers and RELRO, for each of the plugins.
 e64_status bind_finish(e64_plugin **plugins, uint32_t count);

@@ -56,8 +56,8 @@ static e64_status read_descriptor(const char *path, int fd,
     return got < 0 ? unless_passing(path) : E64_OK;
 }
 
-// All of a file of /proc, whose size stat does not tell. One that is not there or
-// may not be read is an empty one.
+// All of a file of /proc, whose size stat does not tell. One that is not there
+// or may not be read is an empty one.
 static e64_status read_all(const char *path, struct bytes *bytes)
 {
     *bytes = (struct bytes){ NULL, 0 };

@@ -1,4 +1,5 @@
-// Each thread's blocks, made at first access and freed when the thread has ended.
+// Each thread's blocks, made at first access and freed when the thread has
+// ended.
 
 #include <errno.h>
 #include <stdatomic.h>
@@ -22,8 +23,8 @@ struct thread {
     pid_t id;             // set for that queue
 };
 
-// So that whoever looks need not ask whether there is a table. Never written to,
-// so that it is the kernel's page of zeros, many times.
+// So that whoever looks need not ask whether there is a table. Never written
+// to, so that it is the kernel's page of zeros, many times.
 static struct tls_table nothing;
 
 // Initial-exec: found without a call.

@@ -1,7 +1,7 @@
-// Hands out ranges of the pool. A module of zeros gets space that was never used
-// if there is some: that is zero in every thread, and nothing more is needed.
-// What must be written to all threads gets space that was in use before, so
-// that the other is kept.
+// Hands out ranges of the pool. A module of zeros gets space that was never
+// used if there is some: that is zero in every thread, and nothing more is
+// needed. What must be written to all threads gets space that was in use
+// before, so that the other is kept.
 
 #include "pool.h"
 
