@@ -1,5 +1,6 @@
-// Numbers for modules. The table is two levels deep and what is used of it never
-// moves, so that readers need no lock; numbers are used again, lowest first.
+// Numbers for modules. The table is two levels deep and what is used of it
+// never moves, so that readers need no lock; numbers are used again, lowest
+// first.
 
 #include "module.h"
 
