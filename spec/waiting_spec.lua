@@ -17,11 +17,20 @@ local OPENS = [[
 typedef void plugin;
 static plugin *open_it(const char *path)
 { return dlopen(path, RTLD_NOW | RTLD_LOCAL); }
+static plugin *open_for_all(const char *path)
+{ return dlopen(path, RTLD_NOW | RTLD_GLOBAL); }
 static void *find_it(plugin *p, const char *name) { return dlsym(p, name); }
 static void close_it(plugin *p) { dlclose(p); }
 #else
 typedef e64_plugin plugin;
 static plugin *open_it(const char *path) { return try_plugin(path); }
+static plugin *open_for_all(const char *path)
+{
+    const e64_open_options options = { sizeof options, .global = 1 };
+    plugin *p = NULL;
+    e64_open(runtime, path, &options, &p, NULL);
+    return p;
+}
 static void *find_it(plugin *p, const char *name)
 { return e64_address(p, name); }
 static void close_it(plugin *p) { e64_close(p, NULL); }
@@ -176,6 +185,54 @@ int main(int argc, char **argv)
     return 0;
 }
 ]], { needed, path }))
+   end)
+
+   -- Its constructor and its destructor take their time.
+   local slow = compile.shared [[
+#include <time.h>
+int ready;
+static void rest(void)
+{
+    struct timespec time = { 0, 200000000 };
+    nanosleep(&time, 0);
+}
+__attribute__((constructor)) static void begin(void) { rest(); ready = 1; }
+__attribute__((destructor)) static void end(void) { rest(); }
+]]
+   local asking = compile.shared [[
+extern int ready __attribute__((weak));
+int seen;
+__attribute__((constructor)) static void begin(void)
+{ seen = &ready ? 1 + ready : 0; }
+]]
+
+   it("binds to what one is opening for all when it has been started",
+   function ()
+      assert.equal("seen 2\n", both([[
+static void *work(void *data) { open_for_all(data); return 0; }
+int main(int argc, char **argv)
+{
+    pthread_t other = begin(work, argv[1]);
+    rest(50);
+    printf("seen %d\n", number(open_it(argv[2]), "seen"));
+    pthread_join(other, 0);
+    return 0;
+}
+]], { slow, asking }))
+   end)
+
+   it("does not bind to what one is closing", function ()
+      assert.equal("seen 0\n", both([[
+static void *work(void *data) { close_it(data); return 0; }
+int main(int argc, char **argv)
+{
+    pthread_t other = begin(work, open_for_all(argv[1]));
+    rest(50);
+    printf("seen %d\n", number(open_it(argv[2]), "seen"));
+    pthread_join(other, 0);
+    return 0;
+}
+]], { slow, asking }))
    end)
 
    it("maps no file that one is mapping", function ()

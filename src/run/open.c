@@ -14,7 +14,22 @@
 // Another try when the host changes its libraries under our hands.
 enum { MOST_TRIES = 8 };
 
-// Without those that another thread is closing.
+// Without what another thread is closing; what one is starting is waited for.
+static e64_status copy_global(struct discovery *discovery,
+                              const struct elf_object *object)
+{
+    e64_plugin *plugin = plugin_of(object);
+    if (plugin && !discovery->alone && work_is_promised(plugin)) {
+        discovery->awaited = plugin_hold(plugin);
+        return fail(E64_CHANGED, "%s: another thread is starting it",
+                    object->name);
+    }
+    if (plugin)
+        pinned_add(discovery, plugin);
+    discovery->globals[discovery->global_count++] = object;
+    return E64_OK;
+}
+
 static e64_status copy_globals(struct discovery *discovery)
 {
     e64_runtime *runtime = discovery->runtime;
@@ -27,14 +42,12 @@ static e64_status copy_globals(struct discovery *discovery)
             status = fail_memory(count * sizeof *discovery->globals);
     }
     bool promoted = false;
-    for (uint32_t i = 0; i < count && discovery->globals; i++) {
+    for (uint32_t i = 0; status == E64_OK && i < count; i++) {
         const struct elf_object *object = runtime->globals[i];
         if (!registry_is_global(runtime, object))
             continue;
-        discovery->globals[discovery->global_count++] = object;
         promoted |= object->host;
-        if (!object->host)
-            pinned_add(discovery, plugin_of(object));
+        status = copy_global(discovery, object);
     }
     // What is the host's stays as long as those for which it is global.
     for (uint32_t i = 0; promoted && i < runtime->plugin_count; i++)
@@ -247,6 +260,8 @@ static e64_status publish(struct discovery *discovery, e64_plugin *root,
     if (status == E64_OK) {
         for (uint32_t i = 0; i < discovery->fresh_count; i++) {
             registry_add(runtime, discovery->fresh[i]);
+            if (discovery->promise && !discovery->fresh[i]->host)
+                work_promise(discovery->fresh[i], discovery->promise);
             add_dependents(discovery->fresh[i]);
             bind_publish(discovery->fresh[i]);
             claims_remove(discovery->fresh[i]);
@@ -362,11 +377,13 @@ struct retry {
 
 static e64_status open_once(e64_runtime *runtime,
                             const struct request *request, e64_plugin **root,
-                            struct retry *retry)
+                            struct promise *promise, struct retry *retry)
 {
     struct discovery discovery = { .runtime = runtime,
                                    .caller = request->caller,
                                    .hold_back = request->options.hold,
+                                   .promise = request->options.hold
+                                            ? NULL : promise,
                                    .last = retry->last,
                                    .alone = retry->alone };
     *root = NULL;
@@ -400,13 +417,13 @@ static bool try_again(struct retry *retry, int *tries)
 // Discovers, links and publishes.
 static e64_status open_linked(e64_runtime *runtime,
                               const struct request *request,
-                              e64_plugin **root)
+                              e64_plugin **root, struct promise *promise)
 {
     struct retry retry = { .alone = false };
     int tries = 0;
     e64_status status;
     do
-        status = open_once(runtime, request, root, &retry);
+        status = open_once(runtime, request, root, promise, &retry);
     while (status == E64_CHANGED && try_again(&retry, &tries));
     return status;
 }
@@ -424,9 +441,11 @@ static e64_status open_request(e64_runtime *runtime,
                                e64_plugin **plugin)
 {
     e64_plugin *root = NULL;
-    e64_status status = open_linked(runtime, request, &root);
+    struct promise promise;
+    e64_status status = open_linked(runtime, request, &root, &promise);
     if (status == E64_OK && root && !request->options.hold) {
         status = start_plugin(root);
+        work_keep(root->order, root->order_count, &promise);
         if (status != E64_OK)
             close_failed(root);
     }

@@ -65,6 +65,7 @@ struct e64_plugin {
     bool claimed; // its file is being mapped, or it is being stopped
     e64_plugin *next_claimed;
     struct worker *worker; // the thread that works on it: work.c
+    const struct promise *promise; // of the open that is going to start it
 
     // For walks, under the runtime's lock.
     bool marked;            // order.c
@@ -191,12 +192,15 @@ struct pinned {
     struct plugin_name *names;
 };
 
+struct promise; // work.h
+
 // What one open finds before anything is mapped.
 struct discovery {
     e64_runtime *runtime;
     struct host_snapshot *snapshot;
     struct host_hold hold; // of it
     bool last; // what the host changes from now on comes after this open
+    struct promise *promise; // to start what is new, or NULL
     bool hold_back; // nothing of a file that is opened by its path may run
     const struct elf_object **globals; // the runtime's, as they were
     uint32_t global_count;

@@ -40,6 +40,29 @@ static bool wait_for(e64_plugin *plugin, struct worker *other)
     return may;
 }
 
+static bool is_to_start(const e64_plugin *plugin)
+{
+    e64_state state = atomic_load(&plugin->state);
+    return plugin->promise
+        && (state == E64_STATE_MAPPED || state == E64_STATE_STARTING);
+}
+
+// With the lock held.
+static bool wait_for_start(e64_plugin *plugin)
+{
+    const struct promise *promise = plugin->promise;
+    bool may = !host_holds_load_lock();
+    while (may && is_to_start(plugin) && plugin->promise == promise) {
+        may = !closes_circle(promise->worker);
+        if (may) {
+            self.awaited = promise->worker;
+            lock_wait(&lock, &given);
+            self.awaited = NULL;
+        }
+    }
+    return may;
+}
+
 bool work_take(e64_plugin *plugin)
 {
     bool may = true;
@@ -92,9 +115,37 @@ bool work_wait(e64_plugin *plugin)
 {
     lock_take(&lock);
     struct worker *other = plugin->worker;
-    bool waited = !other || (other != &self && wait_for(plugin, other));
+    bool waited = other ? other != &self && wait_for(plugin, other)
+                        : wait_for_start(plugin);
     lock_give(&lock);
     return waited;
+}
+
+void work_promise(e64_plugin *plugin, struct promise *promise)
+{
+    lock_take(&lock);
+    promise->worker = &self;
+    plugin->promise = promise;
+    lock_give(&lock);
+}
+
+void work_keep(e64_plugin **plugins, uint32_t count,
+               const struct promise *promise)
+{
+    lock_take(&lock);
+    for (uint32_t i = 0; i < count; i++)
+        if (plugins[i]->promise == promise)
+            plugins[i]->promise = NULL;
+    pthread_cond_broadcast(&given);
+    lock_give(&lock);
+}
+
+bool work_is_promised(e64_plugin *plugin)
+{
+    lock_take(&lock);
+    bool promised = is_to_start(plugin) && plugin->promise->worker != &self;
+    lock_give(&lock);
+    return promised;
 }
 
 void work_before_fork(void)
@@ -113,4 +164,6 @@ void work_forget_others(e64_plugin *plugin)
 {
     if (plugin->worker != &self)
         plugin->worker = NULL;
+    if (plugin->promise && plugin->promise->worker != &self)
+        plugin->promise = NULL;
 }

@@ -26,9 +26,23 @@ void work_give(e64_plugin *plugin);
 bool work_is_mine(e64_plugin *plugin);
 bool work_is_elsewhere(e64_plugin *plugin);
 
-// Waits until the thread that has it now has given it back. False when it must
+// Waits until the thread that has it now has given it back, or, when none has,
+// until the one that has promised to start it has done so. False when it must
 // not wait for that. Not under a runtime's lock.
 bool work_wait(e64_plugin *plugin);
+
+// An open that has made a plugin known and is going to start it. It lies on the
+// stack of the thread that opens.
+struct promise {
+    struct worker *worker;
+};
+void work_promise(e64_plugin *plugin, struct promise *promise);
+// It has been done for those of the plugins for which this was the promise, or
+// never will be.
+void work_keep(e64_plugin **plugins, uint32_t count,
+               const struct promise *promise);
+// Is another thread going to start it?
+bool work_is_promised(e64_plugin *plugin);
 
 // For forking.c. In the child, what other threads have taken is nobody's.
 void work_before_fork(void);
