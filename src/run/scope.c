@@ -97,6 +97,14 @@ static e64_status insert_filter(struct listing *listing, uint32_t *at,
     return status;
 }
 
+// May it be there all the same?
+static bool is_passing(e64_status status)
+{
+    return status == E64_NOMEMORY || status == E64_CHANGED
+        || (status == E64_SYSTEM
+            && limit_is_passing(error_pending()->system_errno));
+}
+
 // What a plugin needs, found when it is new.
 static e64_status find_needs(struct discovery *discovery, e64_plugin *plugin)
 {
@@ -121,11 +129,7 @@ static e64_status find_needs(struct discovery *discovery, e64_plugin *plugin)
         const char *name = elf_string(&image->symbols, filter->name);
         e64_status status = discover_name(discovery, name, plugin, false,
                                           &plugin->filters[i]);
-        // It may be there all the same.
-        if (status == E64_NOMEMORY
-            || (status == E64_SYSTEM
-                && limit_is_passing(error_pending()->system_errno)) || status == E64_CHANGED
-            || (status != E64_OK && !filter->auxiliary))
+        if (status != E64_OK && (!filter->auxiliary || is_passing(status)))
             return status;
         if (status != E64_OK)
             plugin->filters[i] = NULL;
