@@ -105,6 +105,13 @@ static void visit_pages(struct using *using)
     }
 }
 
+static int64_t read_bytes(void *data, void *buffer, size_t size,
+                          uint64_t offset)
+{
+    memcpy(buffer, (const uint8_t *)data + offset, size);
+    return (int64_t)size;
+}
+
 static void use(e64_plugin *plugin)
 {
     struct using using = { .plugin = plugin };
@@ -124,6 +131,8 @@ static void use(e64_plugin *plugin)
             using.sum += strlen(place.file);
     unwind_iterate_phdr(visit_headers, &using);
     using.sum += frames_of(plugin) != NULL;
+    // What a start does at its end, after code has run, which here has not.
+    target_check(link_seal(&plugin->unit) == E64_OK);
     visit_pages(&using);
     target_use(using.sum);
 }
@@ -192,11 +201,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     uint8_t *copy = malloc(size);
     memcpy(copy, data, size);
     source.bytes = copy;
-    // By the last byte, which files rarely use for anything: how it is mapped,
-    // and whether what it needs is looked for in its DT_RUNPATH and so on.
+    // By the last byte, which files rarely use for anything: where it comes
+    // from, and whether what it needs is looked for in its DT_RUNPATH and so on.
     if (data[size - 1] & 1) {
         source.kind = E64_SOURCE_FD;
         source.fd = file_of(data, size);
+    } else if (data[size - 1] & 4) {
+        source.kind = E64_SOURCE_READER;
+        source.read = read_bytes;
+        source.data = copy;
     }
     if (data[size - 1] & 2)
         options.search = NULL;

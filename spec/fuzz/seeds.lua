@@ -122,11 +122,11 @@ function seeds.make.reader (folder)
    for name, bytes in pairs(libraries()) do put(folder, name, bytes) end
 end
 
--- The last byte says whether the bytes are mapped or copied, and whether what
--- they need is searched for.
+-- The last byte says where the bytes come from, and whether what they need is
+-- searched for.
 function seeds.make.link (folder)
    for name, bytes in pairs(libraries()) do
-      for last = 0, 3 do
+      for last = 0, 4 do
          put(folder, name .. "-" .. last, bytes .. string.char(last))
       end
    end
