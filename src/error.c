@@ -139,6 +139,16 @@ e64_status fail_system(const char *format, ...)
     return error->status;
 }
 
+e64_status fail_thread(int number)
+{
+    char limit[192];
+    limit_explain_threads(limit, sizeof limit);
+    e64_status status = fail(E64_SYSTEM, "threads cannot be created: %s%s",
+                             strerror(number), limit);
+    error_errno(number);
+    return status;
+}
+
 e64_status fail_memory(size_t size)
 {
     char limit[192];

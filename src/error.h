@@ -21,6 +21,10 @@ e64_status fail(e64_status status, const char *format, ...)
 e64_status fail_system(const char *format, ...)
     __attribute__((format(printf, 1, 2)));
 
+// The same for a thread that could not be created, by the error number of
+// pthread_create.
+e64_status fail_thread(int number);
+
 // The same for memory that could not be had.
 e64_status fail_memory(size_t size);
 

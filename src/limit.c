@@ -85,13 +85,23 @@ void limit_explain(int number, char *text, size_t size)
     case ENOMEM:
         explain_memory(text, size);
         break;
-    case EAGAIN: // of threads: for want of memory, too
-        explain_memory(text, size);
-        if (!*text)
-            explain_limit(RLIMIT_NPROC, "RLIMIT_NPROC", ": raise it, as by "
-                          "ulimit -u", text, size);
+    case EAGAIN: // of memory, after mlockall
+        explain_limit(RLIMIT_MEMLOCK, "RLIMIT_MEMLOCK", " bytes: raise it, as "
+                      "by ulimit -l", text, size);
         break;
     }
+    errno = before;
+}
+
+// It may be memory that there is not enough of.
+void limit_explain_threads(char *text, size_t size)
+{
+    int before = errno;
+    *text = '\0';
+    explain_memory(text, size);
+    if (!*text)
+        explain_limit(RLIMIT_NPROC, "RLIMIT_NPROC", ": raise it, as by "
+                      "ulimit -u", text, size);
     errno = before;
 }
 

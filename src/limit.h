@@ -11,6 +11,9 @@
 // system calls only, and leaves errno as it was.
 void limit_explain(int number, char *text, size_t size);
 
+// The same for a thread that could not be created (EAGAIN).
+void limit_explain_threads(char *text, size_t size);
+
 // Does an errno say that something ran out or went wrong just now, and nothing
 // of the file, which may be there all the same?
 bool limit_is_passing(int number);

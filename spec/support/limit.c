@@ -7,6 +7,9 @@
 //    memory:N           RLIMIT_AS leaves N bytes
 //    mappings:N         vm.max_map_count leaves N mappings
 //    keys:N             but for N, all keys of pthread_key_create are in use
+//    resource:NAME:N    RLIMIT_NAME is N
+//    lock               all new memory is locked, without a right to do so
+//    seal               what was writable cannot become executable (seccomp)
 //    lift               undoes files, memory, mappings and keys
 
 #define _GNU_SOURCE
@@ -123,6 +126,20 @@ static void on_system_call(int signal, siginfo_t *info, void *context)
     registers[REG_RAX] = result;
 }
 
+static void seal(void)
+{
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mprotect, 0, 3),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+                 offsetof(struct seccomp_data, args[2])),
+        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, PROT_EXEC, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    install(filter, sizeof filter / sizeof *filter);
+}
+
 static void hide(const char *path)
 {
     struct sigaction action = { .sa_sigaction = on_system_call,
@@ -217,6 +234,37 @@ static void take_mappings(int rest)
         mprotect(mapping + mapping_count - PAGE, PAGE, PROT_READ);
 }
 
+static void set_resource(const char *name, rlim_t value)
+{
+    static const struct { const char *name; int number; } resources[] = {
+        { "DATA", RLIMIT_DATA }, { "FSIZE", RLIMIT_FSIZE },
+        { "SIGPENDING", RLIMIT_SIGPENDING }, { "MEMLOCK", RLIMIT_MEMLOCK },
+        { "NPROC", RLIMIT_NPROC },
+    };
+    struct rlimit limit;
+    for (size_t i = 0; i < sizeof resources / sizeof *resources; i++) {
+        if (strcmp(resources[i].name, name) != 0)
+            continue;
+        getrlimit(resources[i].number, &limit);
+        limit.rlim_cur = value;
+        if (setrlimit(resources[i].number, &limit) == 0)
+            return;
+    }
+    stop(name);
+}
+
+// CAP_IPC_LOCK is given up.
+static void lock_memory(void)
+{
+    struct { unsigned version; int pid; } header = { 0x20080522, 0 };
+    unsigned none[6] = { 0 };
+    if (mlockall(MCL_FUTURE) != 0)
+        stop("mlockall");
+    if (syscall(SYS_capset, &header, none) != 0)
+        stop("capset");
+    set_resource("MEMLOCK", 4096);
+}
+
 static void lift(void)
 {
     struct rlimit limit;
@@ -257,6 +305,12 @@ __attribute__((visibility("default"))) int limit(const char *words)
             take_mappings(atoi(first));
         else if (!strcmp(word, "keys"))
             take_keys(atoi(first));
+        else if (!strcmp(word, "resource"))
+            set_resource(first, strtoul(second, NULL, 0));
+        else if (!strcmp(word, "lock"))
+            lock_memory();
+        else if (!strcmp(word, "seal"))
+            seal();
         else if (!strcmp(word, "lift"))
             lift();
         else

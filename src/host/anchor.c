@@ -4,10 +4,12 @@
 // of a host module, or the anchor's own.
 
 #include <errno.h>
+#include <errno.h>
 #include <link.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "../error.h"
@@ -139,6 +141,14 @@ static e64_status not_placed(const char *reason)
                         "block: %s", reason);
 }
 
+static bool is_too_large(size_t size)
+{
+    struct rlimit limit;
+    bool is = getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < size;
+    errno = EFBIG;
+    return is;
+}
+
 // Lets glibc open the bytes. They stay open for good: the offset is in use.
 static e64_status open_bytes(const struct anchor *anchor, size_t size,
                              struct link_map **map)
@@ -148,7 +158,10 @@ static e64_status open_bytes(const struct anchor *anchor, size_t size,
         return fail_system("an anchor for thread-local storage cannot be made "
                            "(memfd_create)");
     e64_status status = E64_OK;
-    if (write(file, anchor, size) != (ssize_t)size)
+    if (is_too_large(size)) // to write it would raise SIGXFSZ
+        status = fail_system("an anchor for thread-local storage cannot be "
+                             "written (RLIMIT_FSIZE)");
+    else if (write(file, anchor, size) != (ssize_t)size)
         status = fail_system("an anchor for thread-local storage cannot be "
                              "written");
     // Not left to glibc, whose message does not say why it is there.

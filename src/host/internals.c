@@ -2,7 +2,6 @@
 
 #include "internals.h"
 
-#include <errno.h>
 #include <link.h>
 #include <pthread.h>
 #include <string.h>
@@ -64,10 +63,7 @@ static e64_status run_thread(const pthread_attr_t *attributes,
     int error = pthread_create(&thread, attributes, function, data);
     if (!error)
         error = pthread_join(thread, NULL);
-    if (!error)
-        return E64_OK;
-    errno = error;
-    return fail_system("threads cannot be created");
+    return error ? fail_thread(error) : E64_OK;
 }
 
 // A thread on a stack of our own has its block allocated and freed, one on a

@@ -1,5 +1,6 @@
 // Maps the segments of an image (gABI "Program Loading").
 
+#include <errno.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -48,10 +49,14 @@ static e64_status fail_map(const struct link_unit *unit, const char *what,
 static e64_status protect(const struct link_unit *unit, uint64_t start,
                           uint64_t end, int prot)
 {
-    if (end > start && mprotect(address(unit, start), end - start, prot) != 0)
-        return fail_map(unit, "change the protection of a part",
+    if (end <= start || mprotect(address(unit, start), end - start, prot) == 0)
+        return E64_OK;
+    // As systemd's MemoryDenyWriteExecute has it, by a filter or by prctl.
+    if (prot & PROT_EXEC && (errno == EPERM || errno == EACCES))
+        return fail_map(unit, "execute what had to be written first (text "
+                        "relocations, or a source that is no whole file)",
                         end - start);
-    return E64_OK;
+    return fail_map(unit, "change the protection of a part", end - start);
 }
 
 // Reserves the whole span of addresses, aligned as the file wants it.

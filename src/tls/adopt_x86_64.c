@@ -177,7 +177,6 @@ static e64_status refused(const char *what)
     case EMFILE:
     case ENFILE:
     case ENOMEM:
-    case EAGAIN:
         return fail_system("the process has other threads, and %s fails", what);
     default:
         return fail(E64_UNSUPPORTED, "the process has other threads, and %s is "
@@ -227,11 +226,15 @@ static e64_status ask(struct question *question)
             atomic_store(&question->answer, ENDED);
             return E64_OK;
         }
-        if (errno != EAGAIN) // too many are queued
-            break;
+        if (errno != EAGAIN)
+            return refused("sending a thread a signal (rt_tgsigqueueinfo)");
         usleep(1000);
     }
-    return refused("sending a thread a signal (rt_tgsigqueueinfo)");
+    e64_status status = fail(E64_SYSTEM, "the process has other threads, which "
+                             "no signals can be sent to: too many are queued "
+                             "(RLIMIT_SIGPENDING)");
+    error_errno(EAGAIN);
+    return status;
 }
 
 // Signal 0 is not sent. Not by tgkill, which a filter may deny: what is used
@@ -364,10 +367,8 @@ static e64_status list_all(struct listing *listing)
 {
     pthread_t thread;
     int error = pthread_create(&thread, NULL, list_threads, listing);
-    if (error) {
-        errno = error;
-        return fail_system("threads cannot be created");
-    }
+    if (error)
+        return fail_thread(error);
     pthread_join(thread, NULL);
     errno = listing->error;
     return listing->error ? refused("reading /proc/self/task (getdents64)")
