@@ -88,13 +88,26 @@ e64_status host_open(const char *path)
     return status;
 }
 
+e64_status host_reopen(const struct host_module *module, void **handle)
+{
+    *handle = glibc_dlopen(module->path, RTLD_LAZY | RTLD_NOLOAD);
+    const char *reason = *handle ? NULL : glibc_dlerror();
+    if (!reason || host_shortage(reason) != ENOMEM)
+        return E64_OK;
+    errno = ENOMEM;
+    return fail_system("%s: cannot be kept open", module->path);
+}
+
 e64_status host_keep(struct host_module *module)
 {
     if (!module->startup && !module->vdso) {
-        void *handle = glibc_dlopen(module->path, RTLD_LAZY | RTLD_NOLOAD);
-        atomic_store(&module->handle, handle);
-        if (!handle) {
-            glibc_dlerror();
+        void *handle;
+        e64_status status = host_reopen(module, &handle);
+        if (status != E64_OK)
+            return status;
+        if (handle) {
+            atomic_store(&module->handle, handle);
+        } else {
             fail(E64_CHANGED, "%s: the host closed it while something was "
                  "being bound to it", module->path);
             error_path(module->path);

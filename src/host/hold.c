@@ -12,6 +12,14 @@
 // what is done here between two looks at its counts.
 enum { MOST_TRIES = 1000 };
 
+void host_let_go(struct host_hold *hold)
+{
+    for (uint32_t i = hold->count; i-- > 0; )
+        glibc_dlclose(hold->handles[i]);
+    memory_free(hold->handles);
+    *hold = (struct host_hold){ NULL, 0 };
+}
+
 static e64_status open_handles(const struct host_snapshot *snapshot,
                                struct host_hold *hold)
 {
@@ -28,23 +36,18 @@ static e64_status open_handles(const struct host_snapshot *snapshot,
         const struct host_module *module = snapshot->modules[i];
         if (module->startup || module->vdso)
             continue;
-        void *handle = glibc_dlopen(module->path, RTLD_LAZY | RTLD_NOLOAD);
-        // It is gone, which the counts tell; or a destructor of it has called
-        // us, and it is there until we return.
+        void *handle;
+        e64_status status = host_reopen(module, &handle);
+        if (status != E64_OK) {
+            host_let_go(hold);
+            return status;
+        }
+        // NULL: it is gone, which the counts tell; or a destructor of it has
+        // called us, and it is there until we return.
         if (handle)
             hold->handles[hold->count++] = handle;
-        else
-            glibc_dlerror();
     }
     return E64_OK;
-}
-
-void host_let_go(struct host_hold *hold)
-{
-    for (uint32_t i = hold->count; i-- > 0; )
-        glibc_dlclose(hold->handles[i]);
-    memory_free(hold->handles);
-    *hold = (struct host_hold){ NULL, 0 };
 }
 
 // Holds a snapshot. E64_CHANGED without a message when it is not current.

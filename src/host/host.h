@@ -132,6 +132,8 @@ struct dl_phdr_info;
 struct host_module *host_module_read(const struct dl_phdr_info *info);
 void host_module_release(struct host_module *module);
 e64_status host_mark_globals(struct host_snapshot *snapshot);
+// Another handle of glibc's on what is open; NULL when it is not.
+e64_status host_reopen(const struct host_module *module, void **handle);
 e64_status host_snapshot_collect(const struct host_snapshot *before,
                                  struct host_snapshot **collected);
 struct host_snapshot *host_snapshot_cached(void); // or NULL
