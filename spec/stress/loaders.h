@@ -27,6 +27,7 @@ struct file {
     bool stays;   // s: is never unloaded
     bool foreign; // f: may stay where it is opened as the first of its kind
     atomic_long begun, ended, made;
+    atomic_int handed; // see stress_any
 };
 
 extern struct file files[FILES];

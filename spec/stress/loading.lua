@@ -120,8 +120,7 @@ end
 function loading.run (seconds, threads, seed)
    return child.run(loading.command(seconds, threads, seed), {
       seconds = seconds * 2 + 120,
-      env = child.sanitizer and { STRESS_WITHOUT_FORK = "1",
-         STRESS_PATIENCE = "60" } or nil,
+      env = child.sanitizer and { STRESS_SANITIZED = "1" } or nil,
    })
 end
 

@@ -13,7 +13,7 @@ extern "C" {
 long stress_begun(int id);
 void stress_ended(int id);
 // An object of the file has been made (1) or destroyed (-1).
-void stress_made(int id, int count);
+void stress_made(int id, int more);
 
 // Counts what is not as it must be.
 void stress_expect(int id, int good, const char *what);
