@@ -108,5 +108,5 @@ void limit_explain_threads(char *text, size_t size)
 bool limit_is_passing(int number)
 {
     return number == ENOMEM || number == EMFILE || number == ENFILE
-        || number == EIO;
+        || number == ENOSPC || number == EIO;
 }

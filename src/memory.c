@@ -6,9 +6,11 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "elf64load.h"
 #include "error.h"
+#include "mapping.h"
 
 static void *standard(void *data, void *block, size_t size)
 {
@@ -54,6 +56,52 @@ void memory_free(void *block)
 {
     if (block)
         allocator.resize(allocator.data, block, 0);
+}
+
+// In front of such a block: how much the kernel has mapped for it, or 0, and
+// how much of it can be used.
+struct vital {
+    size_t mapped, size;
+};
+
+static struct vital *map_vital(size_t size)
+{
+    size += sizeof(struct vital);
+    struct vital *made = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                              MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (made == MAP_FAILED)
+        return NULL;
+    made->mapped = size;
+    return made;
+}
+
+void *vital_resize(void *block, size_t size)
+{
+    struct vital *made = memory_resize(NULL, sizeof *made + size);
+    if (made)
+        made->mapped = 0;
+    else
+        made = map_vital(size);
+    if (!made)
+        return NULL;
+    made->size = size;
+    if (block) {
+        const struct vital *old = (struct vital *)block - 1;
+        memcpy(made + 1, block, old->size < size ? old->size : size);
+        vital_free(block);
+    }
+    return made + 1;
+}
+
+void vital_free(void *block)
+{
+    struct vital *vital = block;
+    if (!block)
+        return;
+    if ((--vital)->mapped)
+        mapping_drop(vital, vital->mapped);
+    else
+        memory_free(vital);
 }
 
 void memory_settle(void)

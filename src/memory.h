@@ -18,6 +18,11 @@ char *memory_copy(const char *text);
 
 void memory_free(void *block);
 
+// For what gives memory back in the end and so must not fail for want of it:
+// where the allocator has none, it is the kernel's.
+void *vital_resize(void *block, size_t size);
+void vital_free(void *block);
+
 // Called when the first runtime is made: from then on the allocator is fixed.
 void memory_settle(void);
 

@@ -3,8 +3,10 @@
 
 #include "detour.h"
 
+#include <errno.h>
 #include <string.h>
 
+#include "../error.h"
 #include "../lock.h"
 #include "glibc.h"
 #include "patch.h"
@@ -208,10 +210,14 @@ e64_status host_visit(const struct host_snapshot *snapshot,
 
 // ------------------------------------------------------- the unwinder ---
 
-void host_open_unwinder(void)
+e64_status host_open_unwinder(void)
 {
-    if (!glibc_dlopen("libgcc_s.so.1", RTLD_NOW | RTLD_LOCAL))
-        glibc_dlerror();
+    if (glibc_dlopen("libgcc_s.so.1", RTLD_NOW | RTLD_LOCAL))
+        return E64_OK;
+    const char *reason = glibc_dlerror();
+    errno = reason ? host_shortage(reason) : 0;
+    return errno ? fail_system("glibc cannot open libgcc_s.so.1, by which it "
+                               "unwinds") : E64_OK;
 }
 
 static void *find_function(const struct host_module *module, const char *text)

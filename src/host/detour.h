@@ -57,8 +57,9 @@ e64_status host_redirect(const struct host_module *module,
 e64_status host_redirect_again(void);
 
 // Lets glibc open its unwinder, which it needs itself for pthread_cancel and
-// backtrace, and keeps it. Where there is none, nobody unwinds.
-void host_open_unwinder(void);
+// backtrace, and keeps it. Where there is none, nobody unwinds; it fails where
+// that could not be found out.
+e64_status host_open_unwinder(void);
 
 // The functions by which an unwinder that asks nobody what is mapped has to be
 // told; false for what is none or can be told otherwise. From within host_visit

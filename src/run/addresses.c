@@ -302,7 +302,9 @@ static bool withdraw(const e64_plugin *plugin)
                 low = middle + 1;
             else if (entry->start > start)
                 high = middle;
-            else if (entry->plugin == plugin) {
+            else if (entry->plugin == plugin
+                     && atomic_load(&entry->end) != start) {
+                // Another one's, of before, may look like its own.
                 atomic_store(&entry->end, start);
                 return true;
             } else

@@ -22,8 +22,8 @@ static void add(struct list *list, e64_plugin *plugin)
 {
     if (list->count == list->room) {
         uint32_t room = list->room ? 2 * list->room : 16;
-        e64_plugin **plugins = memory_resize(list->plugins,
-                                             room * sizeof *plugins);
+        e64_plugin **plugins = vital_resize(list->plugins,
+                                            room * sizeof *plugins);
         if (!plugins) {
             list->failed = true;
             return;
@@ -110,8 +110,8 @@ static e64_status take_unused(e64_plugin *closed, struct list *unused)
             add(unused, candidates.plugins[i]);
         candidates.plugins[i]->sweep = SWEEP_NONE;
     }
-    memory_free(candidates.plugins);
-    memory_free(kept.plugins);
+    vital_free(candidates.plugins);
+    vital_free(kept.plugins);
     if (failed || unused->failed) {
         unused->count = 0;
         return fail_memory(sizeof *unused->plugins);
@@ -194,15 +194,17 @@ e64_status close_plugin(e64_plugin *plugin)
     struct list unused = { 0 };
     e64_status status = E64_OK;
     lock_take(&runtime->lock);
-    if (plugin->handles)
-        plugin->handles--;
-    // Without the memory to find what is unused, it stays open: the next close
-    // of what needs it finds it again.
+    bool counted = plugin->handles > 0;
+    plugin->handles -= counted;
+    // Without the memory to find what is unused, it is as if it had not been
+    // closed.
     if (!plugin->handles && !plugin->gone)
         status = take_unused(plugin, &unused);
+    if (status != E64_OK)
+        plugin->handles += counted;
     lock_give(&runtime->lock);
     stop_and_unload(runtime, &unused);
-    memory_free(unused.plugins);
+    vital_free(unused.plugins);
     return status;
 }
 
@@ -230,8 +232,8 @@ static void close_left(e64_plugin *plugin, bool again)
         busy_leave_locked(&busy);
         runtime_leave(runtime);
     }
-    memory_free(unused.plugins);
-    memory_free(waiting.plugins);
+    vital_free(unused.plugins);
+    vital_free(waiting.plugins);
 }
 
 void close_after_exit(e64_plugin *plugin)
@@ -275,7 +277,7 @@ static e64_status take_all(e64_runtime *runtime, struct list *all)
         runtime->plugins[i]->sweep = SWEEP_NONE;
     }
     bool failed = kept.failed || all->failed;
-    memory_free(kept.plugins);
+    vital_free(kept.plugins);
     if (failed)
         return fail_memory(sizeof *all->plugins);
     return order_stop(all->plugins, all->count);
@@ -294,7 +296,7 @@ e64_status close_all(e64_runtime *runtime)
     lock_give(&runtime->lock);
     if (status == E64_OK)
         stop_and_unload(runtime, &all);
-    memory_free(all.plugins);
+    vital_free(all.plugins);
     return status;
 }
 
@@ -314,7 +316,7 @@ static void stop_all(e64_runtime *runtime)
         if (taken)
             work_give(all.plugins[i]);
     }
-    memory_free(all.plugins);
+    vital_free(all.plugins);
 }
 
 // The end of the process. What is still open is stopped when glibc finalises

@@ -272,6 +272,8 @@ static e64_status publish(struct discovery *discovery, e64_plugin *root,
         root->handles++;
         if (options->nodelete)
             root->nodelete = true;
+    } else {
+        registry_unreserve(runtime);
     }
     lock_give(&runtime->lock);
     return status;

@@ -66,13 +66,13 @@ static bool sort(e64_plugin **plugins, e64_plugin **sorted, uint32_t count,
 static e64_status order(e64_plugin **plugins, uint32_t count, bool all,
                         const e64_plugin *blank)
 {
-    e64_plugin **sorted = memory_array(count, sizeof *sorted);
+    e64_plugin **sorted = vital_resize(NULL, count * sizeof *sorted);
     if (!sorted)
         return fail_memory(count * sizeof *sorted);
     // Where bindings make a circle with what is needed, the latter counts.
     if (sort(plugins, sorted, count, all, blank))
         sort(plugins, sorted, count, false, blank);
-    memory_free(sorted);
+    vital_free(sorted);
     return E64_OK;
 }
 

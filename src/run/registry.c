@@ -191,6 +191,12 @@ void registry_free(e64_runtime *runtime)
     runtime->chain_count = 0;
 }
 
+void registry_unreserve(e64_runtime *runtime)
+{
+    if (!runtime->plugin_count)
+        registry_free(runtime);
+}
+
 // What many needed is given back when few are left; nothing is wrong without
 // the memory for that.
 static void give_back(e64_runtime *runtime)

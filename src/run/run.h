@@ -173,6 +173,8 @@ e64_plugin *registry_find_file(e64_runtime *runtime, dev_t device,
 e64_plugin *registry_find_host(e64_runtime *runtime,
                                const struct host_module *module);
 e64_status registry_reserve(e64_runtime *runtime, uint32_t more);
+// Nothing comes of it, or of the attempt.
+void registry_unreserve(e64_runtime *runtime);
 void registry_add(e64_runtime *runtime, e64_plugin *plugin);
 void registry_remove(e64_runtime *runtime, e64_plugin *plugin);
 // A plugin has another name, and may be registered.

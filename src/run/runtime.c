@@ -247,6 +247,8 @@ static e64_status find_process(e64_runtime *runtime, e64_plugin **plugin)
     }
     if (*plugin)
         (*plugin)->handles++;
+    else
+        registry_unreserve(runtime);
     lock_give(&runtime->lock);
     plugin_drop(made);
     return status;

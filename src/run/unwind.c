@@ -208,8 +208,13 @@ e64_status unwind_publish(e64_plugin *const *plugins, uint32_t count,
     e64_status status = addresses_add(plugins, count);
     if (status != E64_OK || !can_unwind(plugins, count))
         return status;
-    if (!atomic_exchange(&active, true))
-        host_open_unwinder();
+    // Two threads may do so at once, which does no harm.
+    if (!atomic_load(&active)) {
+        status = host_open_unwinder();
+        if (status != E64_OK)
+            return status;
+        atomic_store(&active, true);
+    }
     status = unwind_follow(snapshot);
     if (status == E64_OK)
         status = host_redirect_again();
