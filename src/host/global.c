@@ -68,26 +68,30 @@ static struct host_module *find_owner(const struct host_snapshot *snapshot,
 
 // A name of the module that dlsym may be asked for: it would run the resolver
 // of an IFUNC, and make thread-local storage.
-static bool can_ask(const struct host_module *module, uint32_t index,
-                    const Elf64_Sym *symbol, struct elf_name *name)
+static bool can_ask(const struct host_module *module,
+                    const struct elf_name *name, uint32_t index)
 {
-    unsigned char type = ELF64_ST_TYPE(symbol->st_info);
     Elf64_Sym found;
-    if (type != STT_FUNC && type != STT_OBJECT)
-        return false;
-    *name = elf_name(elf_string(&module->symbols, symbol->st_name));
-    return elf_find(&module->symbols, name, ELF_WANT_NEWEST, &found) == index;
+    uint32_t at = elf_find(&module->symbols, name, ELF_WANT_NEWEST, &found);
+    unsigned char type = ELF64_ST_TYPE(found.st_info);
+    return at && (!index || at == index)
+        && (type == STT_FUNC || type == STT_OBJECT);
 }
 
-// Does one of the others define the name that is global, or that is not?
-static bool is_defined(const struct host_snapshot *snapshot,
-                       const struct elf_name *name, bool global,
-                       const struct host_module *but)
+static struct elf_name name_of(const struct host_module *module,
+                               const Elf64_Sym *symbol)
+{
+    return elf_name(elf_string(&module->symbols, symbol->st_name));
+}
+
+// Is the name defined by something that is known to be global?
+static bool is_known(const struct host_snapshot *snapshot,
+                     const struct elf_name *name)
 {
     Elf64_Sym found;
     for (uint32_t i = 0; i < snapshot->module_count; i++) {
         const struct host_module *module = snapshot->modules[i];
-        if (module != but && !module->vdso && module->global == global
+        if (module->global
             && elf_find(&module->symbols, name, ELF_WANT_ANY, &found))
             return true;
     }
@@ -96,17 +100,19 @@ static bool is_defined(const struct host_snapshot *snapshot,
 
 struct probing {
     const struct host_snapshot *snapshot;
-    struct host_module *module;
-    const char *name;           // found by try_probe
-    struct host_module *before; // found by try_order
+    const struct host_module *module; // whose names are walked through
+    const char *name;                 // found by try_probe
+    const struct host_module *other;  // for try_order
+    const struct host_module *first;
+    struct host_module *before;       // found by try_order
 };
 
 static int try_probe(void *data, uint32_t index, const Elf64_Sym *symbol)
 {
     struct probing *probing = data;
-    struct elf_name name;
-    if (!can_ask(probing->module, index, symbol, &name)
-        || is_defined(probing->snapshot, &name, true, NULL))
+    struct elf_name name = name_of(probing->module, symbol);
+    if (!can_ask(probing->module, &name, index)
+        || is_known(probing->snapshot, &name))
         return 0;
     probing->name = name.text;
     return 1;
@@ -123,7 +129,7 @@ static bool find_probe(const struct host_snapshot *snapshot,
     struct probing probing = { .snapshot = snapshot, .module = module };
     struct host_probe *last = atomic_load(&module->probe);
     struct elf_name name = elf_name(last ? last->text : "");
-    if (last && !is_defined(snapshot, &name, true, NULL))
+    if (last && !is_known(snapshot, &name))
         return true;
     elf_symbols_each(&module->symbols, try_probe, &probing);
     const char *text = probing.name ? probing.name : "";
@@ -140,16 +146,29 @@ static bool find_probe(const struct host_snapshot *snapshot,
 static int try_order(void *data, uint32_t index, const Elf64_Sym *symbol)
 {
     struct probing *probing = data;
-    struct elf_name name;
-    if (!can_ask(probing->module, index, symbol, &name)
-        || is_defined(probing->snapshot, &name, true, NULL)
-        || !is_defined(probing->snapshot, &name, false, probing->module))
+    struct elf_name name = name_of(probing->module, symbol);
+    if (!can_ask(probing->module, &name, index)
+        || !can_ask(probing->other, &name, 0)
+        || is_known(probing->snapshot, &name))
         return 0;
     struct host_module *owner = find_owner(probing->snapshot, name.text);
-    if (!owner || owner == probing->module)
+    if (!owner || owner == probing->first)
         return 0;
     probing->before = owner;
     return 1;
+}
+
+// Of the same names, those of the module with fewer symbols are walked through.
+static struct host_module *find_before(const struct host_snapshot *snapshot,
+                                       const struct host_module *module,
+                                       const struct host_module *other)
+{
+    bool smaller = module->symbols.count < other->symbols.count;
+    struct probing probing = { .snapshot = snapshot, .first = module,
+                               .module = smaller ? module : other,
+                               .other = smaller ? other : module };
+    elf_symbols_each(&probing.module->symbols, try_order, &probing);
+    return probing.before;
 }
 
 // Of those that became global since, one that stands before all others that
@@ -157,12 +176,18 @@ static int try_order(void *data, uint32_t index, const Elf64_Sym *symbol)
 static struct host_module *find_first(const struct host_snapshot *snapshot,
                                       struct host_module *module)
 {
-    for (uint32_t i = 0; i < snapshot->module_count; i++) {
-        struct probing probing = { .snapshot = snapshot, .module = module };
-        elf_symbols_each(&module->symbols, try_order, &probing);
-        if (!probing.before)
-            break;
-        module = probing.before;
+    uint32_t moves = 0;
+    for (uint32_t i = 0; i < snapshot->module_count
+                         && moves < snapshot->module_count; i++) {
+        const struct host_module *other = snapshot->modules[i];
+        if (other == module || other->global || other->vdso)
+            continue;
+        struct host_module *before = find_before(snapshot, module, other);
+        if (before) {
+            module = before;
+            moves++;
+            i = UINT32_MAX; // all over again
+        }
     }
     return module;
 }
@@ -178,25 +203,29 @@ static struct host_module *ask(const struct host_snapshot *snapshot,
 static e64_status mark_next(const struct host_snapshot *snapshot, bool *marked)
 {
     static atomic_uint ranks;
-    *marked = false;
-    for (uint32_t i = 0; !*marked && i < snapshot->module_count; i++) {
+    struct host_module *next = NULL;
+    bool several = false;
+    for (uint32_t i = 0; i < snapshot->module_count; i++) {
         struct host_module *module = snapshot->modules[i];
         if (module->global || module->vdso)
             continue;
         if (!find_probe(snapshot, module))
             return fail(E64_NOMEMORY, "out of memory while looking for what "
                         "is global in the host");
-        module = ask(snapshot, module);
-        if (!module)
-            continue;
-        module = find_first(snapshot, module);
-        // The rank of the thread that was first: each finds the same order.
-        unsigned none = 0;
-        atomic_compare_exchange_strong(&module->rank, &none,
-                                       atomic_fetch_add(&ranks, 1) + 1);
-        module->global = true;
-        *marked = true;
+        struct host_module *owner = ask(snapshot, module);
+        several |= next && owner && owner != next;
+        next = owner ? owner : next;
     }
+    *marked = next != NULL;
+    if (!next)
+        return E64_OK;
+    if (several)
+        next = find_first(snapshot, next);
+    // The rank of the thread that was first: each finds the same order.
+    unsigned none = 0;
+    atomic_compare_exchange_strong(&next->rank, &none,
+                                   atomic_fetch_add(&ranks, 1) + 1);
+    next->global = true;
     return E64_OK;
 }
 
