@@ -1,0 +1,58 @@
+-- Faults: every allocation and every system call fails in turn (spec/faults/run).
+
+local faults = require "spec.faults.faults"
+
+-- Runs a scenario and counts its points.
+local function run (counts, name, what, when, how, variant)
+   local result = faults.run(name, what, when, how, variant)
+   if result.wrong > 0 then error(result.text, 2) end
+   counts.points = counts.points + result.points
+   counts.refused = counts.refused + result.refused
+end
+
+local function each (names, what, times, hows, variants)
+   local counts = { points = 0, refused = 0 }
+   for _, name in ipairs(names) do
+      for _, when in ipairs(times) do
+         for _, how in ipairs(hows) do
+            for variant = 0, (variants or 1) - 1 do
+               run(counts, name, what, when, how, variant)
+            end
+         end
+      end
+   end
+   return counts
+end
+
+-- Of each kind one.
+local FEW <const> = { "tree-partly-open", "cache", "initial-exec",
+   "ifunc-in-text", "c++", "start-text", "close-tree", "lookup-special" }
+
+describe("A fault leaves nothing behind and changes nothing the second time, "
+   .. "and without it all works", function ()
+   it("when an allocation fails", function ()
+      local counts = each(FEW, "memory", { "warm" }, { "one" })
+      assert.truthy(counts.points > 150, counts.points)
+      assert.truthy(counts.refused > 120, counts.refused)
+   end)
+
+   it("when an allocation fails, and nothing has been opened yet", function ()
+      local counts = each(FEW, "memory", { "cold" }, { "one" })
+      assert.truthy(counts.points > 200, counts.points)
+   end)
+
+   it("when a system call fails", function ()
+      local counts = each(FEW, "calls", { "warm" }, { "one" })
+      assert.truthy(counts.points > 100, counts.points)
+      assert.truthy(counts.refused > 60, counts.refused)
+   end)
+
+   it("whatever is done, and however often it fails #full", function ()
+      local names = faults.scenarios()
+      local both, always = { "warm", "cold" }, { "one", "all" }
+      local memory = each(names, "memory", both, always)
+      local calls = each(names, "calls", both, always, 3)
+      assert.truthy(memory.points > 4000, memory.points)
+      assert.truthy(calls.points > 10000, calls.points)
+   end)
+end)
