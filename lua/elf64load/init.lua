@@ -26,6 +26,7 @@ local elf = {
    cdef = cdef.share,
    new = typed.new,
    cast = typed.cast,
+   callback = typed.callback,
    type = typed.type,
    string = typed.string,
    address = typed.address,

@@ -17,7 +17,7 @@ struct call_shape {
     ffi_type *arguments[];
 };
 
-static ffi_type *machine_type(enum call_kind kind)
+ffi_type *call_machine_type(enum call_kind kind)
 {
     switch (kind) {
     case CALL_VOID:
@@ -78,9 +78,9 @@ static struct call_shape *prepare(struct call_types *types,
     memcpy(shape->kinds + named, kinds, count - named);
     shape->direct = direct_fits(shape->result, shape->kinds, count);
     for (size_t i = 0; i < count; i++)
-        shape->arguments[i] = machine_type(shape->kinds[i]);
+        shape->arguments[i] = call_machine_type(shape->kinds[i]);
     // Scalars only and a known ABI: there is nothing that libffi could refuse.
-    ffi_type *result = machine_type(shape->result);
+    ffi_type *result = call_machine_type(shape->result);
     if (function->variadic)
         ffi_prep_cif_var(&shape->cif, FFI_DEFAULT_ABI, (unsigned)named,
                          (unsigned)count, result, shape->arguments);

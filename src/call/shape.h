@@ -19,6 +19,9 @@ union call_value {
 
 struct call_shape;
 
+// libffi's name for a scalar type.
+struct _ffi_type *call_machine_type(enum call_kind kind);
+
 // How to call a function of that type with nothing in place of its "...".
 // NULL without memory.
 struct call_shape *call_shape(struct call_types *types,

@@ -1,13 +1,33 @@
-// Who is calling from Lua: what a hook needs that C calls in the course of it.
+// Who is calling from Lua: what hooks and callbacks need that C calls in the
+// course of it.
 
 #ifndef LUA_CALLING_H
 #define LUA_CALLING_H
 
+#include <stdbool.h>
+
 #include <lua.h>
 
-// The state whose typed function is running on this thread, or NULL; not that
-// of a call to the loader itself.
-extern __thread lua_State *calling_state
+// A call into C that a Lua state is in. It lies on the stack of its thread.
+struct calling {
+    struct calling *outer;
+    lua_State *L;    // the coroutine that calls
+    const lua_State *main; // of its state
+    int error;       // stack index of what a callback raised, or 0
+};
+
+// The innermost of this thread, or NULL.
+extern __thread struct calling *calling
     __attribute__((visibility("hidden")));
+
+void calling_enter(struct calling *self, lua_State *L);
+// Tells of callbacks that could not be made, too.
+void calling_leave(const struct calling *self);
+
+// Raises what a callback raised meanwhile, if one did.
+void calling_rethrow(lua_State *L, const struct calling *self);
+
+// The first thread of a state, by which states are told apart.
+const lua_State *calling_main(lua_State *L);
 
 #endif

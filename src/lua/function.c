@@ -8,8 +8,6 @@
 #include "lua/calling.h"
 #include "lua/typed.h"
 
-__thread lua_State *calling_state;
-
 static int wrong_count(lua_State *L, const struct reference *self, int given)
 {
     const struct call_type *type = self->type;
@@ -110,10 +108,17 @@ int function_call(lua_State *L)
         return wrong_count(L, self, (int)count);
 
     union call_value result, values[CALL_MOST_ARGUMENTS];
-    struct value_place place = { self, true, 0 };
+    struct value_place place = { .reference = self, .argument = true };
     for (size_t i = 0; i < type->count; i++) {
+        const struct call_type *parameter = type->parameters[i];
+        int at = (int)i + 2;
         place.number = (lua_Integer)i + 1;
-        value_store(L, (int)i + 2, type->parameters[i], &values[i], &place);
+        // It is there until the function returns.
+        if (callback_wanted(L, at, parameter)) {
+            callback_push(L, at, parameter->target);
+            lua_replace(L, at);
+        }
+        value_store(L, at, parameter, &values[i], &place);
     }
     struct call_shape *shape = self->shape;
     if (type->variadic)
@@ -122,12 +127,13 @@ int function_call(lua_State *L)
     // Lua's stack keeps the texts and memory that the arguments point to.
     struct invocation call = { shape, (void (*)(void))self->address, &result,
                                values };
-    lua_State *outer = calling_state;
-    calling_state = L;
+    struct calling here;
+    calling_enter(&here, L);
     struct _Unwind_Exception *exception = guard_call(invoke, &call);
-    calling_state = outer;
+    calling_leave(&here);
     if (exception)
         return thrown_raise(L, exception);
+    calling_rethrow(L, &here);
     if (type->target->kind == CALL_VOID)
         return 0;
     value_push(L, type->target, &result);

@@ -5,6 +5,7 @@
 #include <lauxlib.h>
 #include <string.h>
 
+#include "calling.h"
 #include "failure.h"
 #include "run/run.h"
 #include "symbol.h"
@@ -75,8 +76,13 @@ static int close(lua_State *L)
         return luaL_error(L, "the handle of %s was not opened: it lists what "
                           "others opened, and cannot be closed",
                           path_of(handle));
+    struct calling here;
     handle->closed = true;
-    if (e64_close(handle->plugin, &error) != E64_OK)
+    calling_enter(&here, L);
+    e64_status status = e64_close(handle->plugin, &error);
+    calling_leave(&here);
+    calling_rethrow(L, &here);
+    if (status != E64_OK)
         return failure_push(L, &error, 0);
     lua_pushboolean(L, true);
     return 1;
@@ -86,10 +92,14 @@ static int close(lua_State *L)
 static int end_scope(lua_State *L)
 {
     struct handle *handle = any_handle(L, 1);
-    if (!is_closed(handle) && handle->counted) {
-        handle->closed = true;
-        e64_close(handle->plugin, NULL);
-    }
+    struct calling here;
+    if (is_closed(handle) || !handle->counted)
+        return 0;
+    handle->closed = true;
+    calling_enter(&here, L);
+    e64_close(handle->plugin, NULL);
+    calling_leave(&here);
+    calling_rethrow(L, &here);
     return 0;
 }
 
@@ -120,8 +130,14 @@ static int equal(lua_State *L)
 
 static int start(lua_State *L)
 {
+    e64_plugin *plugin = handle_check(L, 1);
+    struct calling here;
     e64_error error;
-    if (e64_start(handle_check(L, 1), &error) != E64_OK)
+    calling_enter(&here, L);
+    e64_status status = e64_start(plugin, &error);
+    calling_leave(&here);
+    calling_rethrow(L, &here);
+    if (status != E64_OK)
         return failure_push(L, &error, 0);
     lua_pushvalue(L, 1);
     return 1;
@@ -157,8 +173,13 @@ static int look_up(lua_State *L, e64_plugin *plugin)
     const char *name = luaL_checkstring(L, 2);
     const char *version = luaL_optstring(L, 3, NULL);
     e64_symbol symbol;
+    struct calling here;
     e64_error error;
-    if (e64_lookup(plugin, name, version, &symbol, &error) == E64_OK) {
+    calling_enter(&here, L);
+    e64_status status = e64_lookup(plugin, name, version, &symbol, &error);
+    calling_leave(&here);
+    calling_rethrow(L, &here);
+    if (status == E64_OK) {
         symbol_push(L, &symbol);
         return 1;
     }

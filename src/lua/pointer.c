@@ -168,6 +168,12 @@ static int type(lua_State *L)
     return 1;
 }
 
+// elf.callback(ctype, function)
+static int callback(lua_State *L)
+{
+    return callback_make(L, take_scope(L));
+}
+
 // --------------------------------------------------------------------- string
 
 // elf.string(pointer [, size]): a copy of the bytes, up to the first zero
@@ -210,6 +216,7 @@ static const luaL_Reg readers[] = {
     { "new", make },
     { "cast", cast },
     { "type", type },
+    { "callback", callback },
     { NULL, NULL },
 };
 

@@ -68,6 +68,15 @@ void reference_push_pointer(lua_State *L, void *address,
         lua_pushnil(L);
 }
 
+void reference_push_callback(lua_State *L, void *address,
+                             const struct call_type *type)
+{
+    push(L, REFERENCE_CALLBACK, address, type, CALL_UNBOUNDED);
+    lua_pushvalue(L, -2);
+    lua_setiuservalue(L, -2, 1);
+    lua_remove(L, -2);
+}
+
 struct reference *reference_push_part(lua_State *L, int owner, void *address,
                                       const struct call_type *type,
                                       size_t count)
@@ -232,7 +241,8 @@ static bool collected(lua_State *L, int index)
         return true;
     const struct reference *reference = reference_test(L, index);
     return reference && (reference->origin == REFERENCE_MEMORY
-                         || reference->origin == REFERENCE_PART);
+                         || reference->origin == REFERENCE_PART
+                         || reference->origin == REFERENCE_CALLBACK);
 }
 
 static void keep(lua_State *L, int index, const void *cell, int value)
@@ -311,8 +321,13 @@ void reference_store(lua_State *L, int index, lua_Integer at, int value)
 {
     const struct reference *reference = lua_touserdata(L, index);
     const struct call_type *type = reference->type;
-    const struct value_place place = { reference, false, at };
+    const struct value_place place = { .reference = reference,
+                                       .number = at };
     void *address = element(L, reference, at);
+    if (callback_wanted(L, value, type)) {
+        callback_push(L, value, type->target);
+        lua_replace(L, value);
+    }
     value_store(L, value, type, address, &place);
     if (type->kind == CALL_POINTER)
         keep(L, index, address, value);

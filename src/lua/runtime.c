@@ -3,7 +3,6 @@
 #include "runtime.h"
 
 #include <lauxlib.h>
-#include <pthread.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -19,9 +18,8 @@
 
 struct entry {
     struct entry *outer;
-    lua_State *calling; // the call that this one is within, or NULL
+    struct calling calling;
     lua_State *L;
-    pthread_t thread;
     int self;
     int cause; // stack index of what a hook raised, or 0
     struct lua_reader reader;
@@ -30,24 +28,17 @@ struct entry {
 // Uservalue 1: the search function, or nil.
 struct runtime {
     e64_runtime *runtime; // NULL once it is closed
-    // The call that entered: whose state, on which thread, and where in its
-    // stack the userdata, what a hook raised and what a hook answered lie.
+    // The call that entered: whose state, and where in its stack the userdata,
+    // what a hook raised and what a hook answered lie.
     struct entry *entry;
-    // The same for a plugin's function that is called from Lua and asks dlopen.
+    // The same for another call from Lua that led here: of a plugin's function
+    // that asks dlopen, of a runtime whose plugin does.
     struct entry within;
     const lua_State *main; // of the state that it belongs to
 };
 
 // The key in the registry of a weak table: userdata by the address of theirs.
 static const char runtimes_key = 'r';
-
-static const lua_State *main_state(lua_State *L)
-{
-    lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
-    const lua_State *state = lua_tothread(L, -1);
-    lua_pop(L, 1);
-    return state;
-}
 
 // Lets a runtime be found by its address, at -1.
 static void remember(lua_State *L, const struct runtime *runtime)
@@ -179,23 +170,22 @@ static e64_status take_answer(struct entry *entry, const char *name,
     }
 }
 
-// The call from Lua that this thread is in, the innermost one. What a function
-// that Lua has called leaves on the stack goes when that returns.
+// The call from Lua that this thread is in, the innermost one. Within a call of
+// something else, what a hook leaves on the stack goes when that returns.
 static struct entry *find_entry(struct runtime *runtime)
 {
-    lua_State *L = calling_state;
-    if (!L) {
-        struct entry *entry = runtime->entry;
-        return entry && pthread_equal(entry->thread, pthread_self()) ? entry
-                                                                     : NULL;
-    }
-    if (!lua_checkstack(L, 4) || main_state(L) != runtime->main)
+    struct entry *entry = runtime->entry;
+    if (!calling || calling->main != runtime->main)
+        return NULL;
+    if (entry && &entry->calling == calling)
+        return entry;
+    lua_State *L = calling->L;
+    if (!lua_checkstack(L, 4))
         return NULL;
     lua_rawgetp(L, LUA_REGISTRYINDEX, &runtimes_key);
     lua_rawgetp(L, -1, runtime);
     lua_remove(L, -2);
-    runtime->within = (struct entry){ .L = L, .thread = pthread_self(),
-                                      .self = lua_gettop(L) };
+    runtime->within = (struct entry){ .L = L, .self = lua_gettop(L) };
     return &runtime->within;
 }
 
@@ -229,17 +219,15 @@ static e64_status search(void *data, e64_runtime *self, const char *name,
 static void enter(struct runtime *runtime, struct entry *entry, lua_State *L,
                   int self)
 {
-    *entry = (struct entry){ .outer = runtime->entry,
-                             .calling = calling_state, .L = L,
-                             .thread = pthread_self(), .self = self };
+    *entry = (struct entry){ .outer = runtime->entry, .L = L, .self = self };
     runtime->entry = entry;
-    calling_state = NULL;
+    calling_enter(&entry->calling, L);
 }
 
 static void leave(struct runtime *runtime, const struct entry *entry)
 {
     runtime->entry = entry->outer;
-    calling_state = entry->calling;
+    calling_leave(&entry->calling);
 }
 
 static bool flag(lua_State *L, int index, const char *field)
@@ -283,6 +271,9 @@ static int open(lua_State *L)
     e64_status status = e64_open(runtime->runtime, name, &options, &plugin,
                                  &error);
     leave(runtime, &entry);
+    if (status == E64_OK && entry.calling.error)
+        e64_close(plugin, NULL);
+    calling_rethrow(L, &entry.calling);
     if (status != E64_OK)
         return failure_push(L, &error, entry.cause);
     handle_push(L, plugin, true, 1);
@@ -308,6 +299,9 @@ static int load(lua_State *L)
     e64_status status = e64_load(runtime->runtime, &source, &options, &plugin,
                                  &error);
     leave(runtime, &entry);
+    if (status == E64_OK && entry.calling.error)
+        e64_close(plugin, NULL);
+    calling_rethrow(L, &entry.calling);
     if (status != E64_OK)
         return failure_push(L, &error, reader.cause ? reader.cause
                                                     : entry.cause);
@@ -348,10 +342,16 @@ static int plugins(lua_State *L)
 static int close(lua_State *L)
 {
     struct runtime *runtime = check(L, 1);
+    struct calling here;
     e64_error error;
-    if (e64_runtime_free(runtime->runtime, &error) != E64_OK)
+    calling_enter(&here, L);
+    e64_status status = e64_runtime_free(runtime->runtime, &error);
+    calling_leave(&here);
+    if (status == E64_OK)
+        runtime->runtime = NULL;
+    calling_rethrow(L, &here);
+    if (status != E64_OK)
         return failure_push(L, &error, 0);
-    runtime->runtime = NULL;
     lua_pushboolean(L, true);
     return 1;
 }
@@ -372,7 +372,7 @@ static int new(lua_State *L)
     e64_runtime_options options = { .struct_size = sizeof options };
     e64_error error;
     struct runtime *runtime = lua_newuserdatauv(L, sizeof *runtime, 1);
-    *runtime = (struct runtime){ .main = main_state(L) };
+    *runtime = (struct runtime){ .main = calling_main(L) };
     luaL_setmetatable(L, RUNTIME);
     remember(L, runtime);
     if (e64_runtime_new(&options, &runtime->runtime, &error) != E64_OK)

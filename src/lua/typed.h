@@ -50,6 +50,7 @@ enum reference_origin {
     REFERENCE_MEMORY,  // follows the struct; uservalue 1 keeps what its cells
                        // point to
     REFERENCE_PART,    // of such memory, which is uservalue 1
+    REFERENCE_CALLBACK, // a Lua function; uservalue 1 is the callback
 };
 
 // A place in memory and what C says is there: function, variable, array and
@@ -75,6 +76,10 @@ void reference_alive(lua_State *L, const struct reference *reference);
 // Pushes a pointer to `type` of which no more is known; nil for NULL.
 void reference_push_pointer(lua_State *L, void *address,
                             const struct call_type *type);
+
+// Pushes a pointer to a Lua function, and takes its callback from the top.
+void reference_push_callback(lua_State *L, void *address,
+                             const struct call_type *type);
 
 // Pushes a reference into what the reference at `owner` keeps alive.
 struct reference *reference_push_part(lua_State *L, int owner, void *address,
@@ -124,6 +129,7 @@ struct value_place {
     const struct reference *reference;
     bool argument;
     lua_Integer number;
+    bool result; // what a callback answers
 };
 
 // Converts the value at `index` and stores it. Raises when it does not fit the
@@ -138,6 +144,23 @@ void value_push(lua_State *L, const struct call_type *type, const void *cell);
 // Raises "bad argument #2 to 'add' (int expected, WHY)" or the like.
 int value_fault(lua_State *L, const struct call_type *type,
                 const struct value_place *place, const char *why);
+
+// ---------------------------------------------------------------- callback.c
+
+void callback_open(lua_State *L);
+
+// Is the value something to call, where C wants a pointer to a function?
+bool callback_wanted(lua_State *L, int index, const struct call_type *type);
+
+// Pushes a pointer to a function of that type which calls the value at `index`.
+// The function is there as long as that value.
+void callback_push(lua_State *L, int index, const struct call_type *function);
+
+// elf.callback; the arguments follow the handle at `scope`, if that is not 0.
+int callback_make(lua_State *L, int scope);
+
+// Warns of calls that could not be made.
+void callback_report(lua_State *L);
 
 // ------------------------------------------------------------------ thrown.c
 

@@ -13,7 +13,9 @@ static void push_place(lua_State *L, const struct value_place *place)
     const struct reference *reference = place->reference;
     const char *name = reference->symbol ? reference->symbol->symbol.name
                                          : reference_spell(L, reference);
-    if (place->argument)
+    if (place->result)
+        lua_pushfstring(L, "result of callback '%s'", name);
+    else if (place->argument)
         lua_pushfstring(L, "argument #%I to '%s'", place->number, name);
     else if (reference->single)
         lua_pushfstring(L, "value for '%s'", name);

@@ -135,6 +135,12 @@ function plugin:new (ctype, init) end
 ---@return elf64load.pointer|nil
 function plugin:cast (ctype, value) end
 
+---As elf.callback, with the handle's types.
+---@param ctype string|elf64load.ctype
+---@param f function
+---@return elf64load.pointer
+function plugin:callback (ctype, f) end
+
 ---As elf.type, with the handle's types.
 ---@param what string|elf64load.ctype|elf64load.pointer
 ---@return elf64load.ctype

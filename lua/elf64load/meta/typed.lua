@@ -53,6 +53,14 @@ function typed.new (ctype, init) end
 ---@return elf64load.pointer|nil
 function typed.cast (ctype, value) end
 
+---A pointer to a Lua function for C to call: there as long as this value. The
+---last argument of a variadic one is a function that gives the next of what
+---stands in place of "..." when it is called with a type.
+---@param ctype string|elf64load.ctype a function type, or a pointer to one
+---@param f function or anything with __call
+---@return elf64load.pointer
+function typed.callback (ctype, f) end
+
 ---The type that a text means, or that a pointer has.
 ---@param what string|elf64load.ctype|elf64load.pointer
 ---@return elf64load.ctype
@@ -68,7 +76,7 @@ function typed.string (pointer, size) end
 ---@return integer
 function typed.address (pointer) end
 
----`new`, `cast` and `type` as methods of handles: they know the handle's types.
+---`new`, `cast`, `callback` and `type` as methods of handles: they know the handle's types.
 ---@type table<string, function>
 typed.methods = {}
 

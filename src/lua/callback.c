@@ -1,0 +1,286 @@
+// Lua functions that C can call. A callback is owned by what uses it: the value
+// of elf.callback, the variable or memory that it was written to, or the call
+// that it is an argument of. The collector frees it when nothing does.
+
+#include <lauxlib.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include "call/closure.h"
+#include "lua/calling.h"
+#include "lua/typed.h"
+
+// The key in the registry of a weak table: userdata by the address of theirs.
+static const char callbacks_key = 'c';
+
+#define CALLBACK "elf64load.callback"
+
+// Uservalue 1: the function; 2: the text that it answered last.
+struct callback {
+    struct call_closure *closure;
+    const struct call_type *type;
+    const lua_State *main;
+    atomic_ulong missed; // calls from threads that are in no call of its state
+};
+
+// All of these, of all states.
+static atomic_ulong missed;
+
+// ------------------------------------------------------------------- the call
+
+// The arguments in place of "...", as the function's last argument.
+struct rest {
+    struct call_rest *rest; // NULL once the function has returned
+};
+
+// rest(ctype): the next one.
+static int next_argument(lua_State *L)
+{
+    const struct rest *self = lua_touserdata(L, lua_upvalueindex(1));
+    const struct call_type *type = ctype_check(L, 1, 0);
+    union call_value value;
+    if (!self->rest)
+        return luaL_error(L, "the arguments of the callback are gone: it has "
+                          "returned");
+    if (type->kind == CALL_VOID || type->kind >= CALL_ARRAY)
+        return luaL_error(L, "no argument can be of the type %s",
+                          type->spelling);
+    // A float comes as a double (C11 6.5.2.2p7).
+    call_rest_next(self->rest, type->kind == CALL_FLOAT ? CALL_DOUBLE
+                                                        : type->kind, &value);
+    if (type->kind == CALL_FLOAT)
+        lua_pushnumber(L, value.number);
+    else
+        value_push(L, type, &value);
+    return 1;
+}
+
+static struct rest *push_rest(lua_State *L, struct call_rest *rest)
+{
+    struct rest *self = lua_newuserdatauv(L, sizeof *self, 0);
+    self->rest = rest;
+    lua_pushcclosure(L, next_argument, 1);
+    return self;
+}
+
+struct invocation {
+    struct callback *callback;
+    void *const *values;
+    struct call_rest *rest;
+    union call_value *result;
+    struct rest *given; // to the function, or NULL
+};
+
+static void push_userdata(lua_State *L, const struct callback *callback)
+{
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &callbacks_key);
+    lua_rawgetp(L, -1, callback);
+    lua_remove(L, -2);
+}
+
+// A Lua string is there until the function answers the next one.
+static void store_result(lua_State *L, const struct callback *callback,
+                         union call_value *result)
+{
+    const struct call_type *type = callback->type;
+    const struct reference self = { .type = type, .count = CALL_UNBOUNDED };
+    const struct value_place place = { .reference = &self, .result = true };
+    value_store(L, -1, type->target, result, &place);
+    if (lua_type(L, -1) == LUA_TSTRING)
+        lua_setiuservalue(L, 1, 2);
+}
+
+// Runs protected. Index 1 becomes the userdata.
+static int call(lua_State *L)
+{
+    struct invocation *invocation = lua_touserdata(L, 1);
+    const struct callback *callback = invocation->callback;
+    const struct call_type *type = callback->type;
+    int count = (int)type->count;
+    luaL_checkstack(L, count + 4, "too many arguments");
+    push_userdata(L, callback);
+    lua_replace(L, 1);
+    lua_getiuservalue(L, 1, 1);
+    for (int i = 0; i < count; i++)
+        value_push(L, type->parameters[i], invocation->values[i]);
+    if (invocation->rest) {
+        invocation->given = push_rest(L, invocation->rest);
+        count++;
+    }
+    bool answers = type->target->kind != CALL_VOID;
+    lua_call(L, count, answers);
+    if (answers)
+        store_result(L, callback, invocation->result);
+    return 0;
+}
+
+// What it raises is kept for when the enclosing C call returns.
+static void raised(lua_State *L, union call_value *result)
+{
+    memset(result, 0, sizeof *result);
+    if (calling->error)
+        lua_pop(L, 1);
+    else
+        calling->error = lua_gettop(L);
+}
+
+static void work(void *data, void *const *values, struct call_rest *rest,
+                 union call_value *result)
+{
+    struct callback *self = data;
+    struct invocation invocation = { self, values, rest, result, NULL };
+    if (!calling || calling->main != self->main) {
+        atomic_fetch_add(&self->missed, 1);
+        atomic_fetch_add(&missed, 1);
+        return;
+    }
+    lua_State *L = calling->L;
+    // Without room on its stack it is as with a call from elsewhere.
+    if (!lua_checkstack(L, LUA_MINSTACK)) {
+        atomic_fetch_add(&self->missed, 1);
+        atomic_fetch_add(&missed, 1);
+        return;
+    }
+    lua_pushcfunction(L, call);
+    lua_pushlightuserdata(L, &invocation);
+    if (lua_pcall(L, 1, 0, 0) != LUA_OK)
+        raised(L, result);
+    if (invocation.given)
+        invocation.given->rest = NULL;
+}
+
+// -------------------------------------------------------------------- reports
+
+static void report(lua_State *L, struct callback *callback)
+{
+    unsigned long count = atomic_exchange(&callback->missed, 0);
+    if (!count)
+        return;
+    atomic_fetch_sub(&missed, count);
+    lua_pushfstring(L, "a callback '%s' was called %I times by a thread that "
+                    "is in no call from its Lua state, and answered zero",
+                    callback->type->spelling, (lua_Integer)count);
+    lua_warning(L, lua_tostring(L, -1), 0);
+    lua_pop(L, 1);
+}
+
+static void report_missed(lua_State *L)
+{
+    const lua_State *own = calling_main(L);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &callbacks_key);
+    lua_pushnil(L);
+    while (lua_next(L, -2)) {
+        struct callback *callback = lua_touserdata(L, -1);
+        if (callback->main == own)
+            report(L, callback);
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+}
+
+void callback_report(lua_State *L)
+{
+    if (atomic_load(&missed))
+        report_missed(L);
+    unsigned long late = call_closure_late();
+    if (!late)
+        return;
+    lua_pushfstring(L, "callbacks were called %I times after they had been "
+                    "collected, and answered zero: keep what elf.callback "
+                    "gives for as long as C calls it", (lua_Integer)late);
+    lua_warning(L, lua_tostring(L, -1), 0);
+    lua_pop(L, 1);
+}
+
+// --------------------------------------------------------------------- making
+
+static int collect(lua_State *L)
+{
+    struct callback *self = luaL_checkudata(L, 1, CALLBACK);
+    call_closure_free(self->closure);
+    self->closure = NULL;
+    atomic_fetch_sub(&missed, atomic_exchange(&self->missed, 0));
+    return 0;
+}
+
+bool callback_wanted(lua_State *L, int index, const struct call_type *type)
+{
+    if (type->kind != CALL_POINTER || type->target->kind != CALL_FUNCTION)
+        return false;
+    if (lua_isfunction(L, index))
+        return true;
+    if (reference_test(L, index)
+        || luaL_testudata(L, index, "elf64load.symbol")
+        || luaL_getmetafield(L, index, "__call") == LUA_TNIL)
+        return false;
+    lua_pop(L, 1);
+    return true;
+}
+
+static bool can_be_made(const struct call_type *function)
+{
+    if (function->target->kind >= CALL_ARRAY)
+        return false;
+    for (size_t i = 0; i < function->count; i++)
+        if (function->parameters[i]->kind >= CALL_ARRAY)
+            return false;
+    return true;
+}
+
+void callback_push(lua_State *L, int index, const struct call_type *function)
+{
+    index = lua_absindex(L, index);
+    if (!can_be_made(function))
+        luaL_error(L, "no callback can be '%s': structs are not passed by "
+                   "value yet", function->spelling);
+    struct callback *self = lua_newuserdatauv(L, sizeof *self, 2);
+    *self = (struct callback){ .type = function, .main = calling_main(L) };
+    luaL_setmetatable(L, CALLBACK);
+    lua_pushvalue(L, index);
+    lua_setiuservalue(L, -2, 1);
+    self->closure = call_closure_new(function, work, self);
+    if (!self->closure)
+        luaL_error(L, "not enough memory for a callback");
+    // The collector does not see the closure's memory.
+    if (lua_gc(L, LUA_GCISRUNNING))
+        lua_gc(L, LUA_GCSTEP, 1);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &callbacks_key);
+    lua_pushvalue(L, -2);
+    lua_rawsetp(L, -2, self);
+    lua_pop(L, 1);
+    reference_push_callback(L, call_closure_entry(self->closure), function);
+}
+
+// elf.callback(ctype, function): a pointer to it.
+int callback_make(lua_State *L, int scope)
+{
+    const struct call_type *type = ctype_check(L, scope + 1, scope);
+    if (type->kind == CALL_POINTER)
+        type = type->target;
+    if (type->kind != CALL_FUNCTION)
+        return luaL_argerror(L, scope + 1, lua_pushfstring(
+            L, "%s is no function type", type->spelling));
+    if (!lua_isfunction(L, scope + 2)
+        && luaL_getmetafield(L, scope + 2, "__call") == LUA_TNIL)
+        return luaL_typeerror(L, scope + 2, "function");
+    callback_push(L, scope + 2, type);
+    return 1;
+}
+
+void callback_open(lua_State *L)
+{
+    if (luaL_newmetatable(L, CALLBACK)) {
+        lua_pushcfunction(L, collect);
+        lua_setfield(L, -2, "__gc");
+    }
+    lua_pop(L, 1);
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &callbacks_key) == LUA_TNIL) {
+        lua_newtable(L);
+        lua_createtable(L, 0, 1);
+        lua_pushliteral(L, "v");
+        lua_setfield(L, -2, "__mode");
+        lua_setmetatable(L, -2);
+        lua_rawsetp(L, LUA_REGISTRYINDEX, &callbacks_key);
+    }
+    lua_pop(L, 1);
+}
