@@ -236,6 +236,20 @@ describe("A Lua function that C calls", function ()
       assert.equal(value, why)
    end)
 
+   it("raises through a C function of Lua that is in between", function ()
+      -- table.sort is such a one, and calls C that calls back.
+      assert.error_matches(function ()
+         C.apply(function ()
+            table.sort({ 3, 1, 2 }, function (x, y)
+               C.times(1, function () error "in the middle" end)
+               return x < y
+            end)
+            return 0
+         end, 1, 2)
+      end, "in the middle")
+      assert.equal(3, C.apply(function (x, y) return x + y end, 1, 2))
+   end)
+
    it("that answers what C does not take is told so", function ()
       assert.error_matches(function ()
          C.apply(function () return "five" end, 1, 2)

@@ -114,14 +114,30 @@ static int call(lua_State *L)
     return 0;
 }
 
-// What it raises is kept for when the enclosing C call returns.
+// Runs protected.
+static int keep_error(lua_State *L)
+{
+    lua_pushvalue(L, 2);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, lua_touserdata(L, 1));
+    return 0;
+}
+
+// What it raises, at the top, is kept for when the enclosing C call returns. It
+// cannot stay on the stack: functions of others may be in between.
 static void raised(lua_State *L, union call_value *result)
 {
     memset(result, 0, sizeof *result);
-    if (calling->error)
+    if (calling->raised) {
         lua_pop(L, 1);
-    else
-        calling->error = lua_gettop(L);
+        return;
+    }
+    calling->raised = true;
+    lua_pushcfunction(L, keep_error);
+    lua_insert(L, -2);
+    lua_pushlightuserdata(L, calling);
+    lua_insert(L, -2);
+    if (lua_pcall(L, 2, 0, 0) != LUA_OK)
+        lua_pop(L, 1);
 }
 
 static void work(void *data, void *const *values, struct call_rest *rest,

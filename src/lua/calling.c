@@ -29,8 +29,14 @@ void calling_leave(const struct calling *self)
 
 void calling_rethrow(lua_State *L, const struct calling *self)
 {
-    if (!self->error)
+    if (!self->raised)
         return;
-    lua_pushvalue(L, self->error);
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, self) == LUA_TNIL) {
+        lua_pop(L, 1);
+        lua_pushliteral(L, "a callback raised, and there was no memory to keep "
+                        "what");
+    }
+    lua_pushnil(L);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, self);
     lua_error(L);
 }

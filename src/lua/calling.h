@@ -13,7 +13,7 @@ struct calling {
     struct calling *outer;
     lua_State *L;    // the coroutine that calls
     const lua_State *main; // of its state
-    int error;       // stack index of what a callback raised, or 0
+    bool raised; // by a callback: what, is in the registry by this address
 };
 
 // The innermost of this thread, or NULL.

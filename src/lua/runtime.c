@@ -271,7 +271,7 @@ static int open(lua_State *L)
     e64_status status = e64_open(runtime->runtime, name, &options, &plugin,
                                  &error);
     leave(runtime, &entry);
-    if (status == E64_OK && entry.calling.error)
+    if (status == E64_OK && entry.calling.raised)
         e64_close(plugin, NULL);
     calling_rethrow(L, &entry.calling);
     if (status != E64_OK)
@@ -299,7 +299,7 @@ static int load(lua_State *L)
     e64_status status = e64_load(runtime->runtime, &source, &options, &plugin,
                                  &error);
     leave(runtime, &entry);
-    if (status == E64_OK && entry.calling.error)
+    if (status == E64_OK && entry.calling.raised)
         e64_close(plugin, NULL);
     calling_rethrow(L, &entry.calling);
     if (status != E64_OK)
