@@ -216,6 +216,25 @@ describe("Unique symbols by the hundred thousand", function ()
 end)
 
 describe("Thread-local variables of absurd size", function ()
+   it("are refused at a fixed offset without being made", function ()
+      local image = elfedit.read(compile.shared(
+         "__thread long f = 5; long *a(void) { return &f; }",
+         "-ftls-model=initial-exec"))
+      image:segment "PT_TLS".p_memsz = 0xf0000000
+      local out = run(image:save(), "", { seconds = 20 })
+      assert.truthy(out:find("^nomemory.*4026531840 bytes of static"), out)
+      out = run(compile.shared "int f;", ([[
+         local function peak ()
+            return tonumber(io.open "/proc/self/status":read "a"
+               :match "VmHWM:%%s+(%%d+)")
+         end
+         local before = peak()
+         assert(not elf.open(%q))
+         print(peak() - before < 20000)
+      ]]):format(image:save()), { seconds = 20 })
+      assert.equal("true\n", out)
+   end)
+
    it("are a failure of the lookup that would make them #build", function ()
       local image = elfedit.read(base)
       image:segment "PT_TLS".p_memsz = 0xf0000000

@@ -46,6 +46,10 @@ end
 function trial.stays (bytes)
    local image = elfedit.new(bytes)
    local ok, answer = pcall(function ()
+      -- Where the loader finds it, which p_offset need not say.
+      local segment = image:segment "PT_DYNAMIC"
+      segment.p_offset = image:offset(segment.p_vaddr)
+      segment.p_filesz = segment.p_memsz
       local flags = image:dynamic "DT_FLAGS_1"
       if flags and flags.d_val & elfedit.DF_1_NODELETE ~= 0 then return true end
       for _, symbol in ipairs(image:symbols()) do

@@ -19,8 +19,8 @@
 
 enum { SEGMENTS = 4, DYNAMICS = 11, ALIGNMENT = 64 };
 
-// The whole file, loaded as it stands by one segment; strings, then its own
-// thread-local storage, follow.
+// The whole file, loaded as it stands by one segment; strings follow. Its own
+// thread-local storage is .bss: who asks for more than glibc has costs nothing.
 struct anchor {
     Elf64_Ehdr header;
     Elf64_Phdr segments[SEGMENTS];
@@ -52,8 +52,9 @@ static void fill_segments(struct anchor *anchor, uint64_t size,
                           const struct request *request)
 {
     const Elf64_Phdr segments[SEGMENTS] = {
-        { .p_type = PT_LOAD, .p_flags = PF_R | PF_W, .p_filesz = size,
-          .p_memsz = size, .p_align = 4096 },
+        { .p_type = PT_LOAD, .p_flags = PF_R | PF_W,
+          .p_filesz = size - request->size, .p_memsz = size,
+          .p_align = 4096 },
         { .p_type = PT_DYNAMIC, .p_flags = PF_R | PF_W,
           .p_offset = offsetof(struct anchor, dynamic),
           .p_vaddr = offsetof(struct anchor, dynamic),
@@ -184,11 +185,11 @@ static e64_status open_anchor(const struct request *request,
                      + (request->module ? strlen(request->module->path) + 1
                                         : 0);
     uint64_t start = storage_start(strings), size = start + request->size;
-    struct anchor *anchor = memory_new(size);
+    struct anchor *anchor = memory_new(start);
     if (!anchor)
-        return fail_memory(size);
+        return fail_memory(start);
     fill(anchor, size, strings, request);
-    e64_status status = open_bytes(anchor, size, map);
+    e64_status status = open_bytes(anchor, start, map);
     memory_free(anchor);
     if (status == E64_OK)
         *storage = (char *)(*map)->l_addr + start;
