@@ -114,32 +114,6 @@ static int call(lua_State *L)
     return 0;
 }
 
-// Runs protected.
-static int keep_error(lua_State *L)
-{
-    lua_pushvalue(L, 2);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, lua_touserdata(L, 1));
-    return 0;
-}
-
-// What it raises, at the top, is kept for when the enclosing C call returns. It
-// cannot stay on the stack: functions of others may be in between.
-static void raised(lua_State *L, union call_value *result)
-{
-    memset(result, 0, sizeof *result);
-    if (calling->raised) {
-        lua_pop(L, 1);
-        return;
-    }
-    calling->raised = true;
-    lua_pushcfunction(L, keep_error);
-    lua_insert(L, -2);
-    lua_pushlightuserdata(L, calling);
-    lua_insert(L, -2);
-    if (lua_pcall(L, 2, 0, 0) != LUA_OK)
-        lua_pop(L, 1);
-}
-
 static void work(void *data, void *const *values, struct call_rest *rest,
                  union call_value *result)
 {
@@ -159,8 +133,10 @@ static void work(void *data, void *const *values, struct call_rest *rest,
     }
     lua_pushcfunction(L, call);
     lua_pushlightuserdata(L, &invocation);
-    if (lua_pcall(L, 1, 0, 0) != LUA_OK)
-        raised(L, result);
+    if (lua_pcall(L, 1, 0, 0) != LUA_OK) {
+        memset(result, 0, sizeof *result);
+        calling_raised(L);
+    }
     if (invocation.given)
         invocation.given->rest = NULL;
 }
@@ -285,6 +261,7 @@ int callback_make(lua_State *L, int scope)
 
 void callback_open(lua_State *L)
 {
+    calling_open(L);
     if (luaL_newmetatable(L, CALLBACK)) {
         lua_pushcfunction(L, collect);
         lua_setfield(L, -2, "__gc");

@@ -2,9 +2,18 @@
 
 #include "lua/calling.h"
 
+#include <lauxlib.h>
+
 #include "lua/typed.h"
 
 __thread struct calling *calling;
+
+// The key in the registry of what callbacks have raised, by depth of the call.
+// Every place is there beforehand, so that setting it needs no memory.
+static const char errors_key = 'e';
+
+// C calls that Lua allows within each other (LUAI_MAXCCALLS).
+enum { MOST_DEPTH = 200 };
 
 const lua_State *calling_main(lua_State *L)
 {
@@ -17,7 +26,8 @@ const lua_State *calling_main(lua_State *L)
 void calling_enter(struct calling *self, lua_State *L)
 {
     *self = (struct calling){ .outer = calling, .L = L,
-                              .main = calling_main(L) };
+                              .main = calling_main(L),
+                              .depth = calling ? calling->depth + 1 : 1 };
     calling = self;
 }
 
@@ -27,16 +37,39 @@ void calling_leave(const struct calling *self)
     callback_report(self->L);
 }
 
+void calling_open(lua_State *L)
+{
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &errors_key) == LUA_TNIL) {
+        lua_createtable(L, MOST_DEPTH, 0);
+        for (int i = 1; i <= MOST_DEPTH; i++) {
+            lua_pushboolean(L, false);
+            lua_rawseti(L, -2, i);
+        }
+        lua_rawsetp(L, LUA_REGISTRYINDEX, &errors_key);
+    }
+    lua_pop(L, 1);
+}
+
+void calling_raised(lua_State *L)
+{
+    if (!calling->raised && calling->depth <= MOST_DEPTH) {
+        lua_rawgetp(L, LUA_REGISTRYINDEX, &errors_key);
+        lua_insert(L, -2);
+        lua_rawseti(L, -2, calling->depth);
+    }
+    lua_pop(L, 1);
+    calling->raised = true;
+}
+
 void calling_rethrow(lua_State *L, const struct calling *self)
 {
     if (!self->raised)
         return;
-    if (lua_rawgetp(L, LUA_REGISTRYINDEX, self) == LUA_TNIL) {
-        lua_pop(L, 1);
-        lua_pushliteral(L, "a callback raised, and there was no memory to keep "
-                        "what");
-    }
-    lua_pushnil(L);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, self);
+    if (self->depth > MOST_DEPTH)
+        luaL_error(L, "a callback raised, %d calls deep", self->depth);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &errors_key);
+    lua_rawgeti(L, -1, self->depth);
+    lua_pushboolean(L, false);
+    lua_rawseti(L, -3, self->depth);
     lua_error(L);
 }

@@ -13,7 +13,8 @@ struct calling {
     struct calling *outer;
     lua_State *L;    // the coroutine that calls
     const lua_State *main; // of its state
-    bool raised; // by a callback: what, is in the registry by this address
+    int depth;             // how many of this thread it makes
+    bool raised;           // by a callback
 };
 
 // The innermost of this thread, or NULL.
@@ -23,6 +24,14 @@ extern __thread struct calling *calling
 void calling_enter(struct calling *self, lua_State *L);
 // Tells of callbacks that could not be made, too.
 void calling_leave(const struct calling *self);
+
+// Makes room in a state for what callbacks raise.
+void calling_open(lua_State *L);
+
+// Takes what a callback has raised from the top; the first one of a call
+// counts. Does not raise, and needs no memory. It does not stay on the stack,
+// as functions of others may be in between.
+void calling_raised(lua_State *L);
 
 // Raises what a callback raised meanwhile, if one did.
 void calling_rethrow(lua_State *L, const struct calling *self);
