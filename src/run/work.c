@@ -4,9 +4,14 @@
 
 #include "../host/internals.h"
 
-// A thread, as others wait for it.
+// A thread, as others wait for it, and what it waits for.
 struct worker {
-    struct worker *awaited; // the one that it waits for, or NULL
+    const e64_plugin *plugin; // or NULL
+    // By whom it was being worked on, or promised to be started, when the
+    // waiting began. That thread may have given it back and ended since: it is
+    // looked at only while the plugin says the same.
+    const struct worker *worker;
+    const struct promise *promise;
 };
 
 static __thread struct worker self __attribute__((tls_model("initial-exec")));
@@ -16,30 +21,6 @@ static __thread struct worker self __attribute__((tls_model("initial-exec")));
 static struct lock lock = LOCK_INITIALIZER;
 static pthread_cond_t given = PTHREAD_COND_INITIALIZER;
 
-// Would this thread, if it waited for that one, wait for itself?
-static bool closes_circle(const struct worker *other)
-{
-    while (other && other != &self)
-        other = other->awaited;
-    return other != NULL;
-}
-
-// With the lock held: waits until the thread that has the plugin is not this
-// one any more.
-static bool wait_for(e64_plugin *plugin, struct worker *other)
-{
-    bool may = !host_holds_load_lock();
-    while (may && plugin->worker == other) {
-        may = !closes_circle(other);
-        if (may) {
-            self.awaited = other;
-            lock_wait(&lock, &given);
-            self.awaited = NULL;
-        }
-    }
-    return may;
-}
-
 static bool is_to_start(const e64_plugin *plugin)
 {
     e64_state state = atomic_load(&plugin->state);
@@ -47,17 +28,37 @@ static bool is_to_start(const e64_plugin *plugin)
         && (state == E64_STATE_MAPPED || state == E64_STATE_STARTING);
 }
 
-// With the lock held.
-static bool wait_for_start(e64_plugin *plugin)
+// Does the thread still wait for what it has begun to wait for?
+static bool is_waiting(const struct worker *waiting)
 {
-    const struct promise *promise = plugin->promise;
+    const e64_plugin *plugin = waiting->plugin;
+    return plugin
+        && (waiting->promise
+            ? plugin->promise == waiting->promise && is_to_start(plugin)
+            : plugin->worker == waiting->worker);
+}
+
+// Would this thread, if it waited for that one, wait for itself?
+static bool closes_circle(const struct worker *other)
+{
+    while (other != &self && is_waiting(other))
+        other = other->promise ? other->promise->worker : other->worker;
+    return other == &self;
+}
+
+// With the lock held: waits until another thread has given the plugin back, or
+// has kept its promise.
+static bool wait_for(e64_plugin *plugin, const struct worker *worker,
+                     const struct promise *promise)
+{
+    const struct worker waiting = { plugin, worker, promise };
     bool may = !host_holds_load_lock();
-    while (may && is_to_start(plugin) && plugin->promise == promise) {
-        may = !closes_circle(promise->worker);
+    while (may && is_waiting(&waiting)) {
+        may = !closes_circle(promise ? promise->worker : worker);
         if (may) {
-            self.awaited = promise->worker;
+            self = waiting;
             lock_wait(&lock, &given);
-            self.awaited = NULL;
+            self = (struct worker){ NULL, NULL, NULL };
         }
     }
     return may;
@@ -70,7 +71,7 @@ bool work_take(e64_plugin *plugin)
     if (plugin->worker == &self)
         may = false;
     while (may && plugin->worker)
-        may = wait_for(plugin, plugin->worker);
+        may = wait_for(plugin, plugin->worker, NULL);
     if (may)
         plugin->worker = &self;
     lock_give(&lock);
@@ -114,9 +115,11 @@ bool work_is_elsewhere(e64_plugin *plugin)
 bool work_wait(e64_plugin *plugin)
 {
     lock_take(&lock);
-    struct worker *other = plugin->worker;
-    bool waited = other ? other != &self && wait_for(plugin, other)
-                        : wait_for_start(plugin);
+    bool waited = plugin->worker != &self;
+    if (waited && plugin->worker)
+        waited = wait_for(plugin, plugin->worker, NULL);
+    else if (waited && is_to_start(plugin))
+        waited = wait_for(plugin, NULL, plugin->promise);
     lock_give(&lock);
     return waited;
 }
