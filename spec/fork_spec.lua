@@ -195,7 +195,57 @@ int main(int argc, char **argv)
 }
 ]]
 
+-- Another thread is in dl_iterate_phdr, whose lock glibc leaves as it was.
+local WALKING = [[
+#include <link.h>
+#include <pthread.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static pthread_barrier_t barrier;
+
+static int walk(struct dl_phdr_info *info, size_t size, void *data)
+{
+    pthread_barrier_wait(&barrier);
+    pthread_barrier_wait(&barrier);
+    return 1;
+}
+
+static void *work(void *data)
+{
+    dl_iterate_phdr(walk, NULL);
+    return NULL;
+}
+
+int main(int argc, char **argv)
+{
+    pthread_t thread;
+    int status = -1;
+    open_plugin(argv[2]);
+    pthread_barrier_init(&barrier, NULL, 2);
+    pthread_create(&thread, NULL, work, NULL);
+    pthread_barrier_wait(&barrier);
+    pid_t pid = fork();
+    if (!pid) {
+        alarm(20);
+        e64_plugin *p = open_plugin(argv[1]);
+        _exit(((int (*)(void))e64_entry(p, "f"))() != 7
+              || e64_close(p, NULL) != E64_OK);
+    }
+    waitpid(pid, &status, 0);
+    pthread_barrier_wait(&barrier);
+    pthread_join(thread, NULL);
+    printf("%x\n", status);
+    return 0;
+}
+]]
+
 describe("A child of fork", function ()
+   it("opens and closes though another thread was walking the host's list",
+   function ()
+      assert.equal("0\n", threads.program(WALKING, { plain, needed }))
+   end)
+
    -- The address sanitizer's allocator is left locked in a child that was made
    -- while another thread was in it.
    it("opens, unwinds and closes, made while three threads do so #build",

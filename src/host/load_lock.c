@@ -10,11 +10,11 @@
 
 // It stands in the variables of ld.so, which have a symbol (_rtld_global,
 // GLIBC_PRIVATE), right before the lock that guards the list of objects.
-static _Atomic(const pthread_mutex_t *) load_lock;
+static _Atomic(pthread_mutex_t *) load_lock;
 
 struct search {
     uintptr_t start, end; // of ld.so's variables
-    const pthread_mutex_t *found;
+    pthread_mutex_t *found;
 };
 
 static bool is_mine(const pthread_mutex_t *mutex)
@@ -31,7 +31,7 @@ static int find_list_lock(struct dl_phdr_info *info, size_t size, void *data)
     (void)info, (void)size;
     for (uintptr_t at = search->start + sizeof *search->found;
          at + sizeof *search->found <= search->end; at += sizeof(void *)) {
-        const pthread_mutex_t *list = (const pthread_mutex_t *)at;
+        pthread_mutex_t *list = (pthread_mutex_t *)at;
         if (list->__data.__kind == PTHREAD_MUTEX_RECURSIVE_NP
             && list->__data.__count == 1 && is_mine(list)
             && list[-1].__data.__kind == PTHREAD_MUTEX_RECURSIVE_NP) {
@@ -42,8 +42,36 @@ static int find_list_lock(struct dl_phdr_info *info, size_t size, void *data)
     return 1;
 }
 
+// In a child glibc makes the load lock new, but leaves the list's as it was:
+// held for ever when another thread was in dl_iterate_phdr.
+static __thread int forking __attribute__((tls_model("initial-exec")));
+
+static void before_fork(void)
+{
+    forking = gettid();
+}
+
+static void in_child(void)
+{
+    pthread_mutex_t *lock = atomic_load(&load_lock);
+    if (!lock)
+        return;
+    pthread_mutex_t *list = lock + 1;
+    if (list->__data.__owner == forking)
+        list->__data.__owner = gettid(); // which is another number now
+    else
+        *list = (pthread_mutex_t)PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+}
+
+static void watch_forks(void)
+{
+    pthread_atfork(before_fork, NULL, in_child);
+}
+
 void host_find_load_lock(void)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, watch_forks);
     struct host_snapshot *snapshot;
     if (atomic_load(&load_lock) || host_snapshot(&snapshot) != E64_OK)
         return;
