@@ -260,13 +260,13 @@ static e64_status publish(struct discovery *discovery, e64_plugin *root,
     if (status == E64_OK) {
         for (uint32_t i = 0; i < discovery->fresh_count; i++) {
             registry_add(runtime, discovery->fresh[i]);
-            if (discovery->promise && !discovery->fresh[i]->host)
-                work_promise(discovery->fresh[i], discovery->promise);
             add_dependents(discovery->fresh[i]);
             bind_publish(discovery->fresh[i]);
             claims_remove(discovery->fresh[i]);
         }
         discovery->fresh_count = 0;
+        if (discovery->promise)
+            work_promise(root->order, root->order_count, discovery->promise);
         pinned_publish_names(discovery);
         unique_settle(discovery, true);
         root->handles++;

@@ -202,7 +202,7 @@ struct discovery {
     struct host_snapshot *snapshot;
     struct host_hold hold; // of it
     bool last; // what the host changes from now on comes after this open
-    struct promise *promise; // to start what is new, or NULL
+    struct promise *promise; // to start what it opens, or NULL
     bool hold_back; // nothing of a file that is opened by its path may run
     const struct elf_object **globals; // the runtime's, as they were
     uint32_t global_count;

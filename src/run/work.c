@@ -124,11 +124,15 @@ bool work_wait(e64_plugin *plugin)
     return waited;
 }
 
-void work_promise(e64_plugin *plugin, struct promise *promise)
+void work_promise(e64_plugin **plugins, uint32_t count,
+                  struct promise *promise)
 {
     lock_take(&lock);
     promise->worker = &self;
-    plugin->promise = promise;
+    for (uint32_t i = 0; i < count; i++)
+        if (!plugins[i]->promise
+            && atomic_load(&plugins[i]->state) == E64_STATE_MAPPED)
+            plugins[i]->promise = promise;
     lock_give(&lock);
 }
 

@@ -31,12 +31,14 @@ bool work_is_elsewhere(e64_plugin *plugin);
 // not wait for that. Not under a runtime's lock.
 bool work_wait(e64_plugin *plugin);
 
-// An open that has made a plugin known and is going to start it. It lies on the
-// stack of the thread that opens.
+// An open that has made plugins known and is going to start them: those that
+// nobody has started or promised to. It lies on the stack of the thread that
+// opens.
 struct promise {
     struct worker *worker;
 };
-void work_promise(e64_plugin *plugin, struct promise *promise);
+void work_promise(e64_plugin **plugins, uint32_t count,
+                  struct promise *promise);
 // It has been done for those of the plugins for which this was the promise, or
 // never will be.
 void work_keep(e64_plugin **plugins, uint32_t count,
