@@ -9,32 +9,48 @@
 #include "addresses.h"
 #include "../tls/tls.h"
 
-void e64_plugin_describe(e64_plugin *plugin, e64_plugin_info *info)
+// Of one that has stopped, whose runtime may have been freed.
+static void describe_stopped(const e64_plugin *plugin, e64_plugin_info *info)
+{
+    *info = (e64_plugin_info){
+        .name = plugin->names ? plugin->names->text : plugin->unit.object.name,
+        .path = plugin->unit.object.name,
+        .generation = plugin->generation,
+        .state = E64_STATE_STOPPED,
+        .times = plugin->times,
+    };
+}
+
+// With the runtime's lock held, under which it becomes one that has stopped.
+static void describe(const e64_plugin *plugin, e64_plugin_info *info)
 {
     const struct elf_object *object = &plugin->unit.object;
     *info = (e64_plugin_info){
         .name = plugin->names ? plugin->names->text : object->name,
         .path = object->name,
+        .soname = object->soname,
+        .base = object->bias,
+        .start = object->start,
+        .end = object->end,
         .generation = plugin->generation,
+        .tls_module = object->tls_module,
         .state = atomic_load(&plugin->state),
+        .handles = plugin->handles,
+        .segments = plugin->unit.image.load_count,
+        .times = plugin->times,
     };
-    // The runtime of one that has stopped may have been freed.
-    if (info->state == E64_STATE_STOPPED) {
-        info->times = plugin->times;
+}
+
+void e64_plugin_describe(e64_plugin *plugin, e64_plugin_info *info)
+{
+    if (atomic_load(&plugin->state) == E64_STATE_STOPPED) {
+        describe_stopped(plugin, info);
         return;
     }
     lock_take(&plugin->runtime->lock);
-    info->handles = plugin->handles;
-    info->times = plugin->times;
+    describe(plugin, info);
     lock_give(&plugin->runtime->lock);
-    info->segments = plugin->unit.image.load_count;
-    info->soname = object->soname;
-    info->base = object->bias;
-    info->start = object->start;
-    info->end = object->end;
-    info->tls_module = object->tls_module;
-    if (!object->host)
-        info->tls_offset = tls_module_tp_offset(object->tls_module);
+    info->tls_offset = tls_module_tp_offset(info->tls_module); // if it is ours
 }
 
 // The first that was mapped after one, held; NULL when that was the last.

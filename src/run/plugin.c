@@ -79,12 +79,17 @@ void plugin_unload(e64_plugin *plugin)
     if (plugin->host)
         host_unkeep(plugin->host);
     plugin->host = NULL;
-    char *name = plugin->unit.file.name; // stays to be shown
-    plugin->unit.file.name = NULL;
-    link_free(&plugin->unit);
-    plugin->unit.file.name = name;
-    plugin->unit.object.name = name;
+    // Others may be describing it: what they find is either all there or the
+    // name alone, which stays to be shown.
+    struct link_unit unit = plugin->unit;
+    char *name = unit.file.name;
+    unit.file.name = NULL;
+    lock_take(&plugin->runtime->lock);
+    plugin->unit = (struct link_unit){ .file = { .fd = -1, .name = name },
+                                       .object = { .name = name } };
     atomic_store(&plugin->state, E64_STATE_STOPPED);
+    lock_give(&plugin->runtime->lock);
+    link_free(&unit);
 }
 
 e64_plugin *plugin_hold(e64_plugin *plugin)
