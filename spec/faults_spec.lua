@@ -1,5 +1,6 @@
 -- Faults: every allocation and every system call fails in turn (spec/faults/run).
 
+local child = require "spec.support.child"
 local faults = require "spec.faults.faults"
 
 -- Runs a scenario and counts its points.
@@ -45,6 +46,16 @@ describe("A fault leaves nothing behind and changes nothing the second time, "
       local counts = each(FEW, "calls", { "warm" }, { "one" })
       assert.truthy(counts.points > 100, counts.points)
       assert.truthy(counts.refused > 60, counts.refused)
+   end)
+
+   it("when an allocation of the Lua state fails", function ()
+      local result = faults.lua()
+      local points = 0
+      for count in result.out:gmatch ": (%d+) points" do
+         points = points + math.tointeger(tonumber(count))
+      end
+      assert.equal(0, result.code, child.describe(result) .. "\n" .. result.out)
+      assert.truthy(points > 200, points)
    end)
 
    it("whatever is done, and however often it fails #full", function ()

@@ -130,7 +130,7 @@ static void compare(const struct state *before, const struct state *after,
     }
 }
 
-// What cannot be unmapped, or made read-only again, is done along with the next.
+// What cannot be unmapped, or sealed again, is done along with the next.
 static bool is_put_off(const struct tracer_report *report)
 {
     return report->number == SYS_munmap

@@ -276,4 +276,18 @@ function faults.run (scenario, what, when, how, variant)
       wrong = math.tointeger(wrong) }
 end
 
+--- Makes each allocation of a Lua state fail in turn, over what lua.lua does.
+---@return result
+function faults.lua ()
+   local build = campaign.loader()
+   local sources = { FOLDER .. "lua.c", FOLDER .. "state.c", FOLDER .. "state.h",
+      FOLDER .. "scenarios.h", "src/elf64load.h",
+      build .. "/lib/libelf64load-lua.a", build .. "/lib/libelf64load.a" }
+   local program = campaign.program(sources, "-I/usr/include/lua5.4 -g -pthread",
+      "-l:libffi.a -l:liblua5.4-lpeg.a -l:liblua5.4.a -lm -ldl")
+   return child.run({ program, FOLDER .. "lua.lua", compile.folder,
+      plugins().plain, "libfaults-nowhere.so.7" },
+      { seconds = 600, env = ENVIRONMENT, merge = true })
+end
+
 return faults

@@ -191,8 +191,8 @@ static int add_plugin(void *data, e64_plugin *plugin)
     return 0;
 }
 
-// What malloc has given to others. A block may be given out with a few bytes more
-// than the last time.
+// What malloc has given to others. A block may have a few bytes more than the
+// last time.
 static size_t other_memory(void)
 {
     enum { FEW = 256 };

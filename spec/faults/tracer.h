@@ -6,8 +6,8 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-// How a fault goes on: that call alone, or it and all that follow of its kind: of
-// its name, and where it needs memory, or a descriptor, all that do.
+// How a fault goes on: that call alone, or it and all that follow of its kind:
+// of its name, and where it needs memory, or a descriptor, all that do.
 enum tracer_mode { TRACER_ONE, TRACER_ALL };
 
 // What became of it, told to the child by tracer_end.

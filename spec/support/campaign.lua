@@ -129,8 +129,9 @@ end
 --- archive has other contents.
 ---@param sources string[] C files, headers and archives; the first is the main one
 ---@param flags? string
+---@param libraries? string what comes last on the command line
 ---@return string path
-function campaign.program (sources, flags)
+function campaign.program (sources, flags, libraries)
    local words, folders = {}, {}
    for number, path in ipairs(sources) do
       words[number] = quoted(path)
@@ -152,6 +153,7 @@ function campaign.program (sources, flags)
       words[#words + 1] = "-fsanitize=address,undefined"
    end
    words[#words + 1] = "-D INPUTS=0x" .. compile.digest(inputs):sub(1, 16)
+   words[#words + 1] = libraries
    return compile.program(campaign.contents(sources[1]),
       table.concat(words, " "))
 end

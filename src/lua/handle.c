@@ -32,14 +32,22 @@ static const char *const states[] = {
     [E64_STATE_HOST] = "host",
 };
 
-void handle_push(lua_State *L, e64_plugin *plugin, bool counted, int runtime)
+struct handle *handle_push(lua_State *L, int runtime)
 {
     runtime = lua_absindex(L, runtime);
     struct handle *handle = lua_newuserdatauv(L, sizeof *handle, 1);
-    *handle = (struct handle){ plugin_hold(plugin), counted, false };
+    *handle = (struct handle){ NULL, false, true };
     luaL_setmetatable(L, HANDLE);
     lua_pushvalue(L, runtime);
     lua_setiuservalue(L, -2, 1);
+    return handle;
+}
+
+void handle_set(struct handle *handle, e64_plugin *plugin, bool counted)
+{
+    plugin_hold(plugin);
+    plugin_drop(handle->plugin);
+    *handle = (struct handle){ plugin, counted, false };
 }
 
 static struct handle *any_handle(lua_State *L, int index)
@@ -80,6 +88,7 @@ static int close(lua_State *L)
     handle->closed = true;
     calling_enter(&here, L);
     e64_status status = e64_close(handle->plugin, &error);
+    handle->closed = status == E64_OK;
     calling_leave(&here);
     calling_rethrow(L, &here);
     if (status != E64_OK)

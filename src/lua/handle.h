@@ -11,9 +11,12 @@
 
 void handle_open(lua_State *L);
 
-// Pushes a handle; the runtime's userdata at `runtime` lives as long as it.
-// `counted`: it stands for an open, which its close ends.
-void handle_push(lua_State *L, e64_plugin *plugin, bool counted, int runtime);
+// Pushes a handle that is closed; the runtime's userdata at `runtime` lives as
+// long as it. That is done before a plugin is opened for it, as memory may lack
+// for this alone.
+struct handle *handle_push(lua_State *L, int runtime);
+// Makes it stand for a plugin; `counted`: for an open, which its close ends.
+void handle_set(struct handle *handle, e64_plugin *plugin, bool counted);
 
 // The plugin of a handle that is not closed; raises on anything else.
 e64_plugin *handle_check(lua_State *L, int index);

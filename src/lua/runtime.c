@@ -129,13 +129,23 @@ static int check_source(lua_State *L)
     return 1;
 }
 
+static int make_text(lua_State *L)
+{
+    luaL_tolstring(L, 1, NULL);
+    return 1;
+}
+
 // Keeps what was raised for detail.error.
 static e64_status raised(struct entry *entry, const char *name,
                          e64_error *error)
 {
     lua_State *L = entry->L;
-    const char *text = luaL_tolstring(L, -1, NULL);
-    fill_error(error, E64_HOOK, name, text);
+    // Making a text of what is none may raise, too.
+    lua_pushcfunction(L, make_text);
+    lua_pushvalue(L, -2);
+    const char *text = lua_pcall(L, 1, 1, 0) == LUA_OK ? lua_tostring(L, -1)
+                                                       : NULL;
+    fill_error(error, E64_HOOK, name, text ? text : "out of memory");
     lua_pop(L, 1);
     entry->cause = lua_gettop(L);
     return E64_HOOK;
@@ -267,6 +277,8 @@ static int open(lua_State *L)
     e64_error error;
     luaL_argcheck(L, *name, 2, "the name is empty; elf.host is the process");
     luaL_checkstack(L, 16, NULL);
+    struct handle *handle = handle_push(L, 1);
+    int place = lua_gettop(L);
     enter(runtime, &entry, L, 1);
     e64_status status = e64_open(runtime->runtime, name, &options, &plugin,
                                  &error);
@@ -276,7 +288,8 @@ static int open(lua_State *L)
     calling_rethrow(L, &entry.calling);
     if (status != E64_OK)
         return failure_push(L, &error, entry.cause);
-    handle_push(L, plugin, true, 1);
+    handle_set(handle, plugin, true);
+    lua_settop(L, place);
     return 1;
 }
 
@@ -295,6 +308,8 @@ static int load(lua_State *L)
     source_check(L, 2, &source, &reader);
     if (!lua_isnil(L, 3))
         source.name = luaL_checkstring(L, 3);
+    struct handle *handle = handle_push(L, 1);
+    int place = lua_gettop(L);
     enter(runtime, &entry, L, 1);
     e64_status status = e64_load(runtime->runtime, &source, &options, &plugin,
                                  &error);
@@ -305,28 +320,38 @@ static int load(lua_State *L)
     if (status != E64_OK)
         return failure_push(L, &error, reader.cause ? reader.cause
                                                     : entry.cause);
-    handle_push(L, plugin, true, 1);
+    handle_set(handle, plugin, true);
+    lua_settop(L, place);
     return 1;
 }
 
 static int host(lua_State *L)
 {
     struct runtime *runtime = check(L, 1);
+    struct handle *handle = handle_push(L, 1);
     e64_plugin *plugin;
     e64_error error;
     if (e64_host(runtime->runtime, &plugin, &error) != E64_OK)
         return failure_push(L, &error, 0);
-    handle_push(L, plugin, true, 1);
+    handle_set(handle, plugin, true);
     return 1;
 }
 
-static int add_plugin(void *data, e64_plugin *plugin)
+// An error of Lua must not leave e64_plugins: the walk takes what fits into the
+// handles that are there, and counts the rest.
+struct taking {
+    struct handle **handles;
+    size_t room, count;
+};
+
+static int take_plugin(void *data, e64_plugin *plugin)
 {
-    lua_State *L = data;
+    struct taking *taking = data;
     if (plugin->process || plugin->gone)
         return 0;
-    handle_push(L, plugin, false, 1);
-    lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+    if (taking->count < taking->room)
+        handle_set(taking->handles[taking->count], plugin, false);
+    taking->count++;
     return 0;
 }
 
@@ -334,8 +359,25 @@ static int add_plugin(void *data, e64_plugin *plugin)
 static int plugins(lua_State *L)
 {
     struct runtime *runtime = check(L, 1);
-    lua_newtable(L);
-    e64_plugins(runtime->runtime, add_plugin, L);
+    struct taking taking = { NULL, 0, 0 };
+    // Others may be opened meanwhile.
+    do {
+        taking.room = taking.count + 4;
+        lua_settop(L, 1);
+        taking.handles = lua_newuserdatauv(
+            L, taking.room * sizeof *taking.handles, 0);
+        lua_createtable(L, (int)taking.room, 0);
+        for (size_t i = 0; i < taking.room; i++) {
+            taking.handles[i] = handle_push(L, 1);
+            lua_rawseti(L, -2, (lua_Integer)i + 1);
+        }
+        taking.count = 0;
+        e64_plugins(runtime->runtime, take_plugin, &taking);
+    } while (taking.count > taking.room);
+    for (size_t i = taking.count; i < taking.room; i++) {
+        lua_pushnil(L);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
     return 1;
 }
 
@@ -361,8 +403,13 @@ static int close(lua_State *L)
 static int collect(lua_State *L)
 {
     struct runtime *runtime = luaL_checkudata(L, 1, RUNTIME);
-    if (runtime->runtime)
-        runtime->runtime->search = NULL;
+    if (!runtime->runtime)
+        return 0;
+    runtime->runtime->search = NULL;
+    // One with nothing in it is of no use to anybody.
+    if (!runtime->runtime->plugin_count
+        && e64_runtime_free(runtime->runtime, NULL) == E64_OK)
+        runtime->runtime = NULL;
     return 0;
 }
 

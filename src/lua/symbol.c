@@ -57,9 +57,11 @@ void symbol_push(lua_State *L, const e64_symbol *symbol)
     made->symbol.name = keep(&at, symbol->name);
     made->symbol.version = keep(&at, symbol->version);
     made->symbol.file = keep(&at, symbol->file);
-    made->plugin = symbol->plugin ? plugin_hold(symbol->plugin) : NULL;
+    made->plugin = NULL;
     made->collected = false;
     luaL_setmetatable(L, SYMBOL);
+    if (symbol->plugin)
+        made->plugin = plugin_hold(symbol->plugin);
 }
 
 static int drop(lua_State *L)
