@@ -239,6 +239,16 @@ function guided.show ()
       found))
 end
 
+--- Does an input name the place where this project is? libFuzzer puts what it
+--- sees compared into inputs, and $ORIGIN is compared.
+---@param bytes string
+---@return boolean
+function guided.is_private (bytes)
+   local parent = lfs.currentdir():match "^(.+/)[^/]+$"
+   return bytes:find("build/fixtures", 1, true) ~= nil
+      or parent ~= nil and bytes:find(parent, 1, true) ~= nil
+end
+
 --- Makes the committed corpora anew: from the seeds, what is committed and what
 --- runs have found since, as few and as small files as reach the same.
 ---@param names string[]|nil of targets; nil: all
@@ -260,6 +270,13 @@ function guided.collect (names)
             lfs.attributes(("%s/%s.tar.xz"):format(CORPUS, name), "size")
             and guided.unpack(name) or "", folder("work", name),
             folder "logs" .. "/merge-" .. name .. ".txt")))
+         for file in lfs.dir(merged) do
+            local path = merged .. "/" .. file
+            if lfs.attributes(path, "mode") == "file"
+               and guided.is_private(campaign.contents(path)) then
+               os.remove(path)
+            end
+         end
          assert(os.execute(("cd %s && tar --sort=name --mtime=@0 --owner=0 "
             .. "--group=0 --numeric-owner --mode=644 -cf - * | xz -9e >%s")
             :format(quoted(merged), quoted(("%s/%s/%s.tar.xz"):format(
