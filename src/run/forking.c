@@ -31,16 +31,15 @@ static void in_child(void)
     after(true);
 }
 
-static int error;
-
-static void watch(void)
-{
-    error = pthread_atfork(before, in_parent, in_child);
-}
-
+// What failed is tried again the next time.
 bool forking_watch(void)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, watch);
-    return !error;
+    static struct lock lock = LOCK_INITIALIZER;
+    static bool watched;
+    lock_take(&lock);
+    if (!watched)
+        watched = pthread_atfork(before, in_parent, in_child) == 0;
+    bool answer = watched;
+    lock_give(&lock);
+    return answer;
 }

@@ -23,6 +23,7 @@ struct registration {
 // of their own and nothing else.
 static struct lock lock = LOCK_INITIALIZER;
 static struct host_registrar unwinders[FRAMES_MOST_UNWINDERS];
+static atomic_bool told[FRAMES_MOST_UNWINDERS]; // of all that is open
 static atomic_uint unwinder_count;
 static struct registration *registrations;
 
@@ -208,28 +209,41 @@ static void watch_forks(void)
     pthread_atfork(before_fork, in_parent, in_child);
 }
 
+// Keeps both this and what it calls of ours. With the lock held.
+static e64_status add_unwinder(const struct host_registrar *registrar)
+{
+    uint32_t count = atomic_load(&unwinder_count), at = 0;
+    while (at < count && unwinders[at].add != registrar->add)
+        at++;
+    if (at == FRAMES_MOST_UNWINDERS || told[at])
+        return E64_OK;
+    if (at == count) {
+        unwinders[at] = *registrar;
+        atomic_store(&unwinder_count, count + 1);
+    }
+    // Some may have been told before memory ran out.
+    e64_status status = tell_all(&unwinders[at]);
+    told[at] = status == E64_OK;
+    return status;
+}
+
 e64_status frames_add_unwinder(const struct host_module *module,
                                const struct host_registrar *registrar)
 {
-    for (uint32_t i = 0; i < atomic_load(&unwinder_count); i++)
-        if (unwinders[i].add == registrar->add)
+    bool kept = false;
+    for (uint32_t i = 0; i < atomic_load(&unwinder_count); i++) {
+        kept |= unwinders[i].add == registrar->add;
+        if (unwinders[i].add == registrar->add && told[i])
             return E64_OK;
+    }
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, watch_forks);
-    // Both this and what it calls of ours stay.
-    e64_status status = host_keep((struct host_module *)module);
+    e64_status status = kept ? E64_OK
+                             : host_keep((struct host_module *)module);
     if (status != E64_OK)
         return status;
     lock_take(&lock);
-    uint32_t count = atomic_load(&unwinder_count);
-    bool known = count == FRAMES_MOST_UNWINDERS;
-    for (uint32_t i = 0; i < count; i++)
-        known |= unwinders[i].add == registrar->add;
-    if (!known) {
-        unwinders[count] = *registrar;
-        atomic_store(&unwinder_count, count + 1);
-        status = tell_all(&unwinders[count]);
-    }
+    status = add_unwinder(registrar);
     lock_give(&lock);
     return status;
 }

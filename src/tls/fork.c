@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "../lock.h"
 #include "module.h"
 #include "pool.h"
 #include "threads.h"
@@ -40,16 +41,15 @@ static void in_child(void)
     after(true);
 }
 
-static int error;
-
-static void watch(void)
-{
-    error = pthread_atfork(before, in_parent, in_child);
-}
-
+// What failed is tried again the next time.
 bool fork_watch(void)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, watch);
-    return !error;
+    static struct lock lock = LOCK_INITIALIZER;
+    static bool watched;
+    lock_take(&lock);
+    if (!watched)
+        watched = pthread_atfork(before, in_parent, in_child) == 0;
+    bool answer = watched;
+    lock_give(&lock);
+    return answer;
 }
