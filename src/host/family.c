@@ -58,7 +58,8 @@ int host_shortage(const char *reason)
         "cannot allocate memory for program header",
         "cannot create shared object descriptor",
     };
-    static const int numbers[] = { EMFILE, ENFILE, ENOMEM, EIO };
+    static const int numbers[] = { EMFILE, ENFILE, ENOMEM, EIO, EINTR,
+                                   EAGAIN };
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         if (strstr(reason, strerror(numbers[i])))
             return numbers[i];
