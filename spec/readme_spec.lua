@@ -360,6 +360,26 @@ describe("README's list", function ()
       end
    end)
 
+   it("of pins has those of the header", function ()
+      local wanted = {}
+      local enum = header:match "typedef enum e64_pin_kind {(.-)}"
+      for name in enum:gmatch "E64_PIN_([%u_]+)" do wanted[name:lower()] = true end
+      local column = {}
+      for cell in section "Unloading":gmatch "\n| (`[^|]*) |" do
+         column[#column + 1] = cell
+      end
+      assert.same(sorted(wanted), all(table.concat(column), "`([%l_]+)`"))
+   end)
+
+   it("of names that plugins get from the loader has those of the sources",
+      function ()
+         local names = all(contents "src/run/overrides.c", '{ "([%w_]+)", ')
+         assert.is_true(#names > 20)
+         assert.same(names, all(section "Unloading":match "To know of these.*",
+            "`([%w_]+)`"))
+         assert.same(names, sorted(require "spec.conformance.design"))
+      end)
+
    it("of places names what is there", function ()
       for _, path in ipairs(all(README, "%f[%w.](%l+/[%w/_.-]*%w)")) do
          if path:find "^spec/" or path:find "^examples/" then

@@ -182,6 +182,20 @@ typedef e64_status (*e64_search_hook)(void *data, e64_runtime *runtime,
 typedef void (*e64_log_hook)(void *data, e64_log_level level,
                              const char *message);
 
+// What becomes of a plugin that is closed while something points into it that
+// can be seen: e64_pins.
+typedef enum e64_unload {
+    // It is stopped, and unmapped later: when what was seen has gone. That is
+    // looked after when a thread that was started in it ends, a key is deleted
+    // or a thread_local object destroyed, and at the next open or close in the
+    // runtime.
+    E64_UNLOAD_WAIT = 0,
+    // e64_close and e64_runtime_free answer E64_INUSE, and nothing has changed.
+    E64_UNLOAD_REFUSE,
+    // It is stopped and stays mapped for good.
+    E64_UNLOAD_LEAK,
+} e64_unload;
+
 typedef struct e64_runtime_options {
     size_t struct_size;
     // Templates separated by ';', each '?' replaced by the name that is looked
@@ -192,6 +206,7 @@ typedef struct e64_runtime_options {
     void *search_data;
     e64_log_hook log;
     void *log_data;
+    e64_unload unload;
 } e64_runtime_options;
 
 // Makes a runtime. `options` may be NULL.
@@ -200,7 +215,8 @@ E64_API e64_status e64_runtime_new(const e64_runtime_options *options,
 
 // Closes what is still open in it, in the order in which ld.so would, and frees
 // it. Its plugins' handles are void from then on. E64_INUSE when called from a
-// constructor or destructor of one of its plugins.
+// constructor or destructor of one of its plugins, or when E64_UNLOAD_REFUSE
+// says so. What has to wait is unmapped later, as if it were not freed.
 //
 // What must not be unloaded (`nodelete`, DF_1_NODELETE, owners of unique
 // symbols) stays until the process ends, and so do runtimes that are not freed:
@@ -242,10 +258,11 @@ E64_API e64_status e64_start(e64_plugin *plugin, e64_error *error);
 // One handle more for the same plugin. Never fails.
 E64_API e64_plugin *e64_retain(e64_plugin *plugin);
 
-// Ends one handle. The plugin stops (its destructors run, on this thread) and
-// is unmapped when its last handle and its last dependent are gone, and no
-// thread has a destructor of its C++ thread_local objects to run; then `plugin`
-// and what was looked up in it are void.
+// Ends one handle. When its last handle and its last dependent are gone, and no
+// thread has a destructor of its C++ thread_local objects to run, the plugin
+// stops: its destructors run, on this thread. Then it is unmapped, unless
+// something points into it: see e64_unload. `plugin` and what was looked up in
+// it are void.
 E64_API e64_status e64_close(e64_plugin *plugin, e64_error *error);
 
 // The process as a plugin: lookups go through the host's global scope. Counted
@@ -257,7 +274,8 @@ typedef enum e64_state {
     E64_STATE_MAPPED = 0, // bound, not started
     E64_STATE_STARTING,   // its constructors are running
     E64_STATE_STARTED,
-    E64_STATE_STOPPING, // its destructors are running
+    E64_STATE_STOPPING, // its destructors are running, or have run and
+                        // something keeps it mapped
     E64_STATE_STOPPED,  // unmapped; only the record is left
     E64_STATE_HOST,     // glibc's; this loader neither starts nor stops it
 } e64_state;
@@ -301,6 +319,43 @@ E64_API void e64_plugin_describe(e64_plugin *plugin, e64_plugin_info *info);
 E64_API int e64_plugins(e64_runtime *runtime,
                         int (*visit)(void *data, e64_plugin *plugin),
                         void *data);
+
+// What keeps a plugin from being unmapped, or from being stopped.
+typedef enum e64_pin_kind {
+    E64_PIN_HANDLE = 0,   // opens that were not closed; number: how many
+    E64_PIN_DEPENDENT,    // `plugin` needs it, or is bound to it
+    E64_PIN_OPENING,      // an open that is under way has found it
+    E64_PIN_RUNNING,      // its constructors or destructors are running
+    E64_PIN_NODELETE,     // it must not be unloaded
+    E64_PIN_UNIQUE,       // it owns an STB_GNU_UNIQUE symbol that is in use
+    E64_PIN_THREAD_LOCAL, // thread `number` has an object of it to destroy
+    E64_PIN_KEY,          // the destructor of pthread key `number` is its code
+    E64_PIN_FORK,         // fork calls it
+    E64_PIN_EXIT,         // the end of the process calls it
+    E64_PIN_SIGNAL,       // it handles signal `number`
+    E64_PIN_THREAD,       // thread `number` was started in it
+    E64_PIN_STACK,        // thread `number` is in it, or returns to it
+    E64_PIN_LEAKED,       // E64_UNLOAD_LEAK: it stays
+} e64_pin_kind;
+
+typedef struct e64_pin {
+    e64_pin_kind kind;
+    const char *name;    // of the kind: "handle", "dependent", ...
+    const char *message; // "thread 1234 was started at run"
+    e64_plugin *plugin;  // the dependent, or NULL
+    const void *address; // in the plugin, or NULL
+    int64_t number;      // 0 where there is none
+} e64_pin;
+
+// Calls `visit` with each pin that can be seen, until it answers non-zero,
+// which is returned. The strings live until `visit` returns. Threads start in a
+// plugin, keys, handlers of forks and of the end of the process are known when
+// plugins asked for them; handlers of signals and return addresses on threads'
+// stacks are looked for. README lists what cannot be seen.
+//
+// Of one that is closed, and waits, e64_plugins knows the record.
+E64_API int e64_pins(e64_plugin *plugin,
+                     int (*visit)(void *data, const e64_pin *pin), void *data);
 
 // What the file asks to be relocated, by type ("R_X86_64_64"), and what it
 // imports, counted when it was mapped.

@@ -170,7 +170,7 @@ function Runtime.searchpath (_, name, path)
    return search.searchpath(name, path)
 end
 
----Stops and unmaps all that is open in it.
+---Stops and unmaps all that is open in it; what has to wait is unmapped later.
 ---@return boolean? done
 ---@return string? message
 ---@return string? kind
@@ -181,21 +181,33 @@ function Runtime:close ()
    return done, message, kind, detail
 end
 
----@param policy table path: templates to search first
+local keys = { path = true, unload = true }
+local ways = { wait = true, refuse = true, leak = true }
+
+---@class elf64load.policy
+---@field path? string templates to search first
+---@field unload? "wait"|"refuse"|"leak" what becomes of a plugin that is closed
+---while something points into it
+
+---@param policy elf64load.policy
 ---@return elf64load.runtime
 function runtime.new (policy)
    if type(policy) ~= "table" then
       error("elf.runtime needs a policy, a table such as { path = \"./?.so\" }", 2)
    end
    for name, value in pairs(policy) do
-      if name ~= "path" then
+      if not keys[name] then
          error(("a policy has no key '%s'"):format(tostring(name)), 2)
       elseif type(value) ~= "string" then
          error(("the policy's '%s' must be a string"):format(name), 2)
       end
    end
+   if policy.unload and not ways[policy.unload] then
+      error(("the policy's 'unload' is '%s'; wait, refuse or leak expected")
+         :format(policy.unload), 2)
+   end
    return setmetatable({
-      core = assert(core.runtime()),
+      core = assert(core.runtime(policy.unload)),
       path = policy.path,
       searchers = search.list(),
       given_search = false,

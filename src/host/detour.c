@@ -10,6 +10,7 @@
 #include "../lock.h"
 #include "glibc.h"
 #include "patch.h"
+#include "unwinder.h"
 
 static const char *const names[] = {
     [HOST_FIND_OBJECT] = "_dl_find_object",
@@ -212,8 +213,11 @@ e64_status host_visit(const struct host_snapshot *snapshot,
 
 e64_status host_open_unwinder(void)
 {
-    if (glibc_dlopen("libgcc_s.so.1", RTLD_NOW | RTLD_LOCAL))
+    void *library = glibc_dlopen("libgcc_s.so.1", RTLD_NOW | RTLD_LOCAL);
+    if (library) {
+        host_know_unwinder(library);
         return E64_OK;
+    }
     const char *reason = glibc_dlerror();
     errno = reason ? host_shortage(reason) : 0;
     return errno ? fail_system("glibc cannot open libgcc_s.so.1, by which it "

@@ -97,19 +97,22 @@ static int close(lua_State *L)
     return 1;
 }
 
-// A scope's end closes what the scope has not closed itself.
+// A scope's end closes what the scope has not closed itself. It has nowhere to
+// answer that this was refused.
 static int end_scope(lua_State *L)
 {
     struct handle *handle = any_handle(L, 1);
     struct calling here;
+    e64_error error;
     if (is_closed(handle) || !handle->counted)
         return 0;
     handle->closed = true;
     calling_enter(&here, L);
-    e64_close(handle->plugin, NULL);
+    e64_status status = e64_close(handle->plugin, &error);
+    handle->closed = status != E64_INUSE;
     calling_leave(&here);
     calling_rethrow(L, &here);
-    return 0;
+    return status != E64_INUSE ? 0 : luaL_error(L, "inuse: %s", error.message);
 }
 
 // Collecting a handle unloads nothing: the runtime keeps the plugin.
@@ -134,6 +137,40 @@ static int equal(lua_State *L)
     const struct handle *a = luaL_testudata(L, 1, HANDLE);
     const struct handle *b = luaL_testudata(L, 2, HANDLE);
     lua_pushboolean(L, a && b && a->plugin == b->plugin);
+    return 1;
+}
+
+static int add_pin(void *data, const e64_pin *pin)
+{
+    lua_State *L = data;
+    lua_createtable(L, 0, 5);
+    lua_pushstring(L, pin->name);
+    lua_setfield(L, -2, "kind");
+    lua_pushstring(L, pin->message);
+    lua_setfield(L, -2, "message");
+    if (pin->number) {
+        lua_pushinteger(L, (lua_Integer)pin->number);
+        lua_setfield(L, -2, "number");
+    }
+    if (pin->address) {
+        lua_pushinteger(L, (lua_Integer)(intptr_t)pin->address);
+        lua_setfield(L, -2, "address");
+    }
+    if (pin->plugin) {
+        lua_pushstring(L, pin->plugin->unit.object.name);
+        lua_setfield(L, -2, "path");
+    }
+    lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+    return 0;
+}
+
+// Of a closed handle, too: the plugin may be waiting.
+static int pins(lua_State *L)
+{
+    const struct handle *handle = any_handle(L, 1);
+    lua_newtable(L);
+    if (handle->plugin)
+        e64_pins(handle->plugin, add_pin, L);
     return 1;
 }
 
@@ -350,6 +387,7 @@ void handle_open(lua_State *L)
         { "lookup", lookup },
         { "symbols", symbols },
         { "relocations", relocations },
+        { "pins", pins },
         { NULL, NULL },
     };
     static const luaL_Reg events[] = {

@@ -413,11 +413,18 @@ static int collect(lua_State *L)
     return 0;
 }
 
-// core.runtime()
+// core.runtime(unload or nil)
 static int new(lua_State *L)
 {
+    static const char *const ways[] = {
+        [E64_UNLOAD_WAIT] = "wait",
+        [E64_UNLOAD_REFUSE] = "refuse",
+        [E64_UNLOAD_LEAK] = "leak",
+        NULL,
+    };
     e64_runtime_options options = { .struct_size = sizeof options };
     e64_error error;
+    options.unload = (e64_unload)luaL_checkoption(L, 1, "wait", ways);
     struct runtime *runtime = lua_newuserdatauv(L, sizeof *runtime, 1);
     *runtime = (struct runtime){ .main = calling_main(L) };
     luaL_setmetatable(L, RUNTIME);

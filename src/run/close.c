@@ -2,51 +2,16 @@
 // unmapped. The cost is that of what the closed plugin needs, however many
 // others are open.
 
-#include "run.h"
+#include "close.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "../error.h"
 #include "../memory.h"
-#include "unwind.h"
+#include "pins.h"
 #include "work.h"
-
-// A growing list of plugins, walked while it grows.
-struct list {
-    e64_plugin **plugins;
-    uint32_t count, room;
-    bool failed;
-};
-
-static void add(struct list *list, e64_plugin *plugin)
-{
-    if (list->count == list->room) {
-        uint32_t room = list->room ? 2 * list->room : 16;
-        e64_plugin **plugins = vital_resize(list->plugins,
-                                            room * sizeof *plugins);
-        if (!plugins) {
-            list->failed = true;
-            return;
-        }
-        list->plugins = plugins;
-        list->room = room;
-    }
-    list->plugins[list->count++] = plugin;
-}
-
-static void each_needed(const e64_plugin *plugin,
-                        void (*visit)(void *data, e64_plugin *needed),
-                        void *data)
-{
-    for (uint32_t i = 0; i < plugin->need_count; i++)
-        if (!plugin->needs[i]->host)
-            visit(data, plugin_of(plugin->needs[i]));
-    for (uint32_t i = 0; i < plugin->filter_count; i++)
-        if (plugin->filters[i] && !plugin->filters[i]->host)
-            visit(data, plugin_of(plugin->filters[i]));
-    for (uint32_t i = 0; i < plugin->bound_count; i++)
-        visit(data, plugin->bound[i]);
-}
 
 // A candidate is what the closed plugin keeps open. It counts who needs it.
 static void add_candidate(void *data, e64_plugin *plugin)
@@ -54,7 +19,7 @@ static void add_candidate(void *data, e64_plugin *plugin)
     if (plugin->sweep == SWEEP_NONE) {
         plugin->sweep = SWEEP_CANDIDATE;
         plugin->needed_within = 0;
-        add(data, plugin);
+        list_add(data, plugin);
     }
     plugin->needed_within++;
 }
@@ -63,14 +28,14 @@ static void keep(void *data, e64_plugin *plugin)
 {
     if (plugin->sweep == SWEEP_CANDIDATE) {
         plugin->sweep = SWEEP_KEPT;
-        add(data, plugin);
+        list_add(data, plugin);
     }
 }
 
 static bool is_used(e64_plugin *plugin)
 {
     // Beyond candidates, who else needs it? Circles among them do not count.
-    if (plugin->handles || plugin->nodelete || plugin->exits
+    if (plugin->handles || plugin->nodelete
         || plugin->dependents > plugin->needed_within
         || atomic_load(&plugin->state) == E64_STATE_STARTING)
         return true;
@@ -90,28 +55,37 @@ static int by_generation(const void *a, const void *b)
     return (*one)->generation < (*other)->generation ? -1 : 1;
 }
 
-// Finds what closing a plugin leaves without use, and takes it out of what can
-// be found and needed. With the runtime's lock held.
-static e64_status take_unused(e64_plugin *closed, struct list *unused)
+// What a thread is to call when it ends keeps a plugin from being stopped, as
+// it does under ld.so, unless that is `past`.
+static bool is_to_be_called(const e64_plugin *plugin, bool past)
 {
-    struct list candidates = { 0 }, kept = { 0 };
+    return plugin->exits && !past;
+}
+
+// Finds what closing a plugin leaves without use, in the order in which it is
+// to be stopped. With the runtime's lock held.
+static e64_status find_unused(e64_plugin *closed, bool past,
+                              struct plugin_list *unused)
+{
+    struct plugin_list candidates = { 0 }, kept = { 0 };
     add_candidate(&candidates, closed);
     closed->needed_within = 0; // that was the close, not a plugin
     for (uint32_t i = 0; i < candidates.count; i++)
         each_needed(candidates.plugins[i], add_candidate, &candidates);
     for (uint32_t i = 0; i < candidates.count; i++)
-        if (is_used(candidates.plugins[i]))
+        if (is_used(candidates.plugins[i])
+            || is_to_be_called(candidates.plugins[i], past))
             keep(&kept, candidates.plugins[i]);
     for (uint32_t i = 0; i < kept.count; i++)
         each_needed(kept.plugins[i], keep, &kept);
     bool failed = candidates.failed || kept.failed;
     for (uint32_t i = 0; i < candidates.count; i++) {
         if (!failed && candidates.plugins[i]->sweep == SWEEP_CANDIDATE)
-            add(unused, candidates.plugins[i]);
+            list_add(unused, candidates.plugins[i]);
         candidates.plugins[i]->sweep = SWEEP_NONE;
     }
-    vital_free(candidates.plugins);
-    vital_free(kept.plugins);
+    list_free(&candidates);
+    list_free(&kept);
     if (failed || unused->failed) {
         unused->count = 0;
         return fail_memory(sizeof *unused->plugins);
@@ -125,73 +99,140 @@ static e64_status take_unused(e64_plugin *closed, struct list *unused)
         unused->count = 0;
         return status;
     }
+    return E64_OK;
+}
+
+// Takes it out of what can be found and needed. With the runtime's lock held.
+static void take(const struct plugin_list *unused)
+{
     for (uint32_t i = 0; i < unused->count; i++) {
         unused->plugins[i]->gone = true;
         claims_add(unused->plugins[i]);
         each_needed(unused->plugins[i], forget_dependent, NULL);
     }
-    return E64_OK;
 }
 
-static void unload(e64_runtime *runtime, e64_plugin *plugin)
+// Stops plugins that were taken, and unmaps what can be. With the runtime's
+// lock held, which it gives up; the runtime may be gone then.
+static void stop_and_unload(e64_runtime *runtime,
+                            const struct plugin_list *unused)
 {
-    lock_take(&runtime->lock);
-    registry_remove(runtime, plugin);
-    unique_forget(runtime, &plugin->unit.object);
+    if (unused->count) {
+        struct busy busy;
+        busy_enter_locked(&busy, runtime);
+        lock_give(&runtime->lock);
+        for (uint32_t i = 0; i < unused->count; i++)
+            stop_plugin(unused->plugins[i]);
+        lock_take(&runtime->lock);
+        busy_leave_locked(&busy);
+        waiting_add(runtime, unused);
+    }
+    waiting_look(runtime);
+}
+
+// ---------------------------------------------------------------- refusal ---
+
+// Does stopping these end it?
+static bool ends_with(const struct plugin_list *list,
+                      const struct pin_record *record)
+{
+    bool ends = false;
+    for (uint32_t i = 0; i < list->count && !ends; i++) {
+        const struct elf_object *object = &list->plugins[i]->unit.object;
+        ends = record->key >= object->start && record->key < object->end;
+    }
+    return ends && (record->kind == E64_PIN_FORK
+                    || record->kind == E64_PIN_EXIT);
+}
+
+static e64_status name_pins(const struct plugin_list *list, const char *name,
+                            const struct pin_records *records)
+{
+    enum { BEYOND = 32 }; // for how many there are besides
+    char all[2048 + BEYOND] = "", text[1024];
+    size_t used = 0;
+    uint32_t named = 0, more = 0;
+    for (uint32_t i = 0; i < records->count; i++) {
+        const struct pin_record *record = &records->all[i];
+        const e64_plugin *plugin = list->plugins[record->owner];
+        const char *path = plugin->unit.object.name;
+        bool other = strcmp(path, name) != 0;
+        if (ends_with(list, record))
+            continue;
+        pins_tell(record, plugin, text, sizeof text);
+        int size = snprintf(all + used, sizeof all - BEYOND - used, "%s%s%s%s",
+                            named ? "; " : "", other ? path : "",
+                            other ? ": " : "", text);
+        if (size >= 0 && (size_t)size < sizeof all - BEYOND - used) {
+            used += (size_t)size;
+            named++;
+        } else {
+            more++;
+        }
+        all[used] = '\0';
+    }
+    if (!named)
+        return E64_OK;
+    if (more)
+        snprintf(all + used, sizeof all - used, "; and %u more", more);
+    fail(E64_INUSE, "%s: is in use, and stays open: %s", name, all);
+    error_path(name);
+    return E64_INUSE;
+}
+
+// Finds what is to be refused, with plugins that others cannot unmap meanwhile.
+// With the runtime's lock held, which it gives up.
+static e64_status refuse(e64_runtime *runtime, const char *name,
+                         const struct plugin_list *list)
+{
+    struct pin_records records = { 0 };
+    for (uint32_t i = 0; i < list->count; i++)
+        list->plugins[i]->pins++;
     lock_give(&runtime->lock);
-    runtime_log(runtime, E64_LOG_INFO, "%s: unmapped",
-                plugin->unit.object.name);
-    plugin_unload(plugin);
-    plugin_drop(plugin);
+    for (uint32_t i = 0; i < list->count; i++)
+        pins_booked(list->plugins[i], i, &records);
+    if (list->count)
+        pins_seen(runtime, list->plugins, list->count,
+                  __builtin_frame_address(0), &records);
+    e64_status status = records.failed ? fail_memory(sizeof *records.all)
+                      : name_pins(list, name, &records);
+    e64_error error;
+    if (status != E64_OK)
+        error_save(&error);
+    pins_free(&records);
+    for (uint32_t i = 0; i < list->count; i++)
+        close_unpinned(list->plugins[i]);
+    if (status != E64_OK)
+        error_restore(&error);
+    return status;
 }
 
-// All at once: those who look addresses up are waited for once.
-static void unload_all(e64_runtime *runtime, const struct list *stopped)
+// Before anything is changed: may the plugin's handle be given up?
+static e64_status check_refusal(e64_plugin *plugin)
 {
-    unwind_withdraw(stopped->plugins, stopped->count);
-    for (uint32_t i = 0; i < stopped->count; i++)
-        unload(runtime, stopped->plugins[i]);
-}
-
-// A destructor may have made thread_local objects, whose own destructors are to
-// come, and may use all that the plugin needed: while there are such, nothing
-// of the runtime is unmapped. With its lock held.
-static bool must_wait(const e64_runtime *runtime)
-{
-    return runtime->late_exits > 0;
-}
-
-static void stop_and_unload(e64_runtime *runtime, const struct list *unused)
-{
-    for (uint32_t i = 0; i < unused->count; i++)
-        stop_plugin(unused->plugins[i]);
+    e64_runtime *runtime = plugin->runtime;
+    struct plugin_list unused = { 0 };
+    e64_status status = E64_OK;
     lock_take(&runtime->lock);
-    bool wait = must_wait(runtime);
-    for (uint32_t i = 0; i < unused->count; i++)
-        unused->plugins[i]->waiting = wait;
-    lock_give(&runtime->lock);
-    if (!wait)
-        unload_all(runtime, unused);
+    if (plugin->handles == 1 && !plugin->gone) {
+        plugin->handles = 0;
+        status = find_unused(plugin, true, &unused);
+        plugin->handles = 1;
+    }
+    if (status == E64_OK && unused.count)
+        status = refuse(runtime, plugin->unit.object.name, &unused);
+    else
+        lock_give(&runtime->lock);
+    list_free(&unused);
+    return status;
 }
 
-// Those that were left for later, when there is nothing to wait for any more.
-static void take_waiting(e64_runtime *runtime, struct list *waiting)
-{
-    if (must_wait(runtime))
-        return;
-    for (uint32_t i = 0; i < runtime->plugin_count; i++)
-        if (runtime->plugins[i]->waiting)
-            add(waiting, runtime->plugins[i]);
-    if (waiting->failed)
-        waiting->count = 0; // the next one finds them again
-    for (uint32_t i = 0; i < waiting->count; i++)
-        waiting->plugins[i]->waiting = false;
-}
+// ---------------------------------------------------------------- closing ---
 
 e64_status close_plugin(e64_plugin *plugin)
 {
     e64_runtime *runtime = plugin->runtime;
-    struct list unused = { 0 };
+    struct plugin_list unused = { 0 };
     e64_status status = E64_OK;
     lock_take(&runtime->lock);
     bool counted = plugin->handles > 0;
@@ -199,115 +240,118 @@ e64_status close_plugin(e64_plugin *plugin)
     // Without the memory to find what is unused, it is as if it had not been
     // closed.
     if (!plugin->handles && !plugin->gone)
-        status = take_unused(plugin, &unused);
+        status = find_unused(plugin, false, &unused);
     if (status != E64_OK)
         plugin->handles += counted;
-    lock_give(&runtime->lock);
+    take(&unused);
     stop_and_unload(runtime, &unused);
-    vital_free(unused.plugins);
+    list_free(&unused);
     return status;
 }
 
-// Looks again at what a close has left, when the reason for that is gone. With
-// the runtime's lock held, which it gives up.
-static void close_left(e64_plugin *plugin, bool again)
+void close_unbooked(e64_plugin *plugin, uint32_t *bookings)
 {
-    e64_runtime *runtime = plugin->runtime;
-    struct list unused = { 0 }, waiting = { 0 };
-    if (again && !plugin->handles && !plugin->gone)
-        take_unused(plugin, &unused);
-    else if (again && plugin->waiting)
-        take_waiting(runtime, &waiting);
-    // Once the lock is given up the plugin may be anyone's, and the runtime
-    // freed, unless something is left to do here.
-    bool more = unused.count || waiting.count;
-    struct busy busy;
-    if (more)
-        busy_enter_locked(&busy, runtime);
-    lock_give(&runtime->lock);
-    if (more) {
-        stop_and_unload(runtime, &unused);
-        unload_all(runtime, &waiting);
-        lock_take(&runtime->lock);
-        busy_leave_locked(&busy);
-        runtime_leave(runtime);
-    }
-    vital_free(unused.plugins);
-    vital_free(waiting.plugins);
-}
-
-void close_after_exit(e64_plugin *plugin)
-{
+    struct plugin_list unused = { 0 };
     lock_take(&plugin->runtime->lock);
-    bool last = --plugin->exits == 0;
-    if (last && plugin->gone)
-        plugin->runtime->late_exits--;
-    close_left(plugin, last);
+    bool last = --*bookings == 0;
+    if (last && bookings == &plugin->exits && !plugin->handles && !plugin->gone)
+        find_unused(plugin, false, &unused);
+    take(&unused);
+    if (unused.count || (last && plugin->waiting))
+        stop_and_unload(plugin->runtime, &unused);
+    else
+        runtime_leave(plugin->runtime);
+    list_free(&unused);
 }
 
 void close_unpinned(e64_plugin *plugin)
 {
+    struct plugin_list unused = { 0 };
     lock_take(&plugin->runtime->lock);
     bool again = --plugin->pins == 0 && plugin->missed;
     if (again)
         plugin->missed = false;
-    close_left(plugin, again);
+    if (again && !plugin->handles && !plugin->gone)
+        find_unused(plugin, false, &unused);
+    take(&unused);
+    if (unused.count || (again && plugin->waiting))
+        stop_and_unload(plugin->runtime, &unused);
+    else
+        runtime_leave(plugin->runtime);
+    list_free(&unused);
 }
 
 // All of a runtime that is not kept by a plugin that must not be unloaded.
-static e64_status take_all(e64_runtime *runtime, struct list *all)
+static e64_status find_all(e64_runtime *runtime, bool past,
+                           struct plugin_list *all)
 {
-    struct list kept = { 0 };
-    for (uint32_t i = 0; i < runtime->plugin_count; i++) {
-        e64_plugin *plugin = runtime->plugins[i];
-        plugin->handles = 0;
-        if (!plugin->gone)
-            plugin->sweep = SWEEP_CANDIDATE;
-    }
+    struct plugin_list kept = { 0 };
+    for (uint32_t i = 0; i < runtime->plugin_count; i++)
+        if (!runtime->plugins[i]->gone)
+            runtime->plugins[i]->sweep = SWEEP_CANDIDATE;
     for (uint32_t i = 0; i < runtime->plugin_count; i++)
         // The process is kept for those who have closed it, like dlopen's.
         if ((runtime->plugins[i]->nodelete && !runtime->plugins[i]->process)
-            || (runtime->plugins[i]->exits && !runtime->plugins[i]->gone))
+            || is_to_be_called(runtime->plugins[i], past))
             keep(&kept, runtime->plugins[i]);
     for (uint32_t i = 0; i < kept.count; i++)
         each_needed(kept.plugins[i], keep, &kept);
     for (uint32_t i = 0; i < runtime->plugin_count; i++) {
         if (runtime->plugins[i]->sweep == SWEEP_CANDIDATE)
-            add(all, runtime->plugins[i]);
+            list_add(all, runtime->plugins[i]);
         runtime->plugins[i]->sweep = SWEEP_NONE;
     }
     bool failed = kept.failed || all->failed;
-    vital_free(kept.plugins);
+    list_free(&kept);
     if (failed)
         return fail_memory(sizeof *all->plugins);
     return order_stop(all->plugins, all->count);
 }
 
+// With the runtime's lock held, which it gives up.
+static e64_status check_refusal_of_all(e64_runtime *runtime)
+{
+    struct plugin_list all = { 0 };
+    e64_status status = find_all(runtime, true, &all);
+    if (status == E64_OK)
+        status = refuse(runtime, "the runtime", &all);
+    else
+        lock_give(&runtime->lock);
+    list_free(&all);
+    return status;
+}
+
 e64_status close_all(e64_runtime *runtime)
 {
-    struct list all = { 0 };
+    struct plugin_list all = { 0 };
+    e64_status status = E64_OK;
     lock_take(&runtime->lock);
-    e64_status status = take_all(runtime, &all);
-    for (uint32_t i = 0; status == E64_OK && i < all.count; i++) {
-        all.plugins[i]->gone = true;
-        claims_add(all.plugins[i]);
-        each_needed(all.plugins[i], forget_dependent, NULL);
+    if (runtime->unload == E64_UNLOAD_REFUSE) {
+        status = check_refusal_of_all(runtime);
+        if (status != E64_OK)
+            return status;
+        lock_take(&runtime->lock);
     }
-    lock_give(&runtime->lock);
+    status = find_all(runtime, false, &all);
+    for (uint32_t i = 0; status == E64_OK && i < runtime->plugin_count; i++)
+        runtime->plugins[i]->handles = 0;
     if (status == E64_OK)
-        stop_and_unload(runtime, &all);
-    vital_free(all.plugins);
+        take(&all);
+    else
+        all.count = 0;
+    stop_and_unload(runtime, &all);
+    list_free(&all);
     return status;
 }
 
 // Stops all that is open; nothing is unmapped.
 static void stop_all(e64_runtime *runtime)
 {
-    struct list all = { 0 };
+    struct plugin_list all = { 0 };
     lock_take(&runtime->lock);
     for (uint32_t i = 0; i < runtime->plugin_count; i++)
         if (!runtime->plugins[i]->gone)
-            add(&all, runtime->plugins[i]);
+            list_add(&all, runtime->plugins[i]);
     e64_status status = order_stop(all.plugins, all.count);
     lock_give(&runtime->lock);
     for (uint32_t i = 0; status == E64_OK && i < all.count; i++) {
@@ -316,7 +360,7 @@ static void stop_all(e64_runtime *runtime)
         if (taken)
             work_give(all.plugins[i]);
     }
-    vital_free(all.plugins);
+    list_free(&all);
 }
 
 // The end of the process. What is still open is stopped when glibc finalises
@@ -338,9 +382,18 @@ e64_plugin *e64_retain(e64_plugin *plugin)
     return plugin;
 }
 
+static e64_status close_asked(e64_plugin *plugin)
+{
+    e64_status status = E64_OK;
+    if (!plugin)
+        return fail(E64_INVALID, "e64_close: plugin must not be NULL");
+    runtime_each_freed(waiting_look);
+    if (plugin->runtime->unload == E64_UNLOAD_REFUSE)
+        status = check_refusal(plugin);
+    return status == E64_OK ? close_plugin(plugin) : status;
+}
+
 e64_status e64_close(e64_plugin *plugin, e64_error *error)
 {
-    e64_status status = plugin ? close_plugin(plugin)
-        : fail(E64_INVALID, "e64_close: plugin must not be NULL");
-    return error_give(status, error);
+    return error_give(close_asked(plugin), error);
 }

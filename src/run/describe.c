@@ -185,7 +185,7 @@ e64_plugin *plugin_at(uintptr_t address)
 }
 
 // What a plugin has there is read before it can be unmapped.
-static bool find_in_plugin(uintptr_t address, e64_place *place)
+bool plugin_place(uintptr_t address, e64_place *place)
 {
     unsigned ticket = addresses_enter();
     const struct address_entry *entry = addresses_find(address);
@@ -197,7 +197,7 @@ static bool find_in_plugin(uintptr_t address, e64_place *place)
 
 static e64_status find_place(uintptr_t address, e64_place *place)
 {
-    if (find_in_plugin(address, place))
+    if (plugin_place(address, place))
         return E64_OK;
     struct host_snapshot *snapshot;
     e64_status status = host_snapshot(&snapshot);

@@ -4,7 +4,9 @@
 
 #include "run.h"
 
+#include "bookings.h"
 #include "debugger.h"
+#include "stacks.h"
 #include "work.h"
 
 static void before(void)
@@ -12,10 +14,14 @@ static void before(void)
     runtimes_before_fork();
     debugger_before_fork();
     work_before_fork();
+    bookings_before_fork();
+    stacks_before_fork();
 }
 
 static void after(bool child)
 {
+    stacks_after_fork(child);
+    bookings_after_fork(child);
     work_after_fork(child);
     debugger_after_fork(child);
     runtimes_after_fork(child);

@@ -1,6 +1,6 @@
 // Opens: discover, link, publish, start. Whatever fails undoes all.
 
-#include "run.h"
+#include "close.h"
 
 #include <string.h>
 
@@ -444,6 +444,7 @@ static e64_status open_request(e64_runtime *runtime,
 {
     e64_plugin *root = NULL;
     struct promise promise;
+    waiting_look_before(runtime);
     e64_status status = open_linked(runtime, request, &root, &promise);
     if (status == E64_OK && root && !request->options.hold) {
         status = start_plugin(root);

@@ -1,6 +1,7 @@
 // The names that plugins get from us although the host defines them, because
-// glibc's functions cannot know a plugin that they did not map. The list is
-// closed: spec/conformance/design.lua holds the same names.
+// glibc's functions cannot know a plugin that they did not map, or because it
+// must be known what they were given. The list is closed: README and
+// spec/conformance/design.lua hold the same names.
 
 #include "overrides.h"
 
@@ -10,6 +11,7 @@
 #include "dl.h"
 #include "thread_exit.h"
 #include "unwind.h"
+#include "wrappers.h"
 
 static const struct {
     const char *name;
@@ -32,6 +34,19 @@ static const struct {
     { "_dl_find_object", (void *)unwind_find_object, NULL },
     { "backtrace_symbols", (void *)backtrace_symbols_x86_64, NULL },
     { "backtrace_symbols_fd", (void *)backtrace_symbols_fd_x86_64, NULL },
+    { "pthread_create", (void *)thread_create, NULL },
+    { "thrd_create", (void *)thread_create_c11, NULL },
+    { "pthread_key_create", (void *)key_create, NULL },
+    { "__pthread_key_create", (void *)key_create, NULL },
+    { "pthread_key_delete", (void *)key_delete, NULL },
+    { "tss_create", (void *)key_create_c11, NULL },
+    { "tss_delete", (void *)key_delete_c11, NULL },
+    { "__register_atfork", (void *)at_fork, NULL },
+    { "pthread_atfork", (void *)at_fork_unowned, NULL },
+    { "__cxa_atexit", (void *)at_exit, NULL },
+    { "__cxa_at_quick_exit", (void *)at_quick_exit_of, NULL },
+    { "on_exit", (void *)at_exit_unowned, NULL },
+    { "__cxa_finalize", (void *)at_end_of, NULL },
 };
 
 void *override_find(const char *name)

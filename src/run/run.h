@@ -50,17 +50,23 @@ struct e64_plugin {
     uint32_t handles;    // opens that were not closed
     uint32_t dependents; // plugins that need it or are bound to it
     uint32_t exits;      // thread_local destructors of it that have yet to run
+    uint32_t bookings;     // all else that is booked for it: bookings.h
+    struct booking *first_booking; // those, too, under the bookings' lock
     uint32_t pins;       // opens under way that have found it
     atomic_uint holds;   // of this record: the registry's and others'
     _Atomic(e64_state) state;
     bool global, nodelete, isolated;
+    bool unique; // nodelete as the owner of an STB_GNU_UNIQUE symbol
     bool promotes; // its scope is global, with what is the host's in it
     bool deepbind; // its own scope comes before the host's
     bool listed; // for debuggers: debugger.c
     atomic_bool sealed; // IFUNCs are done, RELRO is read-only
     bool finishing; // that is being done by the thread that works on it
     bool gone;   // being stopped, or stopped: not to be found any more
-    bool waiting; // stopped, and unmapped when `exits` falls to zero
+    bool waiting; // stopped, and to be unmapped: waiting.c
+    e64_plugin *next_waiting;
+    bool leaked;  // waiting for good
+    bool told;    // the log knows that it waits
     bool missed;  // a close has left it because of its pins alone
     bool claimed; // its file is being mapped, or it is being stopped
     e64_plugin *next_claimed;
@@ -135,11 +141,16 @@ struct e64_runtime {
     uint32_t global_count;
     struct unique_entry *uniques;
     uint32_t unique_count, unique_room;
-    uint32_t late_exits; // plugins that are gone and have `exits`
     uint32_t *unique_slots; // by hash, unique_room of them: which is first
-    uint32_t busy; // constructors and destructors that are running
+    e64_unload unload; // what becomes of plugins that something points into
+    e64_plugin *first_waiting; // waiting.c
+    bool looking, look_again;  // a thread looks after them:
+    pthread_t looker;          // this one
+    atomic_bool missed_told;   // the log knows what cannot be looked at
+    uint32_t busy;  // constructors and destructors that are running
+    uint32_t users; // calls that go on though it is freed
     e64_plugin *claimed; // claims.c
-    bool freed;    // only what must not be unloaded is left in it, or not yet
+    bool freed;     // only what must not be unloaded is left in it, or not yet
 };
 
 static inline e64_plugin *plugin_of(const struct elf_object *object)
@@ -320,6 +331,8 @@ e64_status open_for(e64_plugin *caller, const char *name,
 
 // The plugin of any runtime that an address lies in, held, or NULL.
 e64_plugin *plugin_at(uintptr_t address);
+// What a plugin has at an address; false when none lies there.
+bool plugin_place(uintptr_t address, e64_place *place);
 
 // --------------------------------------------------------------- bind.c ---
 
@@ -346,9 +359,9 @@ void stop_plugin(e64_plugin *plugin);
 // -------------------------------------------------------------- close.c ---
 
 e64_status close_plugin(e64_plugin *plugin);
-// One of its thread_local destructors has run. Whoever closed it while that was
-// to come has left the rest to this.
-void close_after_exit(e64_plugin *plugin);
+// Something that was booked for it has ended and is taken off the count, which
+// is one of the plugin's. Whoever closed it before has left the rest to this.
+void close_unbooked(e64_plugin *plugin, uint32_t *count);
 // The same when an open that has found it is over.
 void close_unpinned(e64_plugin *plugin);
 // Stops and unmaps all but what must not be unloaded, or not yet.
@@ -408,6 +421,9 @@ void busy_leave_locked(struct busy *busy);
 // To be called with the lock held, which it gives up, when something is done
 // with a runtime that may have been freed meanwhile.
 void runtime_leave(e64_runtime *runtime);
+// Calls `look` with each runtime that was freed while plugins of it wait, and
+// its lock held, which `look` gives up.
+void runtime_each_freed(void (*look)(e64_runtime *runtime));
 void runtime_log(e64_runtime *runtime, e64_log_level level,
                  const char *format, ...)
     __attribute__((format(printf, 3, 4)));

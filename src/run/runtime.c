@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "../error.h"
 #include "../host/internals.h"
@@ -18,6 +19,8 @@
 // Guards the list of runtimes. Taken before a runtime's lock by forks.
 static struct lock list_lock = LOCK_INITIALIZER;
 static e64_runtime *first;
+// Runtimes that were freed and are on it still.
+static atomic_uint freed;
 
 static __thread struct busy *own_busy
     __attribute__((tls_model("initial-exec")));
@@ -75,6 +78,9 @@ static void forget_others(e64_runtime *runtime)
     pinned_forget_others(runtime);
     for (uint32_t i = 0; i < runtime->plugin_count; i++)
         work_forget_others(runtime->plugins[i]);
+    runtime->looking = runtime->looking
+                    && pthread_equal(runtime->looker, pthread_self());
+    runtime->users = runtime->looking;
     runtime->busy = 0;
     for (const struct busy *own = own_busy; own; own = own->outer)
         runtime->busy += own->runtime == runtime;
@@ -137,11 +143,39 @@ static void destroy(e64_runtime *runtime)
 // ends.
 void runtime_leave(e64_runtime *runtime)
 {
-    bool last = runtime->freed && !runtime->busy && !runtime->plugin_count;
+    bool last = runtime->freed && !runtime->busy && !runtime->users
+             && !runtime->plugin_count;
     lock_give(&runtime->lock);
     if (last) {
         remove_from_list(runtime);
         destroy(runtime);
+        atomic_fetch_sub(&freed, 1);
+    }
+}
+
+void runtime_each_freed(void (*look)(e64_runtime *runtime))
+{
+    e64_runtime *found[16];
+    size_t count = 0;
+    if (!atomic_load(&freed))
+        return;
+    lock_take(&list_lock);
+    for (e64_runtime *runtime = first; runtime
+         && count < sizeof found / sizeof *found; runtime = runtime->next) {
+        lock_take(&runtime->lock);
+        bool waits = runtime->freed && runtime->first_waiting;
+        runtime->users += waits;
+        lock_give(&runtime->lock);
+        if (waits)
+            found[count++] = runtime;
+    }
+    lock_give(&list_lock);
+    for (size_t i = 0; i < count; i++) {
+        lock_take(&found[i]->lock);
+        look(found[i]);
+        lock_take(&found[i]->lock);
+        found[i]->users--;
+        runtime_leave(found[i]);
     }
 }
 
@@ -154,6 +188,9 @@ static e64_status make(const e64_runtime_options *options,
         return fail(E64_INVALID, "e64_runtime_new: struct_size of the options "
                     "is %zu, less than %zu", options->struct_size,
                     sizeof *options);
+    if (options && options->unload > E64_UNLOAD_LEAK)
+        return fail(E64_INVALID, "e64_runtime_new: there is no way %u to "
+                    "unload", (unsigned)options->unload);
     memory_settle();
     // Threads' keys, patched slots and debuggers' lists will point to us.
     host_pin_loader();
@@ -169,6 +206,7 @@ static e64_status make(const e64_runtime_options *options,
         made->search_data = options->search_data;
         made->log = options->log;
         made->log_data = options->log_data;
+        made->unload = options->unload;
         made->path = options->path ? memory_copy(options->path) : NULL;
         if (options->path && !made->path) {
             memory_free(made);
@@ -202,9 +240,17 @@ static e64_status free_runtime(e64_runtime *runtime)
     if (status != E64_OK)
         return status;
     lock_take(&runtime->lock);
+    // Another thread may be about to log something.
+    while (runtime->looking
+           && !pthread_equal(runtime->looker, pthread_self())) {
+        lock_give(&runtime->lock);
+        usleep(1000);
+        lock_take(&runtime->lock);
+    }
     runtime->search = NULL;
     runtime->log = NULL;
     runtime->freed = true;
+    atomic_fetch_add(&freed, 1);
     runtime_leave(runtime);
     return E64_OK;
 }

@@ -8,12 +8,12 @@
 #include <stdlib.h>
 
 #include "../memory.h"
-#include "run.h"
+#include "bookings.h"
 
 struct registration {
     void (*destroy)(void *object);
     void *object;
-    e64_plugin *plugin;
+    struct booking *booking;
 };
 
 // Any address of ours stands for us: glibc keeps us mapped as long as something
@@ -25,21 +25,13 @@ static void run(void *data)
     struct registration registration = *(struct registration *)data;
     memory_free(data);
     registration.destroy(registration.object);
-    close_after_exit(registration.plugin);
+    booking_end(registration.booking);
 }
 
 static e64_plugin *owner(uintptr_t dso, uintptr_t caller)
 {
     e64_plugin *plugin = plugin_at(dso);
     return plugin ? plugin : plugin_at(caller);
-}
-
-static void count(e64_plugin *plugin)
-{
-    lock_take(&plugin->runtime->lock);
-    if (plugin->exits++ == 0 && plugin->gone)
-        plugin->runtime->late_exits++;
-    lock_give(&plugin->runtime->lock);
 }
 
 int thread_exit_add(void (*destroy)(void *), void *object, void *dso)
@@ -49,11 +41,13 @@ int thread_exit_add(void (*destroy)(void *), void *object, void *dso)
     if (!plugin)
         return __cxa_thread_atexit_impl(destroy, object, dso);
     struct registration *made = memory_new(sizeof *made);
+    struct booking *booking = booking_new(plugin, E64_PIN_THREAD_LOCAL,
+                                    (const void *)destroy, (uintptr_t)object);
     // As glibc does: compilers do not look at what is answered.
-    if (!made)
+    if (!made || !booking)
         abort();
-    *made = (struct registration){ destroy, object, plugin };
-    count(plugin);
+    booking_thread(booking);
+    *made = (struct registration){ destroy, object, booking };
     plugin_drop(plugin);
     return __cxa_thread_atexit_impl(run, made, &own_address);
 }

@@ -156,6 +156,7 @@ void unique_keep_owner(e64_runtime *runtime, const struct elf_object *definer)
         return;
     lock_take(&runtime->lock);
     owner->nodelete = true;
+    owner->unique = true;
     lock_give(&runtime->lock);
 }
 

@@ -1,7 +1,5 @@
 // Finds the threads that ran before the registry of threads was there. Each is
-// sent a signal; its handler answers with the thread pointer. The signal is
-// number 33, which glibc keeps for itself (setxid) and no thread blocks;
-// glibc's own uses of it are passed on.
+// asked, and answers with its thread pointer.
 //
 // A thread that is inside pthread_create is asked again later: it may hold a
 // block that was made before the registry was, for a thread that is on no list
@@ -17,89 +15,55 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
-#include <ucontext.h>
 #include <unistd.h>
 
+#include "ask_x86_64.h"
 #include "threads.h"
 
 #include "../error.h"
 
-enum { SIGNAL = 33, MOST_THREADS = 65536 };
+enum { MOST_THREADS = 65536 };
 
-enum answer {
-    ASKED,
-    ANSWERED,
+enum {
+    ANSWERED = ASK_ANSWERED,
     CREATING, // in pthread_create, or so it seems
     FOREIGN,  // not made by glibc
     DENIED,   // it may not make the system calls that the answer takes
-    ENDED,
 };
 
-// One question. Slots are not used twice, so that a late answer cannot be taken
-// for another's.
-struct question {
-    _Atomic(enum answer) answer;
-    int tid;
+// One thread that is asked. None is used twice, so that a late answer cannot be
+// taken for another's.
+struct adoption {
+    struct question question;
     char *thread_pointer;
     int64_t since; // the first answer that it is creating
     int times;     // how often it said so
 };
 
-// What the kernel takes (signal(7)); glibc's sigaction refuses this signal.
-struct kernel_action {
-    void *handler;
-    unsigned long flags;
-    void (*restorer)(void);
-    unsigned long mask;
-};
-
-static struct question *questions;
+static struct adoption *adoptions;
 static size_t asked;
-static struct kernel_action before; // what the signal did
 static const struct host_threads *host;
 
-// ------------------------------------------------------------ the handler ---
-// It may run in a thread that has no libc, on a small stack: nothing of libc,
-// nor errno, nor the stack protector, nor what sanitizers insert is used.
-
-#define RAW __attribute__((no_stack_protector, no_sanitize("address"),  \
-                           no_sanitize("undefined"), no_sanitize("thread")))
-
-static inline RAW long call_kernel(long number, long a, long b, long c, long d)
-{
-    register long r10 __asm__("r10") = d;
-    long result;
-    __asm__ volatile ("syscall" : "=a"(result)
-                      : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10)
-                      : "rcx", "r11", "memory");
-    return result;
-}
-
-// Asks the kernel to read a word there, as a signal mask that it then refuses
-// for the sake of the first argument.
-static RAW bool is_readable(uintptr_t address)
-{
-    return call_kernel(SYS_rt_sigprocmask, -1, (long)address, 0, 8) == -EINVAL;
-}
+// --------------------------------------------------------- in the thread ---
 
 // Has this thread been made by glibc, with our pool in its block? (The words of
 // tcbhead_t: itself, and at 16 itself again.) Then it is ANSWERED.
-static RAW enum answer examine(char **thread_pointer)
+static RAW int find_pointer(char **thread_pointer)
 {
     enum { ARCH_GET_FS = 0x1003 };
     uintptr_t fs = 0;
     // A seccomp filter, which may be this thread's alone.
-    if (call_kernel(SYS_arch_prctl, ARCH_GET_FS, (long)&fs, 0, 0) != 0
-        || !is_readable((uintptr_t)&fs))
+    if (raw_call(SYS_arch_prctl, ARCH_GET_FS, (long)&fs, 0, 0) != 0
+        || !raw_is_readable((uintptr_t)&fs))
         return DENIED;
-    if (!fs || !is_readable(fs) || !is_readable(fs + 16))
+    if (!fs || !raw_is_readable(fs) || !raw_is_readable(fs + 16))
         return FOREIGN;
     if (*(uintptr_t *)fs != fs || *(uintptr_t *)(fs + 16) != fs)
         return FOREIGN;
     uintptr_t mark = fs + (uintptr_t)pool_tp_offset_x86_64();
     uintptr_t tid = fs + (uintptr_t)host->tid;
-    if (!is_readable(mark) || !is_readable(tid)
-        || *(int *)tid != call_kernel(SYS_gettid, 0, 0, 0, 0))
+    if (!raw_is_readable(mark) || !raw_is_readable(tid)
+        || *(int *)tid != raw_call(SYS_gettid, 0, 0, 0, 0))
         return FOREIGN;
     for (int i = 0; i < POOL_MARK_SIZE; i++)
         if (((char *)mark)[i] != POOL_MARK[i])
@@ -128,7 +92,7 @@ static RAW bool is_creating(const ucontext_t *context, uintptr_t end)
     if (end < stack || end - stack > MOST)
         end = stack + MOST;
     for (uintptr_t at = stack; at < end; at += 8) {
-        if ((at == stack || at % PAGE == 0) && !is_readable(at))
+        if ((at == stack || at % PAGE == 0) && !raw_is_readable(at))
             return false;
         uintptr_t word = *(uintptr_t *)at;
         if (is_in_creation(word - CALL_SIZE) && is_in_creation(word)
@@ -138,115 +102,20 @@ static RAW bool is_creating(const ucontext_t *context, uintptr_t end)
     return false;
 }
 
-static RAW void handle(int number, siginfo_t *info, void *context)
+static RAW int examine(struct question *question, const ucontext_t *context)
 {
-    struct question *question = info->si_value.sival_ptr;
-    if (info->si_code == SI_QUEUE
-        && info->si_pid == call_kernel(SYS_getpid, 0, 0, 0, 0)
-        && question >= questions && question < questions + MOST_THREADS) {
-        char *thread_pointer;
-        enum answer answer = examine(&thread_pointer);
-        if (answer == ANSWERED) {
-            question->thread_pointer = thread_pointer;
-            if (is_creating(context, (uintptr_t)thread_pointer))
-                answer = CREATING;
-        }
-        atomic_store(&question->answer, answer);
-    } else if (before.handler != (void *)SIG_DFL
-               && before.handler != (void *)SIG_IGN) {
-        ((void (*)(int, siginfo_t *, void *))before.handler)(number, info,
-                                                             context);
+    struct adoption *adoption = (struct adoption *)question;
+    char *thread_pointer;
+    int answer = find_pointer(&thread_pointer);
+    if (answer == ANSWERED) {
+        adoption->thread_pointer = thread_pointer;
+        if (is_creating(context, (uintptr_t)thread_pointer))
+            answer = CREATING;
     }
+    return answer;
 }
-
-__asm__ (".pushsection .text\n"
-         "    nop\n" // unwinders look one byte before
-         "adopt_return:\n"
-         "    movq $15, %rax\n" // rt_sigreturn
-         "    syscall\n"
-         ".popsection\n");
-extern void adopt_return(void) __attribute__((visibility("hidden")));
 
 // ------------------------------------------------------------------ asking ---
-
-// What the process has run out of is an error of the system, what it may not do
-// is not supported.
-static e64_status refused(const char *what)
-{
-    switch (errno) {
-    case EMFILE:
-    case ENFILE:
-    case ENOMEM:
-        return fail_system("the process has other threads, and %s fails", what);
-    default:
-        return fail(E64_UNSUPPORTED, "the process has other threads, and %s is "
-                    "refused: %s", what, strerror(errno));
-    }
-}
-
-// Another that was put in this one's place passes on what is not its own, as
-// this one does; glibc's own is put back by the first thread that a forked
-// child creates.
-static e64_status set_handler(void)
-{
-    enum { RESTORER = 0x04000000 };
-    static bool set;
-    const struct kernel_action ours = {
-        (void *)handle, SA_SIGINFO | SA_ONSTACK | SA_RESTART | RESTORER,
-        adopt_return, 0 };
-    struct kernel_action now;
-    if (syscall(SYS_rt_sigaction, SIGNAL, NULL, &now, sizeof now.mask) != 0)
-        return refused("reading the handler of signal 33 (rt_sigaction)");
-    if (now.handler == (void *)handle
-        || (set && now.handler != before.handler))
-        return E64_OK;
-    before = now;
-    if (syscall(SYS_rt_sigaction, SIGNAL, &ours, NULL, sizeof ours.mask) != 0)
-        return refused("handling signal 33 (rt_sigaction)");
-    set = true;
-    return E64_OK;
-}
-
-static e64_status ask(struct question *question)
-{
-    enum { TRIES = 1000 };
-    siginfo_t info;
-    memset(&info, 0, sizeof info);
-    info.si_signo = SIGNAL;
-    info.si_code = SI_QUEUE;
-    info.si_pid = getpid();
-    info.si_uid = getuid();
-    info.si_value.sival_ptr = question;
-    atomic_store(&question->answer, ASKED);
-    for (int i = 0; i < TRIES; i++) {
-        if (syscall(SYS_rt_tgsigqueueinfo, getpid(), question->tid, SIGNAL,
-                    &info) == 0)
-            return E64_OK;
-        if (errno == ESRCH) {
-            atomic_store(&question->answer, ENDED);
-            return E64_OK;
-        }
-        if (errno != EAGAIN)
-            return refused("sending a thread a signal (rt_tgsigqueueinfo)");
-        usleep(1000);
-    }
-    e64_status status = fail(E64_SYSTEM, "the process has other threads, which "
-                             "no signals can be sent to: too many are queued "
-                             "(RLIMIT_SIGPENDING)");
-    error_errno(EAGAIN);
-    return status;
-}
-
-// Signal 0 is not sent. Not by tgkill, which a filter may deny: what is used
-// already is allowed.
-static bool has_ended(const struct question *question)
-{
-    siginfo_t info;
-    memset(&info, 0, sizeof info);
-    info.si_code = SI_QUEUE;
-    return syscall(SYS_rt_tgsigqueueinfo, getpid(), question->tid, 0,
-                   &info) != 0 && errno == ESRCH;
-}
 
 static int64_t now_ms(void)
 {
@@ -256,29 +125,24 @@ static int64_t now_ms(void)
 }
 
 // Looks after one question; `pending` while the answer is not final.
-static e64_status look_after(struct question *question, bool *pending)
+static e64_status look_after(struct adoption *adoption, bool *pending)
 {
     enum { LONG = 250, MANY = 50 };
-    *pending = false;
+    struct question *question = &adoption->question;
+    *pending = question_is_pending(question);
     switch (atomic_load(&question->answer)) {
-    case ASKED:
-        if (has_ended(question))
-            atomic_store(&question->answer, ENDED);
-        else
-            *pending = true;
-        return E64_OK;
     case CREATING:
         // No call of pthread_create lasts that long in a thread that runs: it
         // has left the one that it was in, and another one is seen by the
         // registry; or there was none.
-        if (question->times++ == 0)
-            question->since = now_ms();
-        if (question->times > MANY && now_ms() - question->since > LONG) {
+        if (adoption->times++ == 0)
+            adoption->since = now_ms();
+        if (adoption->times > MANY && now_ms() - adoption->since > LONG) {
             atomic_store(&question->answer, ANSWERED);
             return E64_OK;
         }
         *pending = true;
-        return ask(question);
+        return question_ask(question);
     case DENIED:
         return fail(E64_UNSUPPORTED, "the process has other threads, and "
                     "thread %d may not say where its thread-local storage is: "
@@ -290,7 +154,7 @@ static e64_status look_after(struct question *question, bool *pending)
 }
 
 // Waits for all answers.
-static e64_status wait_for(struct question *first, size_t count)
+static e64_status wait_for(struct adoption *first, size_t count)
 {
     enum { LONGEST = 10000, BUSY = 20 };
     int64_t start = now_ms();
@@ -302,7 +166,7 @@ static e64_status wait_for(struct question *first, size_t count)
             if (status != E64_OK)
                 return status;
             if (pending)
-                waiting = first[i].tid;
+                waiting = first[i].question.tid;
         }
         if (!waiting)
             return E64_OK;
@@ -371,8 +235,8 @@ static e64_status list_all(struct listing *listing)
         return fail_thread(error);
     pthread_join(thread, NULL);
     errno = listing->error;
-    return listing->error ? refused("reading /proc/self/task (getdents64)")
-                          : E64_OK;
+    return listing->error
+        ? question_refused("reading /proc/self/task (getdents64)") : E64_OK;
 }
 
 static int compare(const void *a, const void *b)
@@ -411,21 +275,21 @@ static e64_status ask_unknown(const struct listing *listing,
             continue;
         if (asked == MOST_THREADS)
             return fail(E64_UNSUPPORTED, "the process has too many threads");
-        if (asked == first)
-            status = set_handler();
-        questions[asked].tid = listing->tids[i];
-        if (status == E64_OK)
-            status = ask(&questions[asked++]);
+        struct question *question = &adoptions[asked++].question;
+        question->tid = listing->tids[i];
+        question->examine = examine;
+        status = question_ask(question);
     }
     *unknown = asked - first;
     if (status == E64_OK)
-        status = wait_for(questions + first, *unknown);
+        status = wait_for(adoptions + first, *unknown);
     threads_lock();
     for (size_t i = first; status == E64_OK && i < asked; i++) {
-        enum answer answer = atomic_load(&questions[i].answer);
+        const struct question *question = &adoptions[i].question;
+        int answer = atomic_load(&question->answer);
         if (answer == FOREIGN && known->foreign_count < MOST_THREADS)
-            known->foreign[known->foreign_count++] = questions[i].tid;
-        if (answer == ANSWERED && !threads_adopt(questions[i].thread_pointer))
+            known->foreign[known->foreign_count++] = question->tid;
+        if (answer == ANSWERED && !threads_adopt(adoptions[i].thread_pointer))
             status = E64_NOMEMORY;
     }
     threads_unlock();
@@ -462,9 +326,9 @@ e64_status threads_find_x86_64(const struct host_threads *threads)
     e64_status status = E64_OK;
     host = threads;
     // Kept for good: an answer may come late.
-    if (!questions)
-        questions = map(MOST_THREADS * sizeof *questions);
-    if (!listing.tids || !known.tids || !known.foreign || !questions)
+    if (!adoptions)
+        adoptions = map(MOST_THREADS * sizeof *adoptions);
+    if (!listing.tids || !known.tids || !known.foreign || !adoptions)
         status = fail_memory(size);
     if (status == E64_OK)
         status = adopt_all(&listing, &known);

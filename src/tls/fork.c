@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "../lock.h"
+#include "ask_x86_64.h"
 #include "module.h"
 #include "pool.h"
 #include "threads.h"
@@ -20,12 +21,14 @@ static void before(void)
     modules_before_fork();
     pool_before_fork();
     blocks_before_fork();
+    questions_before_fork();
     threads_before_fork();
 }
 
 static void after(bool child)
 {
     threads_after_fork(child);
+    questions_after_fork(child);
     blocks_after_fork(child);
     pool_after_fork(child);
     modules_after_fork(child);

@@ -84,7 +84,8 @@
 local plugin = {}
 
 ---Ends this handle. With the last one the plugin stops, unless another needs it.
----Raises for handles that `loaded` lists, because they were not opened.
+---Raises for handles that `loaded` lists, because they were not opened. Where the
+---runtime refuses to unload what is in use, `inuse`: the handle stays open.
 ---@return true|nil done
 ---@return string? message
 ---@return elf64load.kind? kind
@@ -114,6 +115,35 @@ function plugin:symbols () end
 ---How many relocations it has, by type, and in DT_RELR.
 ---@return table<string, integer>
 function plugin:relocations () end
+
+---@alias elf64load.pinkind
+---| "handle" # opens that were not closed
+---| "dependent" # a plugin that needs it or is bound to it
+---| "opening" # an open that is under way
+---| "running" # its constructors or destructors
+---| "nodelete" # it must not be unloaded
+---| "unique" # it owns an STB_GNU_UNIQUE symbol that is in use
+---| "thread_local" # an object of a thread that it is to destroy
+---| "key" # the destructor of thread-specific data
+---| "fork" # called by fork
+---| "exit" # called when the process ends
+---| "signal" # a signal's handler
+---| "thread" # a thread that was started in it
+---| "stack" # a thread that is in it or returns to it
+---| "leaked" # in use when it was closed, and its runtime leaks such
+
+---What keeps it from being unmapped, and can be seen.
+---@class elf64load.pin
+---@field kind elf64load.pinkind
+---@field message string
+---@field number integer|nil of handles; of the thread, the key, the signal
+---@field address integer|nil in the plugin
+---@field path string|nil of the plugin that needs it
+
+---What points into the plugin. A closed one has such pins while it waits to be
+---unmapped, and none afterwards.
+---@return elf64load.pin[]
+function plugin:pins () end
 
 -- What Lua adds by core.methods.
 
@@ -236,11 +266,12 @@ function runtime:close () end
 ---@field typed elf64load.typed
 local core = {}
 
+---@param unload? "wait"|"refuse"|"leak"
 ---@return elf64load.core.runtime|nil runtime
 ---@return string? message
 ---@return elf64load.kind? kind
 ---@return elf64load.detail? detail
-function core.runtime () end
+function core.runtime (unload) end
 
 ---As handle:lookup, for a namespace, which outlives the handle that it was asked
 ---of as long as the plugin is open.

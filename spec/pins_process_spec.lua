@@ -1,0 +1,180 @@
+--- What keeps plugins mapped for good, in forked children, and as C programs see
+--- it: each in a process of its own.
+
+local child = require "spec.support.child"
+local pinning = require "spec.support.pinning"
+local threads = require "spec.support.threads"
+
+local target = pinning.target()
+
+local function script (text)
+   local result = child.lua([[
+      local elf = require "elf64load"
+      local target, holder = arg[1], assert(elf.open(arg[2]))
+      local H = holder:cdef(arg[3])
+      local function mapped ()
+         for line in io.lines "/proc/self/maps" do
+            if line:find(target, 1, true) then return "mapped" end
+         end
+         return "gone"
+      end
+      local function kinds (p)
+         local list = {}
+         for at, pin in ipairs(p:pins()) do list[at] = pin.kind end
+         return table.concat(list, " ")
+      end
+      local has = arg[4]
+   ]] .. text, { target, pinning.holder(), pinning.holds, pinning.has })
+   assert.equal(0, result.code, child.describe(result) .. result.err)
+   return result.out
+end
+
+describe("A plugin stays mapped", function ()
+   it("when handlers of it were set for another object, or for none", function ()
+      for name, kind in pairs { forks_of_another = "fork",
+         exits_of_another = "exit", exits_of_none = "exit" } do
+         assert.equal(kind .. "\n" .. kind .. "\nmapped\n", script(([[
+            local p = assert(elf.open(target))
+            assert(p:cdef(has).%s() == 0)
+            for _, pin in ipairs(p:pins()) do
+               if pin.kind ~= "handle" then print(pin.kind) end
+            end
+            p:close()
+            print(kinds(p))
+            print(mapped())
+         ]]):format(name)), name)
+      end
+   end)
+
+   it("where a runtime leaks what was in use", function ()
+      assert.equal("leaked signal\nleaked\nmapped\n", script [[
+         local runtime = elf.runtime { unload = "leak" }
+         local p = assert(runtime:open(target))
+         H.handle(p:lookup "on_signal".address)
+         p:close()
+         print(kinds(p))
+         H.unhandle()
+         print(kinds(p))
+         assert(runtime:open(target)):close()
+         assert(runtime:close())
+         print(mapped())
+      ]])
+   end)
+end)
+
+describe("In a forked child", function ()
+   it("threads of the parent keep nothing #build", function ()
+      assert.equal("thread stack \ngone\n", threads.program([[
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static int show(void *data, const e64_pin *pin)
+{
+    if (pin->kind != E64_PIN_HANDLE)
+        printf("%s ", pin->name);
+    return 0;
+}
+
+static int find(const char *path)
+{
+    char line[4096];
+    int found = 0;
+    FILE *maps = fopen("/proc/self/maps", "r");
+    while (fgets(line, sizeof line, maps))
+        found |= strstr(line, path) != NULL;
+    fclose(maps);
+    return found;
+}
+
+int main(int argc, char **argv)
+{
+    e64_plugin *p = open_plugin(argv[1]);
+    ((long (*)(void))e64_entry(p, "start"))();
+    usleep(100000);
+    e64_pins(p, show, NULL);
+    puts("");
+    fflush(stdout);
+    if (fork() == 0) {
+        e64_close(p, NULL);
+        puts(find(argv[1]) ? "mapped" : "gone");
+        fflush(stdout);
+        _exit(0);
+    }
+    wait(NULL);
+    fflush(stdout);
+    _exit(0);
+}
+]], { target }))
+   end)
+end)
+
+describe("In C", function ()
+   it("closes that wait and that are refused are as in Lua #build", function ()
+      local out = threads.program([[
+#include <signal.h>
+#include <string.h>
+
+static char line[256];
+static int add(void *data, const e64_pin *pin)
+{
+    strcat(line, line[0] ? " " : "");
+    strcat(line, pin->name);
+    return strcmp(pin->name, "signal") == 0 ? (int)pin->number : 0;
+}
+
+static int list(void *data, e64_plugin *plugin)
+{
+    e64_plugin_info info;
+    e64_plugin_describe(plugin, &info);
+    int answer = e64_pins(plugin, add, NULL);
+    printf("state %d, %d, %s\n", info.state, answer, line);
+    line[0] = 0;
+    return 0;
+}
+
+static void hear(void *data, e64_log_level level, const char *message)
+{
+    if (strstr(message, "stays mapped"))
+        printf("log %d%s\n", level, strstr(message, ": stopped"));
+}
+
+int main(int argc, char **argv)
+{
+    e64_error error;
+    e64_plugin *p;
+    for (int way = E64_UNLOAD_WAIT; way <= E64_UNLOAD_REFUSE; way++) {
+        e64_runtime *own;
+        e64_runtime_options options = { .struct_size = sizeof options,
+                                        .unload = way, .log = hear };
+        e64_runtime_new(&options, &own, NULL);
+        e64_open(own, argv[1], NULL, &p, NULL);
+        signal(SIGUSR2, (void (*)(int))e64_entry(p, "on_signal"));
+        e64_status status = e64_close(p, &error);
+        printf("close: %s\n", e64_status_name(status));
+        e64_plugins(own, list, NULL);
+        status = e64_runtime_free(own, &error);
+        printf("free: %s\n", e64_status_name(status));
+        signal(SIGUSR2, SIG_DFL);
+        if (status != E64_OK)
+            printf("free: %s\n", e64_status_name(e64_runtime_free(own, NULL)));
+    }
+    e64_runtime_options wrong = { .struct_size = sizeof wrong, .unload = 7 };
+    e64_runtime *none;
+    printf("wrong: %s\n", e64_status_name(e64_runtime_new(&wrong, &none, &error)));
+    return 0;
+}
+]], { target })
+      assert.equal([[
+log 1: stopped, and stays mapped: signal 12, SIGUSR2 is handled by on_signal
+close: ok
+state 3, 12, signal
+free: ok
+close: inuse
+state 2, 12, handle signal
+free: inuse
+free: ok
+wrong: invalid
+]], out)
+   end)
+end)
