@@ -195,6 +195,52 @@ int main(int argc, char **argv)
 }
 ]]
 
+-- What is registered for the end of the process makes the list long that glibc
+-- walks, under a lock that it leaves as it was, for each plugin that is closed.
+local LISTED = [[
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+int __cxa_atexit(void (*function)(void *), void *data, void *dso);
+static char **paths;
+static atomic_int stop;
+static void nothing(void *data) { }
+static int use(void)
+{
+    e64_plugin *p;
+    return e64_open(runtime, paths[1], NULL, &p, NULL) != E64_OK
+        || e64_close(p, NULL) != E64_OK;
+}
+static void *work(void *data) { while (!stop) use(); return NULL; }
+
+int main(int argc, char **argv)
+{
+    pthread_t all[3];
+    int wrong = 0;
+    paths = argv;
+    open_plugin(argv[2]);
+    for (int i = 0; i < 20000; i++)
+        __cxa_atexit(nothing, NULL, &paths);
+    for (int i = 0; i < 3; i++)
+        pthread_create(&all[i], NULL, work, NULL);
+    for (int i = 0; i < 30 && !wrong; i++) {
+        pid_t pid = fork();
+        if (!pid) {
+            alarm(20);
+            _exit(use());
+        }
+        waitpid(pid, &wrong, 0);
+    }
+    stop = 1;
+    for (int i = 0; i < 3; i++)
+        pthread_join(all[i], NULL);
+    printf("%x\n", wrong);
+    return 0;
+}
+]]
+
 -- Another thread is in dl_iterate_phdr, whose lock glibc leaves as it was.
 local WALKING = [[
 #include <link.h>
@@ -241,6 +287,10 @@ int main(int argc, char **argv)
 ]]
 
 describe("A child of fork", function ()
+   it("closes though other threads were closing #build", function ()
+      assert.equal("0\n", threads.program(LISTED, { plain, needed }))
+   end)
+
    it("opens and closes though another thread was walking the host's list",
    function ()
       assert.equal("0\n", threads.program(WALKING, { plain, needed }))

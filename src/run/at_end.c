@@ -7,14 +7,13 @@
 #include <stdlib.h>
 
 #include "bookings.h"
+#include "exits.h"
 #include "wrappers.h"
 
 // glibc's, which have no header.
 extern int __register_atfork(void (*prepare)(void), void (*parent)(void),
                              void (*child)(void), void *dso);
-extern int __cxa_atexit(void (*function)(void *), void *argument, void *dso);
 extern int __cxa_at_quick_exit(void (*function)(void *), void *dso);
-extern void __cxa_finalize(void *dso);
 
 // What is for no object in particular is under this key, and never ends.
 static char unowned;
@@ -50,7 +49,7 @@ int at_exit(void (*function)(void *), void *argument, void *dso)
     uintptr_t key = (uintptr_t)(dso ? dso : &unowned);
     if (!booking_at(E64_PIN_EXIT, (const void *)function, key, &booking))
         return -1;
-    int error = __cxa_atexit(function, argument, dso);
+    int error = exits_add(function, argument, dso);
     if (error)
         booking_end(booking);
     return error;
@@ -82,7 +81,7 @@ int at_exit_unowned(void (*function)(int, void *), void *argument)
 
 void at_end_of(void *dso)
 {
-    __cxa_finalize(dso);
+    exits_run(dso);
     if (!dso)
         return;
     bookings_end(bookings_take(E64_PIN_EXIT, (uintptr_t)dso));

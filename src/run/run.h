@@ -61,6 +61,7 @@ struct e64_plugin {
     bool deepbind; // its own scope comes before the host's
     bool listed; // for debuggers: debugger.c
     atomic_bool sealed; // IFUNCs are done, RELRO is read-only
+    atomic_bool registers; // functions to be called when it is closed
     bool finishing; // that is being done by the thread that works on it
     bool gone;   // being stopped, or stopped: not to be found any more
     bool waiting; // stopped, and to be unmapped: waiting.c
