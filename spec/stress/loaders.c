@@ -103,13 +103,15 @@ static void check_census(const struct census *first)
 
 static void run_round(long milliseconds)
 {
-    const struct timespec time = { milliseconds / 1000,
-                                   milliseconds % 1000 * 1000000 };
+    struct timespec time = { milliseconds / 1000,
+                             milliseconds % 1000 * 1000000 };
     pthread_t threads[THREADS];
     atomic_store(&stopping, false);
     for (long i = 0; i < thread_count; i++)
         pthread_create(&threads[i], NULL, tasks_run, (void *)i);
-    nanosleep(&time, NULL);
+    // Threads are asked by a signal, too.
+    while (nanosleep(&time, &time) != 0)
+        continue;
     atomic_store(&stopping, true);
     for (long i = 0; i < thread_count; i++)
         pthread_join(threads[i], NULL);
@@ -127,13 +129,16 @@ static long run_rounds(long seconds)
 {
     struct census first, middle, last;
     long rounds = seconds < 12 ? 4 : seconds / 3;
-    tasks_settle();
-    census_take(&first);
     for (long i = 0; i < rounds && !atomic_load(&counts.wrong); i++) {
         show(i, rounds);
         tasks_begin_round(i);
         run_round(seconds * 1000 / rounds);
         check_counts();
+        // What grows with what is done at once has grown in the first round.
+        if (i == 0) {
+            tasks_settle();
+            census_take(&first);
+        }
         check_census(&first);
         if (i == rounds / 2)
             census_take(&middle);
