@@ -114,7 +114,7 @@ static bool is_pending(struct inquiry *inquiry)
 // A close must not last for long, and will be followed by others.
 static void wait_for(struct inquiry *inquiry)
 {
-    enum { LONGEST = 10 };
+    enum { LONGEST = 3 };
     int64_t start = now_ms();
     while (is_pending(inquiry) && now_ms() - start < LONGEST)
         usleep(20);

@@ -16,7 +16,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sched.h>
 #include <sys/single_threaded.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -227,9 +226,9 @@ static bool look_at_waiting(struct pass *pass, int thread)
             report(pass, thread);
             return true;
         }
-        if (state == RUNNING && i > 0)
+        // Whoever gives it time to come to rest waits for all that run.
+        if (state == RUNNING)
             return false;
-        sched_yield();
     }
     return false;
 }
