@@ -229,10 +229,11 @@ describe("A Lua function that C calls", function ()
       assert.same({ 0, 1, 2 }, answers)
       assert.same({ "another" }, why)
       -- The first one counts.
-      _, why = pcall(C.times, 3, function (n)
+      ok, why = pcall(C.times, 3, function (n)
          if n == 1 then error(value) elseif n == 2 then error "late" end
          return n
       end)
+      assert.is_false(ok)
       assert.equal(value, why)
    end)
 

@@ -1,8 +1,8 @@
 --- The closed list of imports that a plugin gets from the loader itself and
 --- not from glibc, because glibc's functions cannot know a plugin that they did
---- not map, or because it must be known what they were given. A slot of one of these names counts as "ours by design" when dlopen
---- gives it to glibc's function and we give it to the loader's own. Nothing
---- else may differ.
+--- not map, or because it must be known what they were given. A slot of one of
+--- these names counts as "ours by design" when dlopen gives it to glibc's
+--- function and we give it to the loader's own. Nothing else may differ.
 ---@type table<string, true>
 return {
    -- Opening and looking up, with the caller's own scope.
