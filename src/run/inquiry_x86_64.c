@@ -82,6 +82,10 @@ static struct inquiry *make(const struct stack_search *search,
     }
     memcpy(inquiry->ranges, search->ranges,
            search->count * sizeof *inquiry->ranges);
+    // A late answer may come when the code has been unmapped: it is not looked
+    // at, and each word that points into it counts.
+    for (uint32_t i = 0; i < search->count; i++)
+        inquiry->ranges[i].readable = false;
     memcpy(inquiry->restorers, search->restorers,
            restorers * sizeof *inquiry->restorers);
     inquiry->search.ranges = inquiry->ranges;

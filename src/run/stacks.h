@@ -11,7 +11,7 @@
 // Executable memory of a plugin.
 struct code_range {
     uintptr_t start, end;
-    bool readable;
+    bool readable; // what stands before an address in it may be looked at
     uint32_t owner;
 };
 
