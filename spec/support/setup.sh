@@ -32,6 +32,10 @@ binutils       command readelf
 xz-utils       command xz
 lua5.4         command lua5.4
 lua-lpeg       file /usr/lib/x86_64-linux-gnu/lua/5.4/lpeg.so
+lua-cjson      file /usr/lib/x86_64-linux-gnu/lua/5.4/cjson.so
+lua-luv        file /usr/lib/x86_64-linux-gnu/lua/5.4/luv.so
+lua-zlib       file /usr/lib/x86_64-linux-gnu/lua/5.4/zlib.so
+lua-sql-sqlite3 file /usr/lib/x86_64-linux-gnu/lua/5.4/luasql/sqlite3.so
 lua-busted     command busted
 luarocks       command luarocks
 libsqlite3-0   library libsqlite3.so.0

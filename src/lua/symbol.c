@@ -116,6 +116,20 @@ static int get(lua_State *L)
     return 1;
 }
 
+// core.cfunction(symbol): the C function of Lua's that a symbol of a module is.
+// It is called as it stands: the module has to stay open.
+static int make_function(lua_State *L)
+{
+    const struct lua_symbol *symbol = symbol_check(L, 1);
+    symbol_alive(L, symbol);
+    luaL_argcheck(L, symbol->symbol.address
+                  && symbol->symbol.kind != E64_KIND_OBJECT
+                  && symbol->symbol.kind != E64_KIND_TLS, 1,
+                  "a function's symbol expected");
+    lua_pushcfunction(L, (lua_CFunction)symbol->symbol.address);
+    return 1;
+}
+
 void symbol_open(lua_State *L)
 {
     static const luaL_Reg methods[] = {
@@ -129,4 +143,6 @@ void symbol_open(lua_State *L)
     if (luaL_newmetatable(L, SYMBOL))
         luaL_setfuncs(L, methods, 0);
     lua_pop(L, 1);
+    lua_pushcfunction(L, make_function);
+    lua_setfield(L, -2, "cfunction");
 }

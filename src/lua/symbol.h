@@ -16,6 +16,7 @@ struct lua_symbol {
     bool collected;     // finalisers of others may see it still
 };
 
+// Adds `cfunction` to the table on top.
 void symbol_open(lua_State *L);
 
 // Pushes a symbol.

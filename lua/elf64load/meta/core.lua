@@ -297,6 +297,12 @@ function core.missing (answer) end
 ---@return elf64load.symbol
 function core.symbol (handle, name, kind, address, size) end
 
+---The C function of Lua's that a symbol of a C module is. The module has to stay
+---open.
+---@param symbol elf64load.symbol
+---@return function
+function core.cfunction (symbol) end
+
 ---The bytes that a file has for a symbol, without opening it as a plugin and
 ---before relocation.
 ---@param path string
