@@ -53,7 +53,9 @@ function elf.whence (place)
    return core.whence(typed.address(place))
 end
 
-local shared = { path = true, searchers = true, host = true, loaded = true }
+local shared = {
+   path = true, searchers = true, preload = true, host = true, loaded = true,
+}
 
 return setmetatable(elf, {
    __index = function (_, name)

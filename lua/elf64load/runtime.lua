@@ -3,6 +3,7 @@
 local core = require "elf64load.core"
 local go = require "elf64load.go"
 local ldscript = require "elf64load.ldscript"
+local policy = require "elf64load.policy"
 local search = require "elf64load.search"
 
 local runtime = {}
@@ -10,6 +11,7 @@ local runtime = {}
 ---@class elf64load.runtime
 ---@field path string templates that are searched first: "./plugins/?.so"
 ---@field searchers function[] see elf64load.search
+---@field preload table<string, any> what names stand for, before all searching
 ---@field host elf64load.plugin the process as a plugin
 ---@field loaded table<string, elf64load.plugin> what is open, by path and name
 local Runtime = {}
@@ -86,12 +88,12 @@ local function prepare (self)
       self.core:path(self.path)
       self.given_path = self.path
    end
-   local touched = not search.untouched(self)
-   if touched ~= self.given_search then
-      self.core:search(touched and function (name, wanter)
+   local needed = search.needed(self)
+   if needed ~= self.given_search then
+      self.core:search(needed and function (name, wanter)
          return search.find(self, name, wanter)
       end or nil)
-      self.given_search = touched
+      self.given_search = needed
    end
 end
 
@@ -181,35 +183,27 @@ function Runtime:close ()
    return done, message, kind, detail
 end
 
-local keys = { path = true, unload = true }
-local ways = { wait = true, refuse = true, leak = true }
-
----@class elf64load.policy
----@field path? string templates to search first
----@field unload? "wait"|"refuse"|"leak" what becomes of a plugin that is closed
----while something points into it
-
----@param policy elf64load.policy
----@return elf64load.runtime
-function runtime.new (policy)
-   if type(policy) ~= "table" then
-      error("elf.runtime needs a policy, a table such as { path = \"./?.so\" }", 2)
+---Makes a runtime. A policy may be a table, or the name of a file that returns one.
+---@param given elf64load.policy|string
+---@return elf64load.runtime|nil runtime
+---@return string? message of a file that cannot be read
+---@return string? kind
+---@return table? detail
+function runtime.new (given)
+   local folder
+   if type(given) == "string" then
+      local read, why, kind, detail = policy.file(given)
+      if not read then return nil, why, kind, detail end
+      given, folder = read, why
    end
-   for name, value in pairs(policy) do
-      if not keys[name] then
-         error(("a policy has no key '%s'"):format(tostring(name)), 2)
-      elseif type(value) ~= "string" then
-         error(("the policy's '%s' must be a string"):format(name), 2)
-      end
-   end
-   if policy.unload and not ways[policy.unload] then
-      error(("the policy's 'unload' is '%s'; wait, refuse or leak expected")
-         :format(policy.unload), 2)
-   end
+   local made, why = policy.check(given, folder)
+   if not made then error(why, 2) end
    return setmetatable({
-      core = assert(core.runtime(policy.unload)),
-      path = policy.path,
+      core = assert(core.runtime(made.unload)),
+      path = made.path,
+      search = made.search,
       searchers = search.list(),
+      preload = {},
       given_search = false,
    }, meta)
 end

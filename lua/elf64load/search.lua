@@ -11,6 +11,9 @@
 ---    elf.searchers[5]  elf.searchers.cache        ld.so.cache
 ---    elf.searchers[6]  elf.searchers.default      /lib, /usr/lib and the like
 ---
+--- Before all of them `preload` is looked into, whose keys are names and whose
+--- values are what a searcher answers, or a searcher.
+---
 --- A searcher answers the path of a file or a source (elf.source), or nil and a
 --- string that says why not:
 ---
@@ -39,6 +42,8 @@ local search = {}
 ---What has a path and searchers: elf64load itself, or a runtime.
 ---@class elf64load.searching
 ---@field path string? templates: "./plugins/?.so;$ORIGIN/?"
+---@field preload? table<string, elf64load.found|elf64load.searcher>
+---@field search elf64load.searcher[]? the policy's, which come before the list
 ---@field searchers elf64load.searcher[]
 
 local steps = { "path", "rpath", "environment", "runpath", "cache", "default" }
@@ -75,43 +80,82 @@ function search.untouched (state)
    return list[#steps + 1] == nil
 end
 
+---Is there anything that C cannot do by itself?
+---@param state elf64load.searching
+---@return boolean
+function search.needed (state)
+   if type(state.preload) ~= "table" then
+      error("'preload' must be a table", 0)
+   end
+   return state.search ~= nil or next(state.preload) ~= nil
+      or not search.untouched(state)
+end
+
+local function check (answer, who, name)
+   local kind = type(answer)
+   if answer and kind ~= "string" and kind ~= "table" then
+      error(("%s answered a %s for '%s'; a path, a source, or nil and why not "
+         .. "expected"):format(who, kind, name), 0)
+   end
+   return answer or nil
+end
+
 ---Asks each searcher; adds to `reasons` why not.
-local function walk (state, name, wanter, reasons)
-   for at, searcher in ipairs(searchers(state)) do
+local function walk (list, who, state, name, wanter, reasons)
+   for at, searcher in ipairs(list) do
       local answer, reason = searcher(name, wanter, state.path)
-      local kind = type(answer)
-      if kind == "string" or kind == "table" or kind == "userdata" then
-         return answer
-      elseif answer then
-         error(("searcher %d answered a %s for '%s'; a path, a source, or nil "
-            .. "and why not expected"):format(at, kind, name), 0)
-      elseif type(reason) == "string" and reason ~= "" then
+      if check(answer, ("%s %d"):format(who, at), name) then return answer end
+      if type(reason) == "string" and reason ~= "" then
          reasons[#reasons + 1] = reason
       end
    end
 end
 
----Goes through a list that was touched, as `require` does through its own. A
----path is nothing to look for: it is its own answer, or with tokens ($ORIGIN)
----nil without a reason, which leaves it to C.
----@param state elf64load.searching
----@param name string
----@param wanter elf64load.wanter?
----@return string|table|nil found a path or a source
----@return string? why_not
-function search.find (state, name, wanter)
-   if name:find("/", 1, true) then
-      return not name:find("$", 1, true) and name or nil
+local function preloaded (state, name, wanter, reasons)
+   local answer, reason = state.preload and state.preload[name], nil
+   if answer ~= nil and type(answer) ~= "string" and type(answer) ~= "table" then
+      answer, reason = answer(name, wanter)
    end
-   local reasons = {}
-   local found = walk(state, name, wanter, reasons)
+   reasons[#reasons + 1] = type(reason) == "string" and reason or nil
+   return check(answer, "what is preloaded", name)
+end
+
+---Goes through a list that was touched, as `require` does through its own.
+local function go_through (state, name, wanter, reasons)
+   local list = searchers(state)
+   local found = walk(list, "searcher", state, name, wanter, reasons)
    if not found and not wanter and not name:find(".so", 1, true) then
-      found = walk(state, "lib" .. name .. ".so", nil, {})
+      found = walk(list, "searcher", state, "lib" .. name .. ".so", nil, {})
    end
    if found then return found end
    local by = wanter and wanter.path and ", needed by " .. wanter.path or ""
    if #reasons == 0 then return nil, "not found" .. by end
    return nil, ("not found%s:\n\t%s"):format(by, table.concat(reasons, "\n\t"))
+end
+
+---Looks for a file where C cannot do it alone: in what is preloaded, by the
+---policy's `search`, by a list that was touched. For a path, which is its own
+---answer or, with tokens ($ORIGIN), C's to look into, only what is preloaded counts.
+---@param state elf64load.searching
+---@param name string
+---@param wanter elf64load.wanter?
+---@return string|table|nil found a path or a source
+---@return string? why_not
+---@return boolean? go_on C shall look further, and say this when it finds nothing
+function search.find (state, name, wanter)
+   local reasons = {}
+   local found = preloaded(state, name, wanter, reasons)
+   if found then return found end
+   if name:find("/", 1, true) then
+      return not name:find("$", 1, true) and name or nil
+   end
+   found = state.search
+      and walk(state.search, "search", state, name, wanter, reasons)
+   if found then return found end
+   if search.untouched(state) then
+      return nil, #reasons > 0 and table.concat(reasons, ", ") or nil, true
+   end
+   return go_through(state, name, wanter, reasons)
 end
 
 ---Finds a file by templates, as package.searchpath does, but the name is put in

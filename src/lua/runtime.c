@@ -101,22 +101,20 @@ static void fill_error(e64_error *error, e64_status status, const char *name,
     error_give(status, error);
 }
 
-// Runs protected: search(name, wanter) -> path | source | nil, why. What it
-// answers stays on the stack.
+// Runs protected: search(name, wanter) -> path | source | nil, why, go on. What
+// it answers stays on the stack.
 static int call_search(lua_State *L)
 {
     const char *name = lua_touserdata(L, 3);
     lua_pushvalue(L, 1);
     lua_pushstring(L, name);
     push_wanter(L, lua_touserdata(L, 4));
-    lua_call(L, 2, 2);
-    int type = lua_type(L, -2);
-    if (type == LUA_TSTRING || type == LUA_TNIL)
-        return 2;
-    if (type != LUA_TTABLE)
+    lua_call(L, 2, 3);
+    int type = lua_type(L, -3);
+    if (type != LUA_TSTRING && type != LUA_TNIL && type != LUA_TTABLE)
         return luaL_error(L, "the search answered a %s; a path, a source, or "
-                          "nil and why not expected", luaL_typename(L, -2));
-    return 2;
+                          "nil and why not expected", luaL_typename(L, -3));
+    return 3;
 }
 
 static int check_source(lua_State *L)
@@ -155,7 +153,7 @@ static e64_status take_answer(struct entry *entry, const char *name,
                               e64_source *source, e64_error *error)
 {
     lua_State *L = entry->L;
-    int answer = lua_gettop(L) - 1;
+    int answer = lua_gettop(L) - 2;
     switch (lua_type(L, answer)) {
     case LUA_TSTRING:
         source->kind = E64_SOURCE_PATH;
@@ -172,10 +170,14 @@ static e64_status take_answer(struct entry *entry, const char *name,
         entry->reader.function = lua_gettop(L);
         return E64_OK;
     default:
-        // nil without a reason leaves it to the loader's own search.
-        if (lua_type(L, answer + 1) == LUA_TSTRING)
+        // nil without a reason leaves it to the loader's own search; one that
+        // is to go on is told when that has found nothing.
+        if (lua_toboolean(L, answer + 2))
+            error->message = lua_tostring(L, answer + 1);
+        else if (lua_type(L, answer + 1) == LUA_TSTRING)
             fill_error(error, E64_NOTFOUND, name, lua_tostring(L, answer + 1));
-        lua_settop(L, answer - 1);
+        if (!error->message || error->status != E64_OK)
+            lua_settop(L, answer - 1);
         return E64_NOTFOUND;
     }
 }
@@ -221,7 +223,7 @@ static e64_status search(void *data, e64_runtime *self, const char *name,
     lua_pushnil(L);
     lua_pushlightuserdata(L, (void *)name);
     lua_pushlightuserdata(L, wanter);
-    if (lua_pcall(L, 4, 2, 0) != LUA_OK)
+    if (lua_pcall(L, 4, 3, 0) != LUA_OK)
         return raised(entry, name, error);
     return take_answer(entry, name, source, error);
 }

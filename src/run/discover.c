@@ -219,25 +219,28 @@ static const struct search_wanter *wanters(const e64_plugin *plugin,
     return chain;
 }
 
-// Asks the embedder's hook; false when that leaves it to the loader. Not
-// inline: an e64_error takes more of a small stack than all else.
+// Asks the embedder's hook; false when that leaves it to the loader, for which
+// it may say why. Not inline: an e64_error takes more of a small stack than all
+// else.
 static __attribute__((noinline)) bool
 ask_hook(e64_runtime *runtime, const char *name, e64_plugin *wanter,
-         struct elf_file *file, e64_status *status)
+         struct elf_file *file, e64_status *status, const char **why)
 {
     e64_source source = { .struct_size = sizeof source };
     e64_error error;
     memset(&error, 0, offsetof(e64_error, storage));
     *status = runtime->search(runtime->search_data, runtime, name, wanter,
                               &source, &error);
+    if (*status == E64_NOTFOUND && error.status == E64_OK) {
+        *why = error.message;
+        return false;
+    }
     if (*status == E64_OK)
         *status = elf_file_open(&source, file);
     else if (error.message)
         error_restore(&error);
-    else if (*status != E64_NOTFOUND)
-        fail(*status, "%s: the search hook refused it", name);
     else
-        return false;
+        fail(*status, "%s: the search hook refused it", name);
     return true;
 }
 
@@ -246,16 +249,19 @@ static e64_status open_file(struct discovery *discovery, const char *name,
                             e64_plugin *wanter, struct elf_file *file)
 {
     e64_runtime *runtime = discovery->runtime;
+    const char *why = NULL;
     e64_status status;
     if (!wanter)
         wanter = discovery->caller;
-    if (runtime->search && ask_hook(runtime, name, wanter, file, &status))
+    if (runtime->search
+        && ask_hook(runtime, name, wanter, file, &status, &why))
         return status;
     struct search_wanter chain[MOST_LOADERS];
     struct search_request request = {
         .name = name,
         .wanter = wanters(wanter, chain),
         .path = runtime->path,
+        .refused = why,
     };
     return search_open(&request, file);
 }

@@ -262,6 +262,8 @@ static e64_status begin(struct search *search,
     *search = (struct search){ .request = request, .name = request->name,
                                .file = file };
     *file = (struct elf_file){ .fd = -1 };
+    if (request->refused)
+        search_add_reason(search, request->refused);
     return startup_get(&search->startup);
 }
 

@@ -41,6 +41,7 @@ struct search_request {
     // DF_1_NODEFLIB count then, as they do for its calls of dlopen.
     const struct search_wanter *wanter;
     const char *path; // templates: "./plugins/?.so;$ORIGIN/?"; or NULL
+    const char *refused; // why others have not found it, or NULL
     const struct search_order *order; // NULL: all places, as numbered above
     // Told of each file that is tried, or that ld.so would try although its
     // folder does not exist. E64_OK: taken; E64_NOTFOUND: not there;

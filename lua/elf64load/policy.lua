@@ -1,0 +1,206 @@
+--- The table that decides: every key is optional, and is checked when the table is
+--- given, so that a mistake is told of before anything is opened.
+---
+---    local mods <close> = elf.runtime {
+---       path = "./mods/?.so",
+---       unload = "refuse",
+---    }
+---    local same = elf.runtime "mods/policy.lua"     -- a file that returns one
+---
+--- In a file, $POLICY in `path` and `provide` stands for the file's folder.
+
+local near = require "elf64load.near"
+
+local policy = {}
+
+-- errno of a file that is not there.
+local ENOENT <const> = 2
+
+---@alias elf64load.searches
+---| fun(name: string, wanter: elf64load.wanter?): elf64load.found, string?
+
+---@class elf64load.policy
+---@field path? string templates to search first
+---@field search? elf64load.searches|elf64load.searches[] asked before that
+---@field unload? "wait"|"refuse"|"leak" what becomes of a plugin that is closed
+---while something points into it
+
+-- --------------------------------------------------------------------- faults
+
+-- What is wrong travels as such a table up to `check`.
+local Fault = {}
+
+local function fault (text, ...)
+   error(setmetatable({ message = text:format(...) }, Fault), 0)
+end
+
+local function kind_of (value)
+   local kind = type(value)
+   if kind ~= "table" and kind ~= "userdata" then
+      return kind == "nil" and "nil" or "a " .. kind
+   end
+   local meta = getmetatable(value)
+   local name = type(meta) == "table" and meta.__name
+   return type(name) == "string" and "a " .. name
+      or kind == "table" and "a table" or "a userdata"
+end
+
+---Says what is wrong with a value of `name`, and what it should be.
+local function wrong (name, value, expected)
+   local shown = type(value) == "string" and ("'%s'"):format(value)
+      or kind_of(value)
+   fault("the policy's '%s' is %s; %s expected", name, shown, expected)
+end
+
+local function sorted (set)
+   local names = {}
+   for name in pairs(set) do names[#names + 1] = name end
+   table.sort(names)
+   return names
+end
+
+-- -------------------------------------------------------------------- values
+
+---@param value any
+---@return boolean
+local function callable (value)
+   if type(value) == "function" then return true end
+   local meta = getmetatable(value)
+   return type(meta) == "table" and meta.__call ~= nil
+end
+
+local function a_string (name, value)
+   if type(value) ~= "string" then wrong(name, value, "a string") end
+   return value
+end
+
+local function a_function (name, value)
+   if not callable(value) then wrong(name, value, "a function") end
+   return value
+end
+
+-- A list without holes and without names, each of its members by `one`.
+local function a_list (name, value, one, what)
+   if type(value) ~= "table" or getmetatable(value) then
+      wrong(name, value, "a list of " .. what)
+   end
+   local made = {}
+   for index in pairs(value) do
+      if math.type(index) ~= "integer" or index < 1 or index > #value then
+         fault("the policy's '%s' is a list of %s, and has no place for [%s]",
+            name, what, type(index) == "string" and '"' .. index .. '"'
+            or tostring(index))
+      end
+   end
+   for index = 1, #value do
+      made[index] = one(("%s[%d]"):format(name, index), value[index])
+   end
+   return made
+end
+
+-- One or a list of them.
+local function functions (name, value)
+   if callable(value) then return { value } end
+   return a_list(name, value, a_function, "functions")
+end
+
+local ways = { wait = true, refuse = true, leak = true }
+
+local function a_way (name, value)
+   if type(value) ~= "string" or not ways[value] then
+      wrong(name, value, "wait, refuse or leak")
+   end
+   return value
+end
+
+-- ---------------------------------------------------------------------- keys
+
+---What a policy is checked with: the folder that $POLICY stands for, and where
+---the names of C that its prototypes use are known.
+---@class elf64load.policy.state
+---@field folder string?
+---@field names table
+
+-- Puts the folder of the policy's file for $POLICY.
+local function in_folder (name, text, state)
+   local function put (token)
+      if not state.folder then
+         fault("the policy's '%s' says %s, which is the folder of a policy's "
+            .. 'file: elf.runtime "FILE" reads one', name, token)
+      end
+      return state.folder
+   end
+   return (text:gsub("%${POLICY}", put):gsub("%$POLICY%f[^%w_]", put))
+end
+
+---@type table<string, fun(name: string, value: any, state: elf64load.policy.state): any>
+local keys = {
+   path = function (name, value, state)
+      return in_folder(name, a_string(name, value), state)
+   end,
+   search = functions,
+   unload = a_way,
+}
+
+local function check_key (name)
+   if type(name) ~= "string" then
+      fault("a policy's keys are names, and %s is none", kind_of(name))
+   elseif not keys[name] then
+      fault("a policy has no key '%s'%s", name, near.hint(name, sorted(keys)))
+   end
+end
+
+local function read (given, folder)
+   local state = { folder = folder, names = {} }
+   local made = {}
+   for name in pairs(given) do check_key(name) end
+   for _, name in ipairs(sorted(given)) do
+      made[name] = keys[name](name, given[name], state)
+   end
+   return made
+end
+
+---Checks a policy and answers what is made of it: lists where one or several may
+---be given, C types where there is C text.
+---@param given elf64load.policy
+---@param folder? string what $POLICY stands for
+---@return table|nil made
+---@return string? why
+function policy.check (given, folder)
+   if type(given) ~= "table" then
+      return nil, "elf.runtime needs a policy: a table such as "
+         .. '{ path = "./?.so" }, or the name of a file that returns one'
+   end
+   local done, made = pcall(read, given, folder)
+   if done then return made end
+   if getmetatable(made) ~= Fault then error(made, 0) end
+   return nil, made.message
+end
+
+---Runs a policy's file. What is wrong with what it says raises; a file that cannot
+---be read is the world's fault.
+---@param path string
+---@return elf64load.policy|nil policy
+---@return string folder or why not
+---@return string? kind
+---@return table? detail
+function policy.file (path)
+   local file, message, number = io.open(path, "rb")
+   local text = file and file:read "a"
+   if file then file:close() end
+   if not text then
+      return nil, ("the policy %s"):format(message or path .. ": no file"),
+         number == ENOENT and "notfound" or "system",
+         { path = path, errno = number }
+   end
+   local chunk, why = load(text, "@" .. path)
+   if not chunk then error("the policy " .. why, 0) end
+   local given = chunk(path)
+   if type(given) ~= "table" then
+      error(("the policy %s returns %s; a table expected"):format(path,
+         kind_of(given)), 0)
+   end
+   return given, path:match "^(.*)/" or "."
+end
+
+return policy
