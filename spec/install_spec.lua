@@ -84,7 +84,8 @@ describe("An installed copy #build", function ()
       assert.same({ "opt" }, names(destdir))
       assert.same({ "bin", "include", "lib", "share" }, names(root))
       assert.same({ "elf64load" }, names(root .. "/bin"))
-      assert.same({ "elf64load.h" }, names(root .. "/include"))
+      assert.same({ "elf64load.h", "elf64load_policy.h" },
+         names(root .. "/include"))
       assert.same({ "libelf64load-lua.a", "libelf64load.a", "lua", "pkgconfig" },
          names(root .. "/lib"))
       assert.same({ "core.so" }, names(root .. "/lib/lua/5.4/elf64load"))

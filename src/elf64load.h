@@ -138,6 +138,24 @@ typedef struct e64_runtime e64_runtime;
 // one more handle, which e64_close ends.
 typedef struct e64_plugin e64_plugin;
 
+typedef enum e64_kind {
+    E64_KIND_NOTYPE = 0,
+    E64_KIND_OBJECT,
+    E64_KIND_FUNCTION,
+    E64_KIND_TLS,   // address: the calling thread's copy
+    E64_KIND_IFUNC, // address: what the resolver chose
+} e64_kind;
+
+typedef struct e64_symbol {
+    const char *name;
+    const char *version; // of the definition; NULL without
+    void *address;
+    uint64_t size; // bytes; 0 when the file does not say
+    e64_kind kind;
+    e64_plugin *plugin; // the definer; NULL when it is the host's
+    const char *file;   // the definer's path
+} e64_symbol;
+
 // Bytes of an ELF file, wherever they are.
 typedef enum e64_source_kind {
     E64_SOURCE_PATH = 0, // a file by its path
@@ -198,6 +216,9 @@ typedef enum e64_unload {
     E64_UNLOAD_LEAK,
 } e64_unload;
 
+// Hooks and tables by which a program decides.
+#include "elf64load_policy.h"
+
 typedef struct e64_runtime_options {
     size_t struct_size;
     // Templates separated by ';', each '?' replaced by the name that is looked
@@ -209,6 +230,11 @@ typedef struct e64_runtime_options {
     e64_log_hook log;
     void *log_data;
     e64_unload unload;
+    // What elf64load_policy.h tells of, each with its data.
+    e64_accept_hook accept;
+    void *accept_data;
+    e64_event_hook event;
+    void *event_data;
 } e64_runtime_options;
 
 // Makes a runtime. `options` may be NULL.
@@ -217,8 +243,9 @@ E64_API e64_status e64_runtime_new(const e64_runtime_options *options,
 
 // Closes what is still open in it, in the order in which ld.so would, and frees
 // it. Its plugins' handles are void from then on. E64_INUSE when called from a
-// constructor or destructor of one of its plugins, or when E64_UNLOAD_REFUSE
-// says so. What has to wait is unmapped later, as if it were not freed.
+// constructor or destructor of one of its plugins or from one of its hooks, or
+// when E64_UNLOAD_REFUSE says so. What has to wait is unmapped later, as if it
+// were not freed.
 //
 // What must not be unloaded (`nodelete`, DF_1_NODELETE, owners of unique
 // symbols) stays until the process ends, and so do runtimes that are not freed:
@@ -374,24 +401,6 @@ E64_API size_t e64_relocations(e64_plugin *plugin, e64_count *counts,
 E64_API size_t e64_imports(e64_plugin *plugin);
 
 // --------------------------------------------------------------- symbols ---
-
-typedef enum e64_kind {
-    E64_KIND_NOTYPE = 0,
-    E64_KIND_OBJECT,
-    E64_KIND_FUNCTION,
-    E64_KIND_TLS,   // address: the calling thread's copy
-    E64_KIND_IFUNC, // address: what the resolver chose
-} e64_kind;
-
-typedef struct e64_symbol {
-    const char *name;
-    const char *version; // of the definition; NULL without
-    void *address;
-    uint64_t size; // bytes; 0 when the file does not say
-    e64_kind kind;
-    e64_plugin *plugin; // the definer; NULL when it is the host's
-    const char *file;   // the definer's path
-} e64_symbol;
 
 // Looks a symbol up as dlsym does: in the plugin, then in what it needs,
 // breadth first. `version` NULL gives the default one. The strings of *symbol

@@ -2,7 +2,7 @@
 // each is mapped, then all imports are resolved, then all is written. The
 // plugins are the opening thread's own; nothing of them has run.
 
-#include "run.h"
+#include "hooks.h"
 
 #include "../error.h"
 #include "../memory.h"
@@ -14,8 +14,16 @@ static e64_status map_all(struct discovery *discovery, e64_times *times)
 {
     uint64_t start = run_now();
     e64_status status = E64_OK;
-    for (uint32_t i = 0; status == E64_OK && i < discovery->fresh_count; i++)
-        status = link_map(&discovery->fresh[i]->unit);
+    for (uint32_t i = 0; status == E64_OK && i < discovery->fresh_count; i++) {
+        uint64_t begin = run_now();
+        e64_plugin *plugin = discovery->fresh[i];
+        status = link_map(&plugin->unit);
+        if (status == E64_OK) {
+            plugin->known = true;
+            hook_tell(discovery->runtime, E64_EVENT_MAPPED, plugin,
+                      plugin->unit.object.name, hook_since(begin));
+        }
+    }
     times->map += run_now() - start;
     return status;
 }
@@ -177,9 +185,11 @@ static e64_status resolve_all(struct discovery *discovery, e64_plugin **sorted,
 {
     e64_status status = E64_OK;
     for (uint32_t i = discovery->fresh_count; status == E64_OK && i-- > 0; ) {
+        uint64_t begin = run_now();
         status = resolve_one(discovery, sorted[i], root, deepbind);
         if (status == E64_OK)
             status = keep_all(sorted[i]);
+        sorted[i]->binding_time = hook_since(begin);
     }
     return status;
 }
@@ -187,8 +197,11 @@ static e64_status resolve_all(struct discovery *discovery, e64_plugin **sorted,
 static e64_status apply_all(struct discovery *discovery, e64_plugin **sorted)
 {
     e64_status status = E64_OK;
-    for (uint32_t i = discovery->fresh_count; status == E64_OK && i-- > 0; )
+    for (uint32_t i = discovery->fresh_count; status == E64_OK && i-- > 0; ) {
+        uint64_t begin = run_now();
         status = link_apply(&sorted[i]->unit);
+        sorted[i]->binding_time += hook_since(begin);
+    }
     for (uint32_t i = discovery->fresh_count; status == E64_OK && i-- > 0; )
         status = link_publish_tls(&sorted[i]->unit);
     for (uint32_t i = 0; status == E64_OK && i < discovery->fresh_count; i++)
@@ -238,6 +251,11 @@ e64_status bind_group(struct discovery *discovery, e64_plugin *root,
     if (status == E64_OK)
         status = unwind_publish(sorted, count, discovery->snapshot);
     root->times.apply += run_now() - resolved;
+    for (uint32_t i = count; status == E64_OK && i-- > 0; )
+        hook_tell(discovery->runtime, E64_EVENT_BOUND, sorted[i],
+                  sorted[i]->unit.object.name, sorted[i]->binding_time);
+    for (uint32_t i = count; status == E64_OK && i-- > 0; )
+        status = hook_accept(sorted[i]);
     memory_free(sorted);
     return status;
 }

@@ -10,6 +10,7 @@
 
 #include "../error.h"
 #include "../memory.h"
+#include "hooks.h"
 #include "pins.h"
 #include "work.h"
 
@@ -370,8 +371,10 @@ static void stop_all(e64_runtime *runtime)
 __attribute__((destructor(101))) static void stop_at_exit(void)
 {
     for (e64_runtime *runtime = runtime_first(); runtime;
-         runtime = runtime->next)
+         runtime = runtime->next) {
+        runtime->hooks.event = NULL;
         stop_all(runtime);
+    }
 }
 
 e64_plugin *e64_retain(e64_plugin *plugin)
@@ -387,6 +390,9 @@ static e64_status close_asked(e64_plugin *plugin)
     e64_status status = E64_OK;
     if (!plugin)
         return fail(E64_INVALID, "e64_close: plugin must not be NULL");
+    status = hook_forbid(plugin->runtime, E64_INUSE, "closes a plugin");
+    if (status != E64_OK)
+        return status;
     runtime_each_freed(waiting_look);
     if (plugin->runtime->unload == E64_UNLOAD_REFUSE)
         status = check_refusal(plugin);

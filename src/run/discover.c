@@ -1,7 +1,7 @@
 // Finds and reads the file that a name stands for: what the runtime or the
 // process has already, then the host family, then the search.
 
-#include "run.h"
+#include "hooks.h"
 
 #include <errno.h>
 #include <string.h>
@@ -227,20 +227,22 @@ ask_hook(e64_runtime *runtime, const char *name, e64_plugin *wanter,
          struct elf_file *file, e64_status *status, const char **why)
 {
     e64_source source = { .struct_size = sizeof source };
+    struct hook_call call;
     e64_error error;
     memset(&error, 0, offsetof(e64_error, storage));
-    *status = runtime->search(runtime->search_data, runtime, name, wanter,
-                              &source, &error);
-    if (*status == E64_NOTFOUND && error.status == E64_OK) {
+    *status = hook_enter_search(&call, runtime, name);
+    if (*status != E64_OK)
+        return true;
+    e64_status answer = runtime->search(runtime->search_data, runtime, name,
+                                        wanter, &source, &error);
+    hook_leave(&call);
+    if (answer == E64_NOTFOUND && error.status == E64_OK && !call.misused) {
         *why = error.message;
         return false;
     }
-    if (*status == E64_OK)
-        *status = elf_file_open(&source, file);
-    else if (error.message)
-        error_restore(&error);
-    else
-        fail(*status, "%s: the search hook refused it", name);
+    *status = answer == E64_OK && !call.misused
+            ? elf_file_open(&source, file)
+            : hook_failed(&call, answer, &error, name);
     return true;
 }
 

@@ -8,6 +8,7 @@
 #include "../memory.h"
 #include "debugger.h"
 #include "handle.h"
+#include "hooks.h"
 #include "unwind.h"
 #include "work.h"
 
@@ -71,7 +72,12 @@ static void undo(struct discovery *discovery)
     lock_give(&runtime->lock);
     while (discovery->fresh_count > 0) {
         e64_plugin *plugin = discovery->fresh[--discovery->fresh_count];
+        bool known = plugin->known;
+        uint64_t begin = run_now();
         plugin_unload(plugin);
+        if (known)
+            hook_tell(runtime, E64_EVENT_UNMAPPED, plugin,
+                      plugin->unit.object.name, hook_since(begin));
         plugin_drop(plugin);
     }
 }
@@ -444,8 +450,12 @@ static e64_status open_request(e64_runtime *runtime,
 {
     e64_plugin *root = NULL;
     struct promise promise;
+    uint64_t begin = run_now();
+    e64_status status = hook_forbid(runtime, E64_HOOK, "opens a plugin");
+    if (status != E64_OK)
+        return status;
     waiting_look_before(runtime);
-    e64_status status = open_linked(runtime, request, &root, &promise);
+    status = open_linked(runtime, request, &root, &promise);
     if (status == E64_OK && root && !request->options.hold) {
         status = start_plugin(root);
         work_keep(root->order, root->order_count, &promise);
@@ -459,6 +469,8 @@ static e64_status open_request(e64_runtime *runtime,
     error_about(request->name);
     runtime_log(runtime, E64_LOG_WARNING, "%s: not opened: %s",
                 request->name, error_pending()->message);
+    hook_tell(runtime, E64_EVENT_FAILED, NULL, request->name,
+              hook_since(begin));
     return status;
 }
 
@@ -521,14 +533,21 @@ e64_status e64_load(e64_runtime *runtime, const e64_source *source,
 e64_status e64_start(e64_plugin *plugin, e64_error *error)
 {
     e64_status status;
+    uint64_t begin = run_now();
     if (!plugin)
         status = fail(E64_INVALID, "e64_start: plugin must not be NULL");
     else if (atomic_load(&plugin->state) == E64_STATE_STOPPED)
         status = fail(E64_CLOSED, "%s: has been closed",
                       plugin->unit.object.name);
     else
-        status = start_plugin(plugin);
-    if (status != E64_OK && plugin)
+        status = hook_forbid(plugin->runtime, E64_HOOK, "starts a plugin");
+    if (status != E64_OK)
+        return error_give(status, error);
+    status = start_plugin(plugin);
+    if (status != E64_OK) {
         error_about(plugin->unit.object.name);
+        hook_tell(plugin->runtime, E64_EVENT_FAILED, plugin,
+                  plugin->unit.object.name, hook_since(begin));
+    }
     return error_give(status, error);
 }

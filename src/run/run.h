@@ -60,6 +60,8 @@ struct e64_plugin {
     bool promotes; // its scope is global, with what is the host's in it
     bool deepbind; // its own scope comes before the host's
     bool listed; // for debuggers: debugger.c
+    bool known; // the event hook has been told that it is mapped
+    uint64_t binding_time; // of its bindings alone, in nanoseconds
     atomic_bool sealed; // IFUNCs are done, RELRO is read-only
     atomic_bool registers; // functions to be called when it is closed
     bool finishing; // that is being done by the thread that works on it
@@ -130,6 +132,9 @@ struct e64_runtime {
     void *search_data;
     e64_log_hook log;
     void *log_data;
+    // All that it was made with; of search, log and unload, the fields here
+    // count. What it points to is not used any more.
+    e64_runtime_options hooks;
     e64_plugin **plugins; // in the order in which they were mapped
     uint32_t plugin_count, plugin_room;
     uint64_t turns; // that plugins have been given

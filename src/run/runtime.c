@@ -11,10 +11,15 @@
 #include "../host/internals.h"
 #include "../memory.h"
 #include "handle.h"
+#include "hooks.h"
 #include "work.h"
 
 #define TEXT(x) #x
 #define NUMBER(x) TEXT(x)
+
+// What the first programs were compiled with ends there.
+#define LEAST_OPTIONS (offsetof(e64_runtime_options, unload)               \
+                       + sizeof(e64_unload))
 
 // Guards the list of runtimes. Taken before a runtime's lock by forks.
 static struct lock list_lock = LOCK_INITIALIZER;
@@ -184,13 +189,17 @@ static e64_status make(const e64_runtime_options *options,
 {
     if (!runtime)
         return fail(E64_INVALID, "e64_runtime_new: runtime must not be NULL");
-    if (options && options->struct_size < sizeof *options)
+    e64_runtime_options all = { .struct_size = sizeof all };
+    if (options && options->struct_size < LEAST_OPTIONS)
         return fail(E64_INVALID, "e64_runtime_new: struct_size of the options "
                     "is %zu, less than %zu", options->struct_size,
-                    sizeof *options);
-    if (options && options->unload > E64_UNLOAD_LEAK)
+                    LEAST_OPTIONS);
+    if (options)
+        memcpy(&all, options, options->struct_size < sizeof all
+                              ? options->struct_size : sizeof all);
+    if (all.unload > E64_UNLOAD_LEAK)
         return fail(E64_INVALID, "e64_runtime_new: there is no way %u to "
-                    "unload", (unsigned)options->unload);
+                    "unload", (unsigned)all.unload);
     memory_settle();
     // Threads' keys, patched slots and debuggers' lists will point to us.
     host_pin_loader();
@@ -201,17 +210,16 @@ static e64_status make(const e64_runtime_options *options,
     e64_runtime *made = memory_new(sizeof *made);
     if (!made)
         return fail_memory(sizeof *made);
-    if (options) {
-        made->search = options->search;
-        made->search_data = options->search_data;
-        made->log = options->log;
-        made->log_data = options->log_data;
-        made->unload = options->unload;
-        made->path = options->path ? memory_copy(options->path) : NULL;
-        if (options->path && !made->path) {
-            memory_free(made);
-            return fail_memory(strlen(options->path) + 1);
-        }
+    made->hooks = all;
+    made->search = all.search;
+    made->search_data = all.search_data;
+    made->log = all.log;
+    made->log_data = all.log_data;
+    made->unload = all.unload;
+    made->path = all.path ? memory_copy(all.path) : NULL;
+    if (all.path && !made->path) {
+        memory_free(made);
+        return fail_memory(strlen(all.path) + 1);
     }
     lock_make(&made->lock);
     add_to_list(made);
@@ -229,6 +237,9 @@ static e64_status free_runtime(e64_runtime *runtime)
 {
     if (!runtime)
         return fail(E64_INVALID, "e64_runtime_free: runtime must not be NULL");
+    e64_status status = hook_forbid(runtime, E64_INUSE, hook_frees);
+    if (status != E64_OK)
+        return status;
     lock_take(&runtime->lock);
     bool busy = runtime->busy;
     lock_give(&runtime->lock);
@@ -236,7 +247,7 @@ static e64_status free_runtime(e64_runtime *runtime)
         return fail(E64_INUSE, "e64_runtime_free: constructors or destructors "
                     "of the runtime's plugins are running; free it when they "
                     "have returned");
-    e64_status status = close_all(runtime);
+    status = close_all(runtime);
     if (status != E64_OK)
         return status;
     lock_take(&runtime->lock);
@@ -249,6 +260,7 @@ static e64_status free_runtime(e64_runtime *runtime)
     }
     runtime->search = NULL;
     runtime->log = NULL;
+    runtime->hooks.event = NULL;
     runtime->freed = true;
     atomic_fetch_add(&freed, 1);
     runtime_leave(runtime);

@@ -1,7 +1,7 @@
 // Runs constructors and destructors (gABI "Initialization and Termination
 // Functions"), in ld.so's order, with nothing locked.
 
-#include "run.h"
+#include "hooks.h"
 
 #include "../error.h"
 #include "../memory.h"
@@ -45,12 +45,18 @@ static void start_one(e64_plugin *plugin)
 {
     if (atomic_load(&plugin->state) == E64_STATE_STARTED || !work_take(plugin))
         return;
-    if (atomic_load(&plugin->state) == E64_STATE_MAPPED) {
+    uint64_t begin = run_now();
+    bool mapped = atomic_load(&plugin->state) == E64_STATE_MAPPED;
+    if (mapped) {
         atomic_store(&plugin->state, E64_STATE_STARTING);
         run_initializers(&plugin->unit);
         atomic_store(&plugin->state, E64_STATE_STARTED);
     }
+    uint64_t took = hook_since(begin);
     work_give(plugin);
+    if (mapped)
+        hook_tell(plugin->runtime, E64_EVENT_STARTED, plugin,
+                  plugin->unit.object.name, took);
 }
 
 // A DF_1_INITFIRST plugin is started before all others, the last one that was
@@ -114,7 +120,10 @@ static void stop_one(e64_plugin *plugin)
         return;
     struct busy busy;
     busy_enter(&busy, plugin->runtime);
+    uint64_t begin = run_now();
     run_finalizers(&plugin->unit);
+    hook_tell(plugin->runtime, E64_EVENT_STOPPED, plugin,
+              plugin->unit.object.name, hook_since(begin));
     busy_leave(&busy);
 }
 

@@ -7,6 +7,7 @@
 
 #include "../memory.h"
 #include "close.h"
+#include "hooks.h"
 #include "pins.h"
 #include "unwind.h"
 
@@ -83,7 +84,11 @@ static void unload(e64_runtime *runtime, e64_plugin *plugin)
     lock_give(&runtime->lock);
     runtime_log(runtime, E64_LOG_INFO, "%s: unmapped",
                 plugin->unit.object.name);
+    uint64_t begin = run_now();
     plugin_unload(plugin);
+    if (plugin->known)
+        hook_tell(runtime, E64_EVENT_UNMAPPED, plugin, plugin->unit.object.name,
+                  hook_since(begin));
     plugin_drop(plugin);
 }
 

@@ -1,0 +1,272 @@
+-- The hooks of a runtime, driven from C programs without Lua.
+
+local compile = require "spec.support.compile"
+local policy = require "spec.support.policy"
+
+local group = compile.group {
+   inner = { source = [[
+      extern int puts(const char *);
+      __attribute__((constructor)) static void begin(void) { puts("inner"); }
+      __attribute__((destructor)) static void end(void) { puts("inner ends"); }
+      long inner(void) { return 7; }]] },
+   outer = { needs = { "inner" }, source = [[
+      extern int puts(const char *);
+      extern long inner(void);
+      __attribute__((constructor)) static void begin(void) { puts("outer"); }
+      __attribute__((destructor)) static void end(void) { puts("outer ends"); }
+      long outer(void) { return inner() + 1; }]] },
+}
+
+describe("Options of a runtime in C", function ()
+   it("may be as short as they were, and longer than they are", function ()
+      local out = policy.program([[
+         int main(void)
+         {
+             struct { e64_runtime_options known; char more[64]; } longer
+                 = { .known.struct_size = sizeof longer };
+             options.struct_size = offsetof(e64_runtime_options, accept);
+             options.accept = (e64_accept_hook)(void *)1; // must not be read
+             begin();
+             printf("%ld\n", call(open_plugin(INNER), "inner"));
+             e64_runtime_free(runtime, NULL);
+             options = longer.known;
+             begin();
+             options.struct_size = offsetof(e64_runtime_options, unload);
+             begin();
+         }]], nil, { flags = ("-DINNER='\"%s\"'"):format(group.inner) })
+      assert.equal("inner\n7\ninner ends\nno runtime: invalid: "
+         .. "e64_runtime_new: struct_size of the options is 48, less than 52\n",
+         out)
+   end)
+end)
+
+describe("The accept hook", function ()
+   local HOOK = [[
+      static e64_status answer;
+      static const char *refused, *said;
+      static e64_status accept(void *data, e64_runtime *asked,
+                               e64_plugin *plugin, e64_error *error)
+      {
+          e64_symbol symbol;
+          e64_plugin_info info;
+          e64_plugin_describe(plugin, &info);
+          printf("accept %s, %d, %d, %s\n", base(info.path), asked == runtime,
+                 info.state == E64_STATE_MAPPED, (char *)data);
+          printf("can look up: %d\n", e64_lookup(plugin, "inner", NULL, &symbol,
+                                                 NULL) == E64_OK);
+          snprintf(error->storage, sizeof error->storage, "%s of %s",
+                   said ? said : "", base(info.path));
+          if (said)
+              error->message = error->storage;
+          return strcmp(base(info.path), refused) == 0 ? answer : E64_OK;
+      }
+      static void accepting(const char *what)
+      {
+          refused = what;
+          options.accept = accept;
+          options.accept_data = "data";
+          begin();
+      }]]
+
+   local function run (body)
+      return policy.program(HOOK .. body, { group.outer })
+   end
+
+   it("is asked of each that is bound, dependencies first, before it starts",
+      function ()
+         assert.equal([[
+accept inner.so, 1, 1, data
+can look up: 1
+accept outer.so, 1, 1, data
+can look up: 1
+inner
+outer
+open: ok
+8
+open: ok
+outer ends
+inner ends
+]], run [[
+            int main(int argc, char **argv)
+            {
+                accepting("");
+                printf("%ld\n", call(opens(argv[1]), "outer"));
+                opens(argv[1]); // has been asked of already
+                e64_runtime_free(runtime, NULL);
+            }]])
+      end)
+
+   it("refuses with its own kind and words, and nothing stays", function ()
+      local out = run [[
+         int main(int argc, char **argv)
+         {
+             answer = E64_DENIED;
+             said = "not on the list:";
+             accepting("outer.so");
+             opens(argv[1]);
+             printf("mapped: %d\n", mapped("outer.so") + mapped("inner.so"));
+             refused = "";
+             said = NULL;
+             printf("%ld\n", call(opens(argv[1]), "outer"));
+         }]]
+      assert.truthy(out:find("open: denied\nmessage: not on the list: of "
+         .. "outer.so\nmapped: 0\n", 1, true), out)
+      assert.truthy(out:find("inner\nouter\nopen: ok\n8\n", 1, true), out)
+   end)
+
+   it("fails the open as hook for an answer that is no kind of failure",
+      function ()
+         for _, answer in ipairs { "E64_CHANGED", "(e64_status)99",
+            "(e64_status)-1", "E64_HOOK" } do
+            local out = run(([[
+               int main(int argc, char **argv)
+               {
+                   answer = %s;
+                   accepting("inner.so");
+                   opens(argv[1]);
+               }]]):format(answer))
+            assert.truthy(out:find("open: hook\nmessage: %S*/inner%.so: the "
+               .. "accept hook failed\n"), out)
+            assert.is_nil(out:find("\ninner\n", 1, true))
+            assert.is_nil(out:find("accept outer", 1, true))
+         end
+      end)
+end)
+
+describe("A hook that meddles", function ()
+   local MEDDLER = [[
+      static const char *meddles, *other;
+      static void meddle(e64_plugin *plugin)
+      {
+          e64_plugin *got = NULL;
+          e64_status status = E64_OK;
+          if (strcmp(meddles, "open") == 0)
+              status = e64_open(runtime, other, NULL, &got, &error);
+          else if (strcmp(meddles, "close") == 0)
+              status = e64_close(plugin, &error);
+          else if (strcmp(meddles, "start") == 0)
+              status = e64_start(plugin, &error);
+          else if (strcmp(meddles, "free") == 0)
+              status = e64_runtime_free(runtime, &error);
+          printf("%s: %s\n", meddles, e64_status_name(status));
+      }
+      static e64_status accept(void *data, e64_runtime *asked,
+                               e64_plugin *plugin, e64_error *error)
+      {
+          meddle(plugin);
+          return E64_OK;
+      }
+      static e64_status search(void *data, e64_runtime *asked,
+                               const char *name, e64_plugin *wanter,
+                               e64_source *source, e64_error *error)
+      {
+          meddle(wanter);
+          return E64_NOTFOUND;
+      }
+      static void event(void *data, e64_runtime *asked, const e64_event *event)
+      {
+          if (event->plugin)
+              meddle(event->plugin);
+      }]]
+
+   local function run (which, what, other)
+      return policy.program(MEDDLER .. ([[
+         int main(int argc, char **argv)
+         {
+             meddles = "%s";
+             other = argv[2];
+             options.%s = %s;
+             begin();
+             opens(argv[1]);
+             printf("mapped: %%d\n", mapped("outer.so") + mapped("inner.so"));
+             printf("%%s\n", e64_status_name(e64_runtime_free(runtime, NULL)));
+         }]]):format(what, which, which), { group.inner, other or group.outer })
+   end
+
+   for what, answer in pairs {
+      open = "hook", close = "inuse", start = "hook", free = "inuse",
+   } do
+      it(("gets no %s from accept, and the open fails"):format(what), function ()
+         local out = run("accept", what)
+         assert.truthy(out:find(("%s: %s\nopen: hook\nmessage: "):format(what,
+            answer), 1, true), out)
+         assert.truthy(out:find("the accept hook %a+ [%a ]-in the runtime "
+            .. "that asks it"), out)
+         assert.truthy(out:find("mapped: 0\nok\n", 1, true), out)
+      end)
+
+      it(("gets no %s from an event, and nothing else happens"):format(what),
+         function ()
+            local out = run("event", what)
+            assert.truthy(out:find(("%s: %s\n"):format(what, answer), 1, true),
+               out)
+            assert.truthy(out:find("open: ok\n", 1, true), out)
+            assert.truthy(out:find("inner ends\n", 1, true), out)
+         end)
+   end
+
+   it("may open in search, but not what that is asked for", function ()
+      local out = run("search", "open", compile.shared "int free;")
+      assert.equal("open: hook\nopen: ok\ninner\nopen: ok\n", out:match
+         ".-\n.-\n.-\n.-\n")
+      local body = MEDDLER .. [[
+         int main(int argc, char **argv)
+         {
+             meddles = "open";
+             other = "libnowhere.so";
+             options.search = search;
+             begin();
+             opens(other);
+         }]]
+      out = policy.program(body)
+      assert.truthy(out:find("open: hook\nopen: notfound\nmessage: ", 1, true),
+         out)
+   end)
+
+   it("ends when search opens something else each time", function ()
+      local out = policy.program([[
+         static int asked_for;
+         static e64_status search(void *data, e64_runtime *asked,
+                                  const char *name, e64_plugin *wanter,
+                                  e64_source *source, e64_error *error)
+         {
+             char other[32];
+             e64_plugin *got;
+             sprintf(other, "libnowhere%d.so", ++asked_for);
+             return e64_open(runtime, other, NULL, &got, error);
+         }
+         int main(void)
+         {
+             options.search = search;
+             begin();
+             opens("libnowhere.so");
+             printf("%d\n", asked_for);
+         }]])
+      assert.equal("open: hook\nmessage: libnowhere32.so: the search hook opens "
+         .. "what it is asked for again and again\n32\n", out)
+   end)
+
+   it("may open in another runtime", function ()
+      local out = policy.program([[
+         static e64_runtime *helper;
+         static e64_status accept(void *data, e64_runtime *asked,
+                                  e64_plugin *plugin, e64_error *error)
+         {
+             e64_plugin *got = NULL;
+             e64_status status = e64_open(helper, data, NULL, &got, error);
+             printf("helper: %s\n", e64_status_name(status));
+             return status;
+         }
+         int main(int argc, char **argv)
+         {
+             e64_runtime_new(NULL, &helper, NULL);
+             options.accept = accept;
+             options.accept_data = argv[2];
+             begin();
+             printf("%ld\n", call(opens(argv[1]), "inner"));
+             fflush(stdout);
+             _exit(0);
+         }]], { group.inner, group.outer })
+      assert.equal("inner\nouter\nhelper: ok\ninner\nopen: ok\n7\n", out)
+   end)
+end)

@@ -1,0 +1,181 @@
+// Asks the embedder's hooks, and tells it of events. A hook may do to us what
+// it likes: what it must not do is refused, and fails the open that asked.
+
+#include "hooks.h"
+
+#include <string.h>
+
+#include "../error.h"
+
+static __thread struct hook_call *innermost
+    __attribute__((tls_model("initial-exec")));
+
+void hook_enter(struct hook_call *call, e64_runtime *runtime,
+                const char *hook)
+{
+    *call = (struct hook_call){ .runtime = runtime, .hook = hook,
+                                .outer = innermost };
+    innermost = call;
+}
+
+// A search that opens something else each time has to end as well.
+enum { MOST_SEARCHES = 32 };
+
+e64_status hook_enter_search(struct hook_call *call, e64_runtime *runtime,
+                             const char *name)
+{
+    unsigned depth = 0;
+    for (const struct hook_call *outer = innermost; outer;
+         outer = outer->outer) {
+        bool same = outer->runtime == runtime && outer->name
+                 && strcmp(outer->name, name) == 0;
+        if (same || ++depth == MOST_SEARCHES) {
+            fail(E64_HOOK, same ? "%s: the search hook, which is asked where "
+                 "it is, opens it" : "%s: the search hook opens what it is "
+                 "asked for again and again", name);
+            error_path(name);
+            return E64_HOOK;
+        }
+    }
+    hook_enter(call, runtime, "search");
+    call->name = name;
+    return E64_OK;
+}
+
+void hook_leave(struct hook_call *call)
+{
+    innermost = call->outer;
+}
+
+const char hook_frees[] = "frees it";
+
+e64_status hook_forbid(e64_runtime *runtime, e64_status status,
+                       const char *what)
+{
+    for (struct hook_call *call = innermost; call; call = call->outer) {
+        if (call->runtime != runtime || (call->name && what != hook_frees))
+            continue;
+        call->misused = what;
+        return fail(status, "the %s hook of a runtime %s in it, which waits "
+                    "for the hook's answer: use another runtime, or do it when "
+                    "the open has returned", call->hook, what);
+    }
+    return E64_OK;
+}
+
+static size_t length(const char *const *list)
+{
+    size_t count = 0;
+    while (list && list[count])
+        count++;
+    return count;
+}
+
+// Keeps what the hook has said: its strings may lie anywhere.
+static e64_status take_over(e64_status status, const e64_error *error)
+{
+    fail(status, "%s", error->message);
+    error_errno(error->system_errno);
+    if (error->wanter)
+        error_wanter(error->wanter);
+    if (error->path)
+        error_path(error->path);
+    if (error->symbol || error->version)
+        error_symbol(error->symbol, error->version);
+    if (error->scopes)
+        error_scopes(error->scopes, length(error->scopes));
+    if (error->near)
+        error_near(error->near, length(error->near));
+    if (error->missing)
+        error_missing(error->missing, length(error->missing));
+    return status;
+}
+
+// E64_CHANGED would have the open begin again.
+static e64_status kind_of(e64_status answer)
+{
+    return answer > E64_OK && answer <= E64_INVALID && answer != E64_CHANGED
+         ? answer : E64_HOOK;
+}
+
+e64_status hook_failed(const struct hook_call *call, e64_status answer,
+                       const e64_error *error, const char *about)
+{
+    if (call->misused) {
+        fail(E64_HOOK, "%s: the %s hook %s in the runtime that asks it, which "
+             "must not be: use another runtime, or do it when the open has "
+             "returned", about, call->hook, call->misused);
+        error_path(about);
+        return E64_HOOK;
+    }
+    e64_status status = kind_of(answer);
+    if (error->message)
+        return take_over(status, error);
+    if (status == E64_HOOK)
+        fail(status, "%s: the %s hook failed", about, call->hook);
+    else
+        fail(status, "%s: the %s hook refused it (%s)", about, call->hook,
+             e64_status_name(status));
+    error_path(about);
+    return status;
+}
+
+// An e64_error takes more of a small stack than all else.
+__attribute__((noinline)) e64_status hook_accept(e64_plugin *plugin)
+{
+    e64_runtime *runtime = plugin->runtime;
+    struct hook_call call;
+    e64_error error;
+    if (!runtime->hooks.accept)
+        return E64_OK;
+    memset(&error, 0, offsetof(e64_error, storage));
+    hook_enter(&call, runtime, "accept");
+    e64_status answer = runtime->hooks.accept(runtime->hooks.accept_data,
+                                              runtime, plugin, &error);
+    hook_leave(&call);
+    if (answer == E64_OK && !call.misused)
+        return E64_OK;
+    return hook_failed(&call, answer, &error, plugin->unit.object.name);
+}
+
+static void tell(e64_runtime *runtime, e64_event *event)
+{
+    static const char *const names[] = {
+        [E64_EVENT_MAPPED] = "mapped",
+        [E64_EVENT_BOUND] = "bound",
+        [E64_EVENT_STARTED] = "started",
+        [E64_EVENT_STOPPED] = "stopped",
+        [E64_EVENT_UNMAPPED] = "unmapped",
+        [E64_EVENT_FAILED] = "failed",
+    };
+    struct hook_call call;
+    event->struct_size = sizeof *event;
+    event->name = names[event->kind];
+    event->when = run_now();
+    hook_enter(&call, runtime, event->name);
+    runtime->hooks.event(runtime->hooks.event_data, runtime, event);
+    hook_leave(&call);
+}
+
+static __attribute__((noinline)) void tell_failure(e64_runtime *runtime,
+                                                   e64_event *event)
+{
+    e64_error error;
+    error_save(&error);
+    event->error = &error;
+    tell(runtime, event);
+    error_restore(&error);
+}
+
+void hook_tell(e64_runtime *runtime, e64_event_kind kind, e64_plugin *plugin,
+               const char *path, uint64_t took)
+{
+    e64_event event = { .kind = kind, .plugin = plugin, .path = path,
+                        .took = took };
+    if (!runtime->hooks.event)
+        return;
+    if (kind == E64_EVENT_FAILED)
+        tell_failure(runtime, &event);
+    else
+        tell(runtime, &event);
+}

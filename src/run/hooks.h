@@ -1,0 +1,50 @@
+// Asking the embedder's hooks, with nothing locked, and telling it of events.
+
+#ifndef RUN_HOOKS_H
+#define RUN_HOOKS_H
+
+#include "run.h"
+
+// One hook while it runs. Lies on the stack of the thread that it runs on.
+struct hook_call {
+    e64_runtime *runtime;
+    const char *hook;    // its name
+    const char *name;    // what a search is for; else NULL
+    const char *misused; // what it did though it must not, or NULL
+    struct hook_call *outer;
+};
+
+void hook_enter(struct hook_call *call, e64_runtime *runtime,
+                const char *hook);
+void hook_leave(struct hook_call *call);
+// The same for a search, which may open and close plugins; but when it is asked
+// for what it is looking for it fails.
+e64_status hook_enter_search(struct hook_call *call, e64_runtime *runtime,
+                             const char *name);
+
+// What must not be done in a hook of the runtime is about to be: `status`, and
+// a failure, when the thread is in one; else E64_OK. `what` is what the hook
+// then does: "opens a plugin", or hook_frees, which not even a search may.
+extern const char hook_frees[];
+e64_status hook_forbid(e64_runtime *runtime, e64_status status,
+                       const char *what);
+
+// Makes a failure of what a hook has answered, other than E64_OK, or of what it
+// must not have done. `about` is the plugin or the name that it was asked of.
+e64_status hook_failed(const struct hook_call *call, e64_status answer,
+                       const e64_error *error, const char *about);
+
+// May the plugin be started?
+e64_status hook_accept(e64_plugin *plugin);
+
+// Tells of an event, if somebody wants to know. For a failure `plugin` is NULL
+// and it is the pending one.
+void hook_tell(e64_runtime *runtime, e64_event_kind kind, e64_plugin *plugin,
+               const char *path, uint64_t took);
+// What to give as `took`: nanoseconds since then.
+static inline uint64_t hook_since(uint64_t begin)
+{
+    return run_now() - begin;
+}
+
+#endif
