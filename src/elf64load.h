@@ -235,6 +235,11 @@ typedef struct e64_runtime_options {
     void *accept_data;
     e64_event_hook event;
     void *event_data;
+    e64_verify_hook verify;
+    void *verify_data;
+    e64_order_hook order;
+    void *order_data;
+    unsigned char force; // the order hook's answer is taken as it is
 } e64_runtime_options;
 
 // Makes a runtime. `options` may be NULL.

@@ -25,10 +25,35 @@
 
 // --------------------------------------------------------------- deciding ---
 
+// The bytes of a plugin that is about to be mapped.
+typedef struct e64_image {
+    size_t struct_size;
+    const char *path; // of its file, or the source's name
+    const void *bytes;
+    uint64_t size;
+} e64_image;
+
+// May these bytes be mapped? They are a private copy (a sealed memfd, or memory
+// where there is none), and just that is mapped then, whatever happens to the
+// file meanwhile. They are valid until the hook returns. Asked for each file
+// before it is read; not for what glibc opens: the host family.
+typedef e64_status (*e64_verify_hook)(void *data, e64_runtime *runtime,
+                                      const e64_image *image,
+                                      e64_error *error);
+
 // May this plugin, which is mapped and bound, be started? Asked for each one
 // that an open has mapped, dependencies first, before anything of it has run.
 typedef e64_status (*e64_accept_hook)(void *data, e64_runtime *runtime,
                                       e64_plugin *plugin, e64_error *error);
+
+// Puts the plugins that an open is going to start into another order. They come
+// in ld.so's, and start from the first to the last. The answer must hold the
+// same plugins, each after those that it needs; where these make a circle the
+// order that came counts. With `force` only the first is checked. Asked when
+// they have been bound, also for an open that holds the start back.
+typedef e64_status (*e64_order_hook)(void *data, e64_runtime *runtime,
+                                     e64_plugin **plugins, size_t count,
+                                     e64_error *error);
 
 // ------------------------------------------------------------------ events ---
 

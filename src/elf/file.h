@@ -29,6 +29,10 @@ e64_status elf_file_open(const e64_source *source, struct elf_file *file);
 // The same for a path.
 e64_status elf_file_open_path(const char *path, struct elf_file *file);
 
+// Puts a copy in the place of what it was opened from, which nobody else can
+// change. It is still the same file by its identity.
+e64_status elf_file_make_private(struct elf_file *file);
+
 // Closes and unmaps what the bytes came from; the name and the identity stay.
 void elf_file_release(struct elf_file *file);
 

@@ -445,6 +445,8 @@ static e64_status discover(struct discovery *discovery, const char *name,
         return status;
     if (!isolated)
         status = find_file(discovery, name, &file, found);
+    if (status == E64_OK && !*found)
+        status = hook_verify(discovery->runtime, &file);
     if (status != E64_OK || *found) {
         elf_file_close(&file);
         return status;
@@ -496,6 +498,8 @@ e64_status discover_source(struct discovery *discovery,
         return status;
     if (!isolated)
         status = find_file(discovery, file.name, &file, found);
+    if (status == E64_OK && !*found)
+        status = hook_verify(discovery->runtime, &file);
     if (status != E64_OK || *found) {
         elf_file_close(&file);
         return status;

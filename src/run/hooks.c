@@ -138,6 +138,31 @@ __attribute__((noinline)) e64_status hook_accept(e64_plugin *plugin)
     return hook_failed(&call, answer, &error, plugin->unit.object.name);
 }
 
+static __attribute__((noinline)) e64_status
+ask_verify(e64_runtime *runtime, const struct elf_file *file)
+{
+    const e64_image image = { sizeof image, file->name, file->view.data,
+                              file->view.size };
+    struct hook_call call;
+    e64_error error;
+    memset(&error, 0, offsetof(e64_error, storage));
+    hook_enter(&call, runtime, "verify");
+    e64_status answer = runtime->hooks.verify(runtime->hooks.verify_data,
+                                              runtime, &image, &error);
+    hook_leave(&call);
+    if (answer == E64_OK && !call.misused)
+        return E64_OK;
+    return hook_failed(&call, answer, &error, file->name);
+}
+
+e64_status hook_verify(e64_runtime *runtime, struct elf_file *file)
+{
+    if (!runtime->hooks.verify)
+        return E64_OK;
+    e64_status status = elf_file_make_private(file);
+    return status == E64_OK ? ask_verify(runtime, file) : status;
+}
+
 static void tell(e64_runtime *runtime, e64_event *event)
 {
     static const char *const names[] = {

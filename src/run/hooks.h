@@ -37,6 +37,13 @@ e64_status hook_failed(const struct hook_call *call, e64_status answer,
 // May the plugin be started?
 e64_status hook_accept(e64_plugin *plugin);
 
+// May the bytes of the file be mapped? Before it is asked they become a copy
+// that stays as it is.
+e64_status hook_verify(e64_runtime *runtime, struct elf_file *file);
+
+// In which order are the plugins of a root to be started? arrange.c.
+e64_status hook_order(e64_plugin *root);
+
 // Tells of an event, if somebody wants to know. For a failure `plugin` is NULL
 // and it is the pending one.
 void hook_tell(e64_runtime *runtime, e64_event_kind kind, e64_plugin *plugin,

@@ -364,6 +364,8 @@ static e64_status link_root(struct discovery *discovery,
         (*root)->times.discover += run_now() - start;
         status = bind_group(discovery, *root, request->options.deepbind);
         if (status == E64_OK)
+            status = hook_order(*root);
+        if (status == E64_OK)
             announce(discovery);
         if (status == E64_OK && !request->options.hold)
             status = finish_plugin(*root);

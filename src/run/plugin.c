@@ -111,6 +111,7 @@ void plugin_drop(e64_plugin *plugin)
     memory_free(plugin->filters);
     memory_free(plugin->scope);
     memory_free(plugin->order);
+    memory_free(plugin->starts);
     memory_free(plugin->bound);
     memory_free(plugin->kept);
     if (plugin->snapshot)

@@ -91,6 +91,9 @@ struct e64_plugin {
     uint32_t scope_count;
     e64_plugin **order;
     uint32_t order_count;
+    // In which order a hook wants them to be started, or NULL: arrange.c.
+    e64_plugin **starts;
+    uint32_t start_count;
     // Plugins that it is bound to though it does not need them, and host
     // modules that are kept open for it.
     e64_plugin **bound;
@@ -355,6 +358,8 @@ e64_status bind_finish(e64_plugin **plugins, uint32_t count);
 
 // -------------------------------------------------------------- start.c ---
 
+// What is to be started before all others though it may need them, or NULL.
+e64_plugin *start_first(const e64_plugin *root);
 // Runs the IFUNC resolvers of a root and what it needs, and seals them.
 e64_status finish_plugin(e64_plugin *root);
 // Does that, then starts the root's dependencies and the root.

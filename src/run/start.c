@@ -61,7 +61,7 @@ static void start_one(e64_plugin *plugin)
 
 // A DF_1_INITFIRST plugin is started before all others, the last one that was
 // mapped if there are several.
-static e64_plugin *find_first(const e64_plugin *root)
+e64_plugin *start_first(const e64_plugin *root)
 {
     for (uint32_t i = root->scope_count; i-- > 0; ) {
         e64_plugin *plugin = plugin_of(root->scope[i]);
@@ -98,9 +98,11 @@ e64_status start_plugin(e64_plugin *root)
     uint64_t begin = run_now();
     struct busy busy;
     busy_enter(&busy, root->runtime);
-    e64_plugin *first = find_first(root);
+    e64_plugin *first = root->starts ? NULL : start_first(root);
     if (first)
         start_one(first);
+    for (uint32_t i = 0; i < root->start_count; i++)
+        start_one(root->starts[i]);
     for (uint32_t i = root->order_count; i-- > 0; )
         start_one(root->order[i]);
     busy_leave(&busy);
