@@ -22,8 +22,30 @@ local ENOENT <const> = 2
 ---@class elf64load.policy
 ---@field path? string templates to search first
 ---@field search? elf64load.searches|elf64load.searches[] asked before that
+---@field accept? fun(plugin: elf64load.plugin): boolean?, string? may this one, which
+---is mapped and bound, be started?
+---@field on? table<elf64load.eventname, fun(event: elf64load.event)>
 ---@field unload? "wait"|"refuse"|"leak" what becomes of a plugin that is closed
 ---while something points into it
+
+---@alias elf64load.eventname
+---| "mapped" # took: to map it
+---| "bound" # took: to find what it imports, and to write that
+---| "started" # took: its constructors
+---| "stopped" # took: its destructors
+---| "unmapped" # also when the open that has mapped it failed
+---| "failed" # took: the open, or the start
+
+---What has happened. Who is told can change nothing.
+---@class elf64load.event
+---@field name elf64load.eventname
+---@field path string of the file; of a failed open what was asked for
+---@field plugin elf64load.plugin? not of a failed open
+---@field when integer nanoseconds of the monotonic clock
+---@field took integer nanoseconds
+---@field message string? the last three of what failed
+---@field kind elf64load.kind?
+---@field detail elf64load.detail?
 
 -- --------------------------------------------------------------------- faults
 
@@ -104,6 +126,44 @@ local function functions (name, value)
    return a_list(name, value, a_function, "functions")
 end
 
+---A function of what can be called.
+local function a_hook (name, value)
+   a_function(name, value)
+   if type(value) == "function" then return value end
+   return function (...) return value(...) end
+end
+
+-- A table with no keys but these, each of its members by `one`.
+local function a_set (name, value, known, one)
+   if type(value) ~= "table" or getmetatable(value) then
+      wrong(name, value, "a table")
+   end
+   local made = {}
+   for key, member in pairs(value) do
+      if not known[key] then
+         fault("the policy's '%s' has no '%s'%s", name, tostring(key),
+            near.hint(tostring(key), sorted(known)))
+      end
+      made[key] = one(name .. "." .. key, member)
+   end
+   return made
+end
+
+local events = {
+   mapped = true, bound = true, started = true, stopped = true,
+   unmapped = true, failed = true,
+}
+
+-- One function for all events, or none for none.
+local function on (name, value)
+   local tell = a_set(name, value, events, a_function)
+   if next(tell) == nil then return nil end
+   return function (event)
+      local told = tell[event.name]
+      if told then told(event) end
+   end
+end
+
 local ways = { wait = true, refuse = true, leak = true }
 
 local function a_way (name, value)
@@ -139,6 +199,8 @@ local keys = {
       return in_folder(name, a_string(name, value), state)
    end,
    search = functions,
+   accept = a_hook,
+   on = on,
    unload = a_way,
 }
 

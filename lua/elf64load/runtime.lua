@@ -90,7 +90,7 @@ local function prepare (self)
    end
    local needed = search.needed(self)
    if needed ~= self.given_search then
-      self.core:search(needed and function (name, wanter)
+      self.core:hook("search", needed and function (name, wanter)
          return search.find(self, name, wanter)
       end or nil)
       self.given_search = needed
@@ -198,8 +198,11 @@ function runtime.new (given)
    end
    local made, why = policy.check(given, folder)
    if not made then error(why, 2) end
+   local half = assert(core.runtime(made.unload))
+   half:hook("accept", made.accept)
+   half:hook("event", made.on)
    return setmetatable({
-      core = assert(core.runtime(made.unload)),
+      core = half,
       path = made.path,
       search = made.search,
       searchers = search.list(),

@@ -8,6 +8,8 @@
 
 #include <lua.h>
 
+#include "lua/source.h"
+
 // A call into C that a Lua state is in. It lies on the stack of its thread.
 struct calling {
     struct calling *outer;
@@ -15,9 +17,12 @@ struct calling {
     const lua_State *main; // of its state
     int depth;             // how many of this thread it makes
     bool raised;           // by a callback
+    int cause; // stack index of what a hook raised last, or 0
+    struct lua_reader reader; // of the source that a hook answered last
 };
 
-// The innermost of this thread, or NULL.
+// The innermost of this thread, or NULL. What hooks leave on its stack, a cause
+// or a source, is there until it returns.
 extern __thread struct calling *calling
     __attribute__((visibility("hidden")));
 

@@ -221,10 +221,13 @@ function runtime:host () end
 ---@return elf64load.plugin[]
 function runtime:plugins () end
 
----Sets what is asked for files, or nothing. nil without a reason leaves a file
----to the loader's own search.
----@param find (fun(name: string, wanter: elf64load.wanter?): elf64load.found, string?)|nil
-function runtime:search (find) end
+---Sets a hook, or none. `search` is asked for files: nil without a reason leaves a
+---file to the loader's own search, and so does a third answer that is true, which
+---has the reason told when nothing is found. The others are as in a policy; `event`
+---is one function for all.
+---@param name "search"|"accept"|"event"
+---@param hook function|nil
+function runtime:hook (name, hook) end
 
 ---Sets the templates that are searched first.
 ---@param templates string|nil

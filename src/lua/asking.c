@@ -1,0 +1,109 @@
+// Asking hooks in Lua.
+
+#include "asking.h"
+
+#include <lauxlib.h>
+
+#include "calling.h"
+#include "error.h"
+
+e64_status ask_failed(e64_error *error, e64_status status, const char *about,
+                      const char *text)
+{
+    fail(status, "%s: %s", about, text);
+    error_path(about);
+    return error_give(status, error);
+}
+
+e64_status ask_ended(const char *hook, const char *about, e64_error *error)
+{
+    fail(E64_HOOK, "%s: the policy's '%s' is a Lua function, and its Lua state "
+         "has been closed", about, hook);
+    error_path(about);
+    return error_give(E64_HOOK, error);
+}
+
+static int put(lua_State *L)
+{
+    const struct question *question = lua_touserdata(L, 1);
+    luaL_checkstack(L, LUA_MINSTACK, NULL);
+    runtime_push(L, question->runtime);
+    lua_getiuservalue(L, -1, 1);
+    lua_getfield(L, -1, question->hook);
+    lua_call(L, question->push(L, question), question->answers);
+    return question->answers;
+}
+
+static int make_text(lua_State *L)
+{
+    luaL_tolstring(L, 1, NULL);
+    return 1;
+}
+
+e64_status ask_raised(lua_State *L, const char *about, e64_error *error)
+{
+    // Making a text of what is none may raise, too.
+    lua_pushcfunction(L, make_text);
+    lua_pushvalue(L, -2);
+    const char *text = lua_pcall(L, 1, 1, 0) == LUA_OK ? lua_tostring(L, -1)
+                                                       : NULL;
+    ask_failed(error, E64_HOOK, about, text ? text : "out of memory");
+    lua_pop(L, 1);
+    calling->cause = lua_gettop(L);
+    return E64_HOOK;
+}
+
+e64_status ask(const struct question *question, lua_State **state,
+               e64_error *error)
+{
+    if (!calling || calling->main != question->runtime->main) {
+        fail(E64_HOOK, "%s: the policy's '%s' is a Lua function, and this "
+             "thread is not in a call from its Lua state", question->about,
+             question->hook);
+        error_path(question->about);
+        return error_give(E64_HOOK, error);
+    }
+    lua_State *L = *state = calling->L;
+    if (!lua_checkstack(L, LUA_MINSTACK))
+        return ask_failed(error, E64_NOMEMORY, question->about,
+                          "no room on the Lua stack");
+    lua_pushcfunction(L, put);
+    lua_pushlightuserdata(L, (void *)question);
+    if (lua_pcall(L, 1, question->answers, 0) != LUA_OK)
+        return ask_raised(L, question->about, error);
+    return E64_OK;
+}
+
+// Protected, as making a message may raise.
+static int refuse(lua_State *L)
+{
+    const struct question *question = lua_touserdata(L, 1);
+    return luaL_error(L, "the policy's '%s' answered a %s; true, or nil and "
+                      "why not expected", question->hook, luaL_typename(L, 2));
+}
+
+e64_status ask_whether(const struct question *question, e64_error *error)
+{
+    lua_State *L;
+    e64_status status = ask(question, &L, error);
+    if (status != E64_OK)
+        return status;
+    int answer = lua_gettop(L) - 1;
+    const char *why = lua_type(L, answer + 1) == LUA_TSTRING
+                    ? lua_tostring(L, answer + 1) : NULL;
+    if (!lua_isnil(L, answer) && !lua_isboolean(L, answer)) {
+        lua_pushcfunction(L, refuse);
+        lua_pushlightuserdata(L, (void *)question);
+        lua_pushvalue(L, answer);
+        lua_pcall(L, 2, 0, 0);
+        return ask_raised(L, question->about, error);
+    }
+    if (!lua_toboolean(L, answer)) {
+        fail(E64_DENIED, "%s: the policy's '%s' refuses it%s%s",
+             question->about, question->hook, why ? ": " : "", why ? why : "");
+        error_path(question->about);
+        status = error_give(E64_DENIED, error);
+    }
+    lua_settop(L, answer - 1);
+    return status;
+}

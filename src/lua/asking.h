@@ -1,0 +1,38 @@
+// Asking hooks in Lua. They run in the call that entered from Lua, on its
+// coroutine. What one raises fails the open that asked, and is kept for
+// detail.error.
+
+#ifndef LUA_ASKING_H
+#define LUA_ASKING_H
+
+#include "runtime.h"
+
+// What a hook is asked. `push` puts its arguments on the stack and says how
+// many; it and the hook run protected.
+struct question {
+    const struct runtime *runtime;
+    const char *hook;  // its name in the table
+    const char *about; // a name or a path, for messages
+    int (*push)(lua_State *L, const struct question *question);
+    int answers; // how many are wanted
+    const void *data;
+};
+
+// Leaves the answers on top of *state.
+e64_status ask(const struct question *question, lua_State **state,
+               e64_error *error);
+
+// The same for true, or nil and why not, which is E64_DENIED.
+e64_status ask_whether(const struct question *question, e64_error *error);
+
+// Keeps what lies on top, which was raised, for detail.error.
+e64_status ask_raised(lua_State *L, const char *about, e64_error *error);
+
+// "ABOUT: TEXT"
+e64_status ask_failed(e64_error *error, e64_status status, const char *about,
+                      const char *text);
+
+// What a hook answers whose state is being closed, or which nobody can call.
+e64_status ask_ended(const char *hook, const char *about, e64_error *error);
+
+#endif
