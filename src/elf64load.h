@@ -83,7 +83,14 @@ typedef struct e64_error {
     const char *version;        // its version
     const char *const *scopes;  // NULL-terminated: where it was looked for
     const char *const *near;    // NULL-terminated: names much like it
-    const char *const *missing; // NULL-terminated: all that is missing
+    // NULL-terminated: all symbols that are missing, or as many as fit; and who
+    // wants each of them, and of which version ("" without).
+    const char *const *missing;
+    const char *const *missing_wanters;
+    const char *const *missing_versions;
+    const char *const *versions; // NULL-terminated: what there is instead
+    const char *demangled;      // the symbol as C++ has it, if it is C++
+    const char *advice;         // what to do about it
     size_t used;                // bytes of storage in use
     char storage[8192];
 } e64_error;

@@ -75,20 +75,35 @@ static const char *keep(e64_error *error, const char *text)
     return copy;
 }
 
+// Room for pointers, the last one of which is NULL; NULL when there is none, or
+// fewer than count + 1, which is put right.
+static const char **keep_pointers(e64_error *error, size_t *count)
+{
+    size_t start = (error->used + 7) & ~(size_t)7;
+    size_t most = start >= sizeof error->storage ? 0
+                : (sizeof error->storage - start) / (2 * sizeof(char *));
+    if (most < 2)
+        return NULL;
+    if (*count > most - 1)
+        *count = most - 1;
+    const char **list = (const char **)(void *)(error->storage + start);
+    memset(list, 0, (*count + 1) * sizeof *list);
+    error->used = start + (*count + 1) * sizeof *list;
+    return list;
+}
+
+static bool fits(const e64_error *error, const char *text)
+{
+    return strlen(text) < sizeof error->storage - error->used;
+}
+
+// What does not fit is left out.
 static const char *const *keep_list(e64_error *error,
                                     const char *const *names, size_t count)
 {
-    size_t start = (error->used + 7) & ~(size_t)7;
-    size_t most = (sizeof error->storage - start) / (2 * sizeof(char *));
-    if (start >= sizeof error->storage || most < 2)
-        return NULL;
-    if (count > most - 1)
-        count = most - 1;
-    const char **list = (const char **)(void *)(error->storage + start);
-    error->used = start + (count + 1) * sizeof *list;
-    for (size_t i = 0; i < count; i++)
+    const char **list = keep_pointers(error, &count);
+    for (size_t i = 0; list && i < count && fits(error, names[i]); i++)
         list[i] = keep(error, names[i]);
-    list[count] = NULL;
     return list;
 }
 
@@ -193,10 +208,67 @@ void error_near(const char *const *names, size_t count)
     error->near = keep_list(error, names, count);
 }
 
-void error_missing(const char *const *names, size_t count)
+void error_versions(const char *const *names, size_t count)
 {
     e64_error *error = &mine()->pending;
-    error->missing = keep_list(error, names, count);
+    error->versions = keep_list(error, names, count);
+}
+
+void error_demangled(const char *demangled)
+{
+    e64_error *error = &mine()->pending;
+    error->demangled = keep(error, demangled);
+}
+
+void error_advice(const char *advice)
+{
+    e64_error *error = &mine()->pending;
+    error->advice = keep(error, advice);
+}
+
+// The same as the one before, which need not be kept twice.
+static const char *keep_again(e64_error *error, const char *const *list,
+                              size_t at, const char *text)
+{
+    return at > 0 && strcmp(list[at - 1], text) == 0 ? list[at - 1]
+                                                      : keep(error, text);
+}
+
+// How many fit, with their three pointers each, when something is left for what
+// else is to be said.
+static size_t count_fitting(const e64_error *error,
+                            const struct error_missing *missing, size_t count)
+{
+    size_t room = sizeof error->storage - error->used, size = 512;
+    for (size_t i = 0; i < count; i++) {
+        const struct error_missing *one = &missing[i];
+        size += 3 * sizeof(char *) + strlen(one->symbol) + 1;
+        if (i == 0 || strcmp(one->version, one[-1].version) != 0)
+            size += strlen(one->version) + 1;
+        if (i == 0 || strcmp(one->wanter, one[-1].wanter) != 0)
+            size += strlen(one->wanter) + 1;
+        if (size > room)
+            return i;
+    }
+    return count;
+}
+
+void error_missing(const struct error_missing *missing, size_t count)
+{
+    e64_error *error = &mine()->pending;
+    count = count_fitting(error, missing, count);
+    const char **lists[3];
+    for (int i = 0; i < 3; i++)
+        if (!(lists[i] = keep_pointers(error, &count)))
+            return;
+    for (size_t i = 0; i < count; i++) {
+        lists[0][i] = keep(error, missing[i].symbol);
+        lists[1][i] = keep_again(error, lists[1], i, missing[i].version);
+        lists[2][i] = keep_again(error, lists[2], i, missing[i].wanter);
+    }
+    error->missing = lists[0];
+    error->missing_versions = lists[1];
+    error->missing_wanters = lists[2];
 }
 
 const e64_error *error_pending(void)
@@ -235,6 +307,11 @@ static void copy(const e64_error *from, e64_error *to)
     to->scopes = moved_list(from, to, from->scopes);
     to->near = moved_list(from, to, from->near);
     to->missing = moved_list(from, to, from->missing);
+    to->missing_versions = moved_list(from, to, from->missing_versions);
+    to->missing_wanters = moved_list(from, to, from->missing_wanters);
+    to->versions = moved_list(from, to, from->versions);
+    to->demangled = moved(from, to, from->demangled);
+    to->advice = moved(from, to, from->advice);
 }
 
 void error_save(e64_error *into)

@@ -34,7 +34,15 @@ void error_errno(int number);
 void error_symbol(const char *symbol, const char *version);
 void error_scopes(const char *const *names, size_t count);
 void error_near(const char *const *names, size_t count);
-void error_missing(const char *const *names, size_t count);
+void error_versions(const char *const *names, size_t count);
+void error_demangled(const char *demangled);
+void error_advice(const char *advice);
+
+// One symbol that is missing; the version is "" without one.
+struct error_missing {
+    const char *symbol, *version, *wanter;
+};
+void error_missing(const struct error_missing *missing, size_t count);
 
 // What ran out, or what a system call refused, was for this file, if nothing
 // was said of it.

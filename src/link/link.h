@@ -88,6 +88,13 @@ struct link_context {
                          struct link_binding *binding);
     // The object that a DT_VERNEED file name stands for, or NULL.
     const struct elf_object *(*find)(void *data, const char *file);
+    // Told of a symbol of the unit that nothing defines though it is not weak
+    // (once or twice), and of one of its versions that the object does not
+    // define: the unit is not to be applied then.
+    void (*missing)(void *data, const struct link_unit *unit,
+                    uint32_t symbol);
+    void (*old)(void *data, const struct link_unit *unit, uint32_t version,
+                const struct elf_object *object);
     void *data;
 };
 
@@ -97,8 +104,8 @@ e64_status link_read(struct link_unit *unit);
 // Maps its segments, gives it a TLS module.
 e64_status link_map(struct link_unit *unit);
 
-// Finds the definition of each import: E64_UNDEFINED, E64_VERSION with all that
-// is missing. Writes nothing and runs nothing.
+// Finds the definition of each import, tells the context of what is missing.
+// Writes nothing and runs nothing.
 e64_status link_resolve(struct link_unit *unit, const struct link_scope *scope,
                         const struct link_context *context);
 

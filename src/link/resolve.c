@@ -1,22 +1,17 @@
 // Finds the definition of each import, by ld.so's rules. Nothing is written to
 // the plugin and nothing of it runs.
 
-#include <stdio.h>
+#include <string.h>
 
 #include "../error.h"
 #include "../memory.h"
 #include "reloc.h"
 #include "storage.h"
 
-// How many missing symbols one failure lists.
-enum { MOST_MISSING = 32 };
-
 struct resolving {
     struct link_unit *unit;
     const struct link_scope *scope;
     const struct link_context *context;
-    uint32_t missing_count;
-    uint32_t missing[MOST_MISSING]; // symbols of the wanter
 };
 
 static e64_status bad(const struct link_unit *unit, const char *what)
@@ -103,12 +98,8 @@ static e64_status bind(struct resolving *resolving, uint32_t index,
     find_definition(resolving, index, symbol, class, &found);
     *binding = (struct link_binding){ .symbol = index };
     if (!found.object) {
-        // A name that is missing is told of once, with all the others.
-        if (ELF64_ST_BIND(symbol->st_info) != STB_WEAK) {
-            if (resolving->missing_count < MOST_MISSING)
-                resolving->missing[resolving->missing_count] = index;
-            resolving->missing_count++;
-        }
+        if (ELF64_ST_BIND(symbol->st_info) != STB_WEAK)
+            context->missing(context->data, resolving->unit, index);
         return E64_OK;
     }
     binding->definer = found.object;
@@ -231,45 +222,6 @@ static e64_status resolve_table(struct resolving *resolving, struct view table)
     return E64_OK;
 }
 
-static const char *version_text(const struct elf_symbols *symbols,
-                                uint32_t index)
-{
-    const struct elf_version *version = elf_symbol_version(symbols, index);
-    return version ? elf_string(symbols, version->name) : NULL;
-}
-
-static e64_status report_missing(const struct resolving *resolving)
-{
-    const struct link_unit *unit = resolving->unit;
-    const struct elf_symbols *symbols = unit->object.symbols;
-    const char *names[MOST_MISSING];
-    uint32_t count = resolving->missing_count;
-    uint32_t shown = count < MOST_MISSING ? count : MOST_MISSING;
-    for (uint32_t i = 0; i < shown; i++) {
-        Elf64_Sym symbol;
-        elf_symbol(symbols, resolving->missing[i], &symbol);
-        names[i] = elf_string(symbols, symbol.st_name);
-    }
-    const char *version = version_text(symbols, resolving->missing[0]);
-    char others[64] = "";
-    if (count > 1)
-        snprintf(others, sizeof others, " (and %u more)", count - 1);
-    fail(E64_UNDEFINED, "%s needs '%s'%s%s%s, which nothing that it can see "
-         "defines%s", unit->object.name, names[0], version ? " (version " : "",
-         version ? version : "", version ? ")" : "", others);
-    error_wanter(unit->object.name);
-    error_symbol(names[0], version);
-    error_missing(names, shown);
-    const char *scopes[64];
-    uint32_t scope_count = 0;
-    for (uint32_t list = 0; list < resolving->scope->count; list++)
-        for (uint32_t i = 0; i < resolving->scope->counts[list]
-                             && scope_count < 64; i++)
-            scopes[scope_count++] = resolving->scope->lists[list][i]->name;
-    error_scopes(scopes, scope_count);
-    return E64_UNDEFINED;
-}
-
 // Each version that the file needs must be defined by the object that it names,
 // if that has versions at all.
 static e64_status check_versions(const struct link_unit *unit,
@@ -293,14 +245,7 @@ static e64_status check_versions(const struct link_unit *unit,
         if (!object->symbols->defines_versions || version->weak
             || elf_defines_version(object->symbols, name, version->hash))
             continue;
-        fail(E64_VERSION, "%s needs version '%s' of %s, but %s does not define "
-             "it: it is older or was built otherwise; install the one that "
-             "the plugin was linked against", unit->object.name, name, file,
-             object->name);
-        error_wanter(unit->object.name);
-        error_symbol(NULL, name);
-        error_path(object->name);
-        return E64_VERSION;
+        context->old(context->data, unit, i, object);
     }
     return E64_OK;
 }
@@ -342,8 +287,6 @@ e64_status link_resolve(struct link_unit *unit, const struct link_scope *scope,
         status = resolve_table(&resolving, unit->image.relocations.rela);
     if (status == E64_OK)
         status = resolve_table(&resolving, unit->image.relocations.jmprel);
-    if (status == E64_OK && resolving.missing_count)
-        status = report_missing(&resolving);
     return status;
 }
 

@@ -6,6 +6,7 @@
 
 #include "../error.h"
 #include "../memory.h"
+#include "missing.h"
 #include "overrides.h"
 #include "unwind.h"
 #include "work.h"
@@ -40,6 +41,20 @@ static e64_status find_unique(void *data, const char *name,
     return unique_bind(data, name, binding);
 }
 
+static void tell_missing(void *data, const struct link_unit *unit,
+                         uint32_t symbol)
+{
+    struct discovery *discovery = data;
+    missing_add(discovery->missing, unit, symbol);
+}
+
+static void tell_old(void *data, const struct link_unit *unit,
+                     uint32_t version, const struct elf_object *object)
+{
+    struct discovery *discovery = data;
+    missing_add_version(discovery->missing, unit, version, object);
+}
+
 static void add_list(struct link_scope *scope,
                      const struct elf_object *const *list, uint32_t count)
 {
@@ -50,6 +65,19 @@ static void add_list(struct link_scope *scope,
 // The order of ld.so: the object itself with DT_SYMBOLIC, then the process with
 // what was opened globally, then the scope of what is being opened; the latter
 // two the other way round with `deepbind`.
+static void add_common(const struct discovery *discovery,
+                       const e64_plugin *root, bool deepbind,
+                       struct link_scope *scope)
+{
+    if (deepbind)
+        add_list(scope, root->scope, root->scope_count);
+    add_list(scope, discovery->snapshot->globals,
+             discovery->snapshot->global_count);
+    add_list(scope, discovery->globals, discovery->global_count);
+    if (!deepbind)
+        add_list(scope, root->scope, root->scope_count);
+}
+
 static e64_status resolve_one(struct discovery *discovery, e64_plugin *plugin,
                               const e64_plugin *root, bool deepbind)
 {
@@ -59,17 +87,13 @@ static e64_status resolve_one(struct discovery *discovery, e64_plugin *plugin,
         .override = override_find,
         .unique = find_unique,
         .find = find_file,
+        .missing = tell_missing,
+        .old = tell_old,
         .data = discovery,
     };
     if (plugin->unit.image.symbolic)
         add_list(&scope, &self, 1);
-    if (deepbind)
-        add_list(&scope, root->scope, root->scope_count);
-    add_list(&scope, discovery->snapshot->globals,
-             discovery->snapshot->global_count);
-    add_list(&scope, discovery->globals, discovery->global_count);
-    if (!deepbind)
-        add_list(&scope, root->scope, root->scope_count);
+    add_common(discovery, root, deepbind, &scope);
     return link_resolve(&plugin->unit, &scope, &context);
 }
 
@@ -184,13 +208,23 @@ static e64_status resolve_all(struct discovery *discovery, e64_plugin **sorted,
                               const e64_plugin *root, bool deepbind)
 {
     e64_status status = E64_OK;
+    struct missing missing = { 0 };
+    discovery->missing = &missing;
     for (uint32_t i = discovery->fresh_count; status == E64_OK && i-- > 0; ) {
         uint64_t begin = run_now();
         status = resolve_one(discovery, sorted[i], root, deepbind);
-        if (status == E64_OK)
+        // What is missing fails the open when all of it is known.
+        if (status == E64_OK && !missing_any(&missing))
             status = keep_all(sorted[i]);
         sorted[i]->binding_time = hook_since(begin);
     }
+    if (status == E64_OK && missing_any(&missing)) {
+        struct link_scope scope = { .count = 0 };
+        add_common(discovery, root, deepbind, &scope);
+        status = missing_fail(&missing, discovery, &scope);
+    }
+    missing_free(&missing);
+    discovery->missing = NULL;
     return status;
 }
 

@@ -71,6 +71,26 @@ static size_t length(const char *const *list)
     return count;
 }
 
+// Lists that stand beside that of the symbols may be left out.
+static void take_missing(const e64_error *error)
+{
+    enum { MOST_MISSING = 64 };
+    struct error_missing missing[MOST_MISSING];
+    size_t count = length(error->missing);
+    size_t versions = length(error->missing_versions);
+    size_t wanters = length(error->missing_wanters);
+    if (count > MOST_MISSING)
+        count = MOST_MISSING;
+    for (size_t i = 0; i < count; i++)
+        missing[i] = (struct error_missing){
+            error->missing[i],
+            i < versions ? error->missing_versions[i] : "",
+            i < wanters ? error->missing_wanters[i]
+                        : error->wanter ? error->wanter : "",
+        };
+    error_missing(missing, count);
+}
+
 // Keeps what the hook has said: its strings may lie anywhere.
 static e64_status take_over(e64_status status, const e64_error *error)
 {
@@ -87,7 +107,13 @@ static e64_status take_over(e64_status status, const e64_error *error)
     if (error->near)
         error_near(error->near, length(error->near));
     if (error->missing)
-        error_missing(error->missing, length(error->missing));
+        take_missing(error);
+    if (error->versions)
+        error_versions(error->versions, length(error->versions));
+    if (error->demangled)
+        error_demangled(error->demangled);
+    if (error->advice)
+        error_advice(error->advice);
     return status;
 }
 

@@ -2,11 +2,7 @@
 
 #include "run.h"
 
-#include <stdio.h>
-#include <string.h>
-
 #include "../error.h"
-#include "../memory.h"
 #include "../tls/tls.h"
 #include "work.h"
 
@@ -134,37 +130,6 @@ e64_status lookup_address(e64_runtime *runtime,
     return E64_OK;
 }
 
-static e64_status report(const e64_plugin *plugin, const char *name,
-                         const char *version,
-                         const struct elf_object *const *list, uint32_t count)
-{
-    const char *shown = plugin->names ? plugin->names->text
-                                      : plugin->unit.object.name;
-    // What the host has is long, and rarely meant.
-    const struct elf_object *own[64];
-    uint32_t own_count = 0;
-    for (uint32_t i = 0; i < count && own_count < 64; i++)
-        if (!list[i]->host || i == 0)
-            own[own_count++] = list[i];
-    const char *near[4];
-    size_t near_count = near_names(own, own_count, name, near, 4);
-    char hint[320] = "";
-    if (near_count && strcmp(near[0], name) == 0)
-        snprintf(hint, sizeof hint, " (it does of another version)");
-    else if (near_count)
-        snprintf(hint, sizeof hint, " (did you mean '%.256s'?)", near[0]);
-    if (version)
-        fail(E64_UNDEFINED, "%s does not define '%s' of version '%s'%s", shown,
-             name, version, hint);
-    else
-        fail(E64_UNDEFINED, "%s does not define '%s'%s%s", shown, name,
-             own_count > 1 ? ", nor does what it needs" : "", hint);
-    error_symbol(name, version);
-    error_path(plugin->unit.object.name);
-    error_near(near, near_count);
-    return E64_UNDEFINED;
-}
-
 static e64_status look_up(e64_plugin *plugin, const char *text,
                           const char *version, e64_symbol *out)
 {
@@ -189,7 +154,7 @@ static e64_status look_up(e64_plugin *plugin, const char *text,
         describe(found.object, found.index, &found.symbol, out);
         status = lookup_address(plugin->runtime, &found, &out->address);
     } else {
-        status = report(plugin, text, version, list, count);
+        status = lookup_fail(plugin, text, version, list, count);
     }
     if (snapshot) {
         host_let_go(&hold);

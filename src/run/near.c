@@ -1,37 +1,52 @@
-// Names much like one that was not found, for messages.
+// What there is instead of a symbol that is not there.
 
-#include "run.h"
+#include "near.h"
 
 #include <string.h>
 
-enum { MOST_NEAR = 8, LONGEST = 256, MOST_DISTANCE = 3 };
+#include "../memory.h"
+
+enum {
+    MOST_NEAR = 8,
+    LONGEST = 256,
+    MOST_DISTANCE = 3,
+    DEMANGLE_STEPS = 4096, // what calling the demangler counts as
+};
+
+static const uint64_t all_steps = 1 << 26; // some tenths of a second
 
 // The optimal string alignment distance, or MOST_DISTANCE + 1 when it is more
-// than `most`.
+// than `most`. Only what lies that near to the diagonal can be less.
 static uint32_t distance(const char *a, size_t a_length, const char *b,
                          size_t b_length, uint32_t most)
 {
-    uint8_t rows[3][LONGEST + 1];
+    enum { FAR = MOST_DISTANCE + 1 };
+    uint8_t rows[3][LONGEST + 2];
     uint8_t *before = rows[0], *last = rows[1], *row = rows[2];
     for (size_t k = 0; k <= b_length; k++)
-        last[k] = (uint8_t)k;
+        last[k] = k > most ? FAR : (uint8_t)k;
     for (size_t i = 1; i <= a_length; i++) {
-        uint32_t least = row[0] = (uint8_t)i;
-        for (size_t k = 1; k <= b_length; k++) {
-            uint32_t change = last[k - 1] + (a[i - 1] != b[k - 1]);
-            uint32_t remove = last[k] + 1u, insert = row[k - 1] + 1u;
-            uint32_t best = change < remove ? change : remove;
-            if (insert < best)
-                best = insert;
+        size_t from = i > most ? i - most : 0;
+        size_t to = i + most < b_length ? i + most : b_length;
+        uint32_t least = FAR;
+        for (size_t k = from; k <= to; k++) {
+            uint32_t best = k == 0 ? (uint32_t)i : FAR;
+            if (k > 0) {
+                uint32_t change = last[k - 1] + (a[i - 1] != b[k - 1]);
+                uint32_t insert = k > from ? row[k - 1] + 1u : FAR;
+                best = change < insert ? change : insert;
+            }
+            if (k < i + most && last[k] + 1u < best)
+                best = last[k] + 1u;
             if (i > 1 && k > 1 && a[i - 1] == b[k - 2] && a[i - 2] == b[k - 1]
                 && before[k - 2] + 1u < best)
                 best = before[k - 2] + 1u;
-            row[k] = (uint8_t)best;
-            if (best < least)
-                least = best;
+            row[k] = best < FAR ? (uint8_t)best : FAR;
+            if (row[k] < least)
+                least = row[k];
         }
         if (least > most)
-            return MOST_DISTANCE + 1;
+            return FAR;
         uint8_t *free_row = before;
         before = last;
         last = row;
@@ -40,72 +55,205 @@ static uint32_t distance(const char *a, size_t a_length, const char *b,
     return last[b_length];
 }
 
+// A third of the letters at most: "F" is near "G", "exit" is not near "f".
+static uint32_t most_distance(size_t length)
+{
+    size_t most = length / 3;
+    return most < 1 ? 1 : most > MOST_DISTANCE ? MOST_DISTANCE : (uint32_t)most;
+}
+
+bool near_spelling(const char *name, const char *other, uint32_t *far)
+{
+    size_t length = strnlen(name, LONGEST + 1);
+    uint32_t most = most_distance(length);
+    // Names that are the ends of one long one cost no more than others.
+    size_t other_length = strnlen(other, LONGEST + 1);
+    size_t more = other_length > length ? other_length - length
+                                        : length - other_length;
+    if (length > LONGEST || other_length > LONGEST || more > most)
+        return false;
+    *far = distance(name, length, other, other_length, most);
+    return *far <= most;
+}
+
+struct near_search near_begin(const struct link_scope *scope,
+                              struct demangler demangler)
+{
+    return (struct near_search){ scope, demangler, all_steps };
+}
+
 struct nearing {
-    const struct elf_symbols *symbols;
+    struct near_search *search;
+    const struct elf_object *object;
     const char *name;
     size_t length;
-    uint32_t most;
-    const char *names[MOST_NEAR];
-    uint32_t distances[MOST_NEAR];
+    // What a C++ name must be to be the same with other parameters, and what
+    // its mangled form must then hold; text NULL: that is not asked for.
+    struct qualified wanted, base;
+    bool anywhere; // given without its namespace it is meant in any
+    char part[LONGEST];
+    struct near_name found[MOST_NEAR];
     size_t count;
 };
 
+static bool is_before(const struct near_name *a, const struct near_name *b)
+{
+    return a->kind != b->kind ? a->kind < b->kind : a->distance < b->distance;
+}
+
+static bool is_same(const struct near_name *a, const struct near_name *b)
+{
+    if (a->kind != b->kind || strcmp(a->name, b->name) != 0)
+        return false;
+    return a->kind != NEAR_VERSION || (a->object == b->object
+        && strcmp(a->version ? a->version : "",
+                  b->version ? b->version : "") == 0);
+}
+
 // Keeps the nearest, sorted.
-static void add(struct nearing *nearing, const char *text, uint32_t far)
+static void add(struct nearing *nearing, const struct near_name *name)
 {
     size_t at = nearing->count;
     for (size_t i = 0; i < nearing->count; i++)
-        if (strcmp(nearing->names[i], text) == 0)
+        if (is_same(&nearing->found[i], name))
             return;
-    while (at > 0 && nearing->distances[at - 1] > far)
+    while (at > 0 && is_before(name, &nearing->found[at - 1]))
         at--;
     if (at == MOST_NEAR)
         return;
     if (nearing->count < MOST_NEAR)
         nearing->count++;
-    for (size_t i = nearing->count - 1; i > at; i--) {
-        nearing->names[i] = nearing->names[i - 1];
-        nearing->distances[i] = nearing->distances[i - 1];
-    }
-    nearing->names[at] = text;
-    nearing->distances[at] = far;
+    for (size_t i = nearing->count - 1; i > at; i--)
+        nearing->found[i] = nearing->found[i - 1];
+    nearing->found[at] = *name;
+}
+
+static bool equal(struct qualified a, struct qualified b)
+{
+    return a.size == b.size && memcmp(a.text, b.text, a.size) == 0;
+}
+
+// Is a mangled name near to a wanted one also as C++ has it? What mangling
+// adds is much alike in all short names.
+static bool is_near_as_cxx(const struct nearing *nearing, const char *text)
+{
+    if (!nearing->wanted.text || strncmp(nearing->name, "_Z", 2) != 0
+        || strncmp(text, "_Z", 2) != 0)
+        return true;
+    if (nearing->search->steps < DEMANGLE_STEPS)
+        return false;
+    nearing->search->steps -= DEMANGLE_STEPS;
+    char *demangled = demangle(&nearing->search->demangler, text);
+    if (!demangled)
+        return false;
+    struct qualified name = demangled_name(demangled);
+    struct qualified wanted = nearing->wanted;
+    uint32_t most = most_distance(wanted.size);
+    size_t more = name.size > wanted.size ? name.size - wanted.size
+                                          : wanted.size - name.size;
+    bool is = name.size <= LONGEST && wanted.size <= LONGEST && more <= most
+           && distance(wanted.text, wanted.size, name.text, name.size, most)
+              <= most;
+    memory_free(demangled);
+    return is;
+}
+
+// Has a mangled name the name that is wanted, whatever its parameters?
+static bool is_signature(const struct nearing *nearing, const char *text)
+{
+    if (!nearing->wanted.text || strncmp(text, "_Z", 2) != 0
+        || strnlen(text, 2 * LONGEST + 1) > 2 * LONGEST
+        || !strstr(text, nearing->part)
+        || nearing->search->steps < DEMANGLE_STEPS)
+        return false;
+    nearing->search->steps -= DEMANGLE_STEPS;
+    char *demangled = demangle(&nearing->search->demangler, text);
+    if (!demangled)
+        return false;
+    struct qualified name = demangled_name(demangled);
+    bool is = equal(name, nearing->wanted)
+        || (nearing->anywhere && equal(demangled_base(name), nearing->base));
+    memory_free(demangled);
+    return is;
 }
 
 static int consider(void *data, uint32_t index, const Elf64_Sym *symbol)
 {
     struct nearing *nearing = data;
-    const char *text = elf_string(nearing->symbols, symbol->st_name);
-    // Names that are the ends of one long one cost no more than others.
-    size_t length = strnlen(text, LONGEST + 1);
-    size_t more = length > nearing->length ? length - nearing->length
-                                           : nearing->length - length;
-    (void)index;
-    if (more > nearing->most || length > LONGEST)
+    const struct elf_symbols *symbols = nearing->object->symbols;
+    const char *text = elf_string(symbols, symbol->st_name);
+    const struct elf_version *version = elf_symbol_version(symbols, index);
+    struct near_name name = {
+        .name = text, .object = nearing->object,
+        .version = version && !version->needed
+                 ? elf_string(symbols, version->name) : NULL,
+    };
+    uint64_t *steps = &nearing->search->steps;
+    // As far apart as a row of the table may be wide.
+    uint64_t cost = 16 + nearing->length;
+    if (*steps < cost)
+        return 1;
+    *steps -= cost;
+    bool near = near_spelling(nearing->name, text, &name.distance);
+    if (!near)
+        name.distance = MOST_DISTANCE + 1;
+    if (strcmp(text, nearing->name) == 0)
+        name.kind = NEAR_VERSION;
+    else if (is_signature(nearing, text))
+        name.kind = NEAR_SIGNATURE;
+    else if (near && is_near_as_cxx(nearing, text))
+        name.kind = NEAR_SPELLING;
+    else
         return 0;
-    uint32_t far = distance(nearing->name, nearing->length, text, length,
-                            nearing->most);
-    if (far <= nearing->most)
-        add(nearing, text, far);
+    add(nearing, &name);
     return 0;
 }
 
-size_t near_names(const struct elf_object *const *objects, uint32_t count,
-                  const char *name, const char **near, size_t room)
+// What is to be asked of C++ names: of a mangled one its own name, of another
+// that may be one that name.
+static void want_signature(struct nearing *nearing, const char *demangled)
 {
-    struct nearing nearing = { .name = name, .length = strlen(name) };
-    // A third of the letters at most: "F" is near "G", "exit" is not near "f".
-    nearing.most = (uint32_t)(nearing.length / 3);
-    if (nearing.most < 1)
-        nearing.most = 1;
-    if (nearing.most > MOST_DISTANCE)
-        nearing.most = MOST_DISTANCE;
-    if (nearing.length > LONGEST)
-        return 0;
-    for (uint32_t i = 0; i < count; i++) {
-        nearing.symbols = objects[i]->symbols;
-        elf_symbols_each(nearing.symbols, consider, &nearing);
+    if (!demangled && strncmp(nearing->name, "_Z", 2) == 0)
+        return;
+    nearing->wanted = demangled_name(demangled ? demangled : nearing->name);
+    nearing->base = demangled_base(nearing->wanted);
+    nearing->anywhere = !demangled && equal(nearing->wanted, nearing->base);
+    struct qualified part = nearing->base;
+    // An operator has no name in its mangled form.
+    if (part.size > 8 && strncmp(part.text, "operator", 8) == 0)
+        part.size = 0;
+    while (part.size > 0 && *part.text == '~') {
+        part.text++;
+        part.size--;
     }
+    const char *tag = memchr(part.text, '[', part.size);
+    if (tag)
+        part.size = (size_t)(tag - part.text);
+    if (part.size == 0 || part.size >= sizeof nearing->part)
+        nearing->wanted.text = NULL;
+    else
+        memcpy(nearing->part, part.text, part.size);
+}
+
+size_t near_names(struct near_search *search, const char *name,
+                  struct near_name *near, size_t room)
+{
+    struct nearing nearing = { .search = search, .name = name,
+                               .length = strnlen(name, LONGEST + 1) };
+    char *demangled = demangle(&search->demangler, name);
+    if (search->demangler.function)
+        want_signature(&nearing, demangled);
+    int stop = 0;
+    for (uint32_t list = 0; list < search->scope->count && !stop; list++) {
+        const uint32_t count = search->scope->counts[list];
+        for (uint32_t i = 0; i < count && !stop; i++) {
+            nearing.object = search->scope->lists[list][i];
+            stop = elf_symbols_each(nearing.object->symbols, consider,
+                                    &nearing);
+        }
+    }
+    memory_free(demangled);
     size_t found = nearing.count < room ? nearing.count : room;
-    memcpy(near, nearing.names, found * sizeof *near);
+    memcpy(near, nearing.found, found * sizeof *near);
     return found;
 }

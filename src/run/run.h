@@ -223,6 +223,7 @@ struct discovery {
     struct host_hold hold; // of it
     bool last; // what the host changes from now on comes after this open
     struct promise *promise; // to start what it opens, or NULL
+    struct missing *missing; // what resolving finds so: missing.h
     bool hold_back; // nothing of a file that is opened by its path may run
     const struct elf_object **globals; // the runtime's, as they were
     uint32_t global_count;
@@ -329,6 +330,12 @@ bool lookup_search(const struct elf_object *const *list, uint32_t count,
 e64_status lookup_address(e64_runtime *runtime,
                           const struct lookup_found *found, void **address);
 
+// Of a name that nothing in the list defines: what there is instead. Calls the
+// host's code.
+e64_status lookup_fail(const e64_plugin *plugin, const char *name,
+                       const char *version,
+                       const struct elf_object *const *list, uint32_t count);
+
 // --------------------------------------------------------------- open.c ---
 
 // e64_open on behalf of a plugin, which calls dlopen. With `noload` *plugin is
@@ -388,13 +395,6 @@ void unique_forget(e64_runtime *runtime, const struct elf_object *definer);
 // An open has ended: what it has entered is for good, or goes.
 void unique_settle(const struct discovery *discovery, bool stays);
 void unique_free(e64_runtime *runtime);
-
-// --------------------------------------------------------------- near.c ---
-
-// Names much like `name` among what the objects define: at most `room` of
-// them, the nearest first. The strings are the objects'.
-size_t near_names(const struct elf_object *const *objects, uint32_t count,
-                  const char *name, const char **near, size_t room);
 
 // ------------------------------------------------------------ forking.c ---
 

@@ -2,6 +2,8 @@
 
 #include "text.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "../memory.h"
@@ -34,6 +36,24 @@ void text_add(struct text *text, const char *more)
     text_add_bytes(text, more, strlen(more));
 }
 
+void text_format(struct text *text, const char *format, ...)
+{
+    va_list args, again;
+    va_start(args, format);
+    va_copy(again, args);
+    int size = vsnprintf(NULL, 0, format, args);
+    char *more = size < 0 ? NULL : memory_resize(NULL, (size_t)size + 1);
+    if (more) {
+        vsnprintf(more, (size_t)size + 1, format, again);
+        text_add_bytes(text, more, (size_t)size);
+    } else {
+        text->failed = true;
+    }
+    memory_free(more);
+    va_end(again);
+    va_end(args);
+}
+
 void text_cut(struct text *text, size_t size)
 {
     if (!text->data)
@@ -51,4 +71,10 @@ void text_free(struct text *text)
 {
     memory_free(text->data);
     *text = (struct text){ 0 };
+}
+
+const char *text_base(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
 }

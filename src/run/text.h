@@ -16,6 +16,8 @@ struct text {
 
 void text_add(struct text *text, const char *more);
 void text_add_bytes(struct text *text, const char *bytes, size_t size);
+void text_format(struct text *text, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 
 // Back to a size that it has had.
 void text_cut(struct text *text, size_t size);
@@ -24,5 +26,8 @@ void text_cut(struct text *text, size_t size);
 const char *text_get(const struct text *text);
 
 void text_free(struct text *text);
+
+// The last part of a path.
+const char *text_base(const char *path);
 
 #endif

@@ -1,0 +1,59 @@
+// What resolving a group has found missing, and the failure that comes of it.
+
+#ifndef RUN_MISSING_H
+#define RUN_MISSING_H
+
+#include "run.h"
+#include "text.h"
+
+struct missing_symbol {
+    const struct link_unit *unit; // that wants it
+    uint32_t symbol;              // in its table
+    uint32_t version;             // as its strtab has it, or 0
+    bool told;
+};
+
+// A version that a file which is there does not define.
+struct missing_version {
+    const struct link_unit *unit;
+    uint32_t version; // index
+    const struct elf_object *object;
+};
+
+// What is not kept, for there is too much of it, is counted.
+struct missing {
+    struct missing_symbol *symbols;
+    uint32_t symbol_count, symbol_room, symbol_total;
+    struct missing_version *versions;
+    uint32_t version_count, version_room, version_total;
+};
+
+void missing_add(struct missing *missing, const struct link_unit *unit,
+                 uint32_t symbol);
+void missing_add_version(struct missing *missing, const struct link_unit *unit,
+                         uint32_t version, const struct elf_object *object);
+void missing_free(struct missing *missing);
+
+static inline bool missing_any(const struct missing *missing)
+{
+    return missing->symbol_total || missing->version_total;
+}
+
+// E64_VERSION or E64_UNDEFINED, with all that is missing, where it was looked
+// for, and what is near to it. The scope is the one that the group has in
+// common. Calls the host's code, and takes the runtime's lock.
+e64_status missing_fail(struct missing *missing,
+                        const struct discovery *discovery,
+                        const struct link_scope *scope);
+
+// "the process (lua5.4 and 5 more), ./plugin.so": the objects of a scope in
+// their order.
+void missing_add_scope(struct text *text, const struct link_scope *scope);
+
+// For missing_report.c: what one version that is missing makes of a message,
+// what is to be done about it when nothing is advised yet, and the details.
+void missing_add_words(const struct missing_version *missing,
+                       struct text *text, struct text *advice);
+void missing_give_version(const struct missing_version *missing);
+
+#endif
