@@ -247,6 +247,7 @@ typedef struct e64_runtime_options {
     e64_order_hook order;
     void *order_data;
     unsigned char force; // the order hook's answer is taken as it is
+    unsigned char lazy; // for all opens: see e64_open_options
 } e64_runtime_options;
 
 // Makes a runtime. `options` may be NULL.
@@ -270,7 +271,12 @@ E64_API e64_status e64_runtime_free(e64_runtime *runtime, e64_error *error);
 typedef struct e64_open_options {
     size_t struct_size;
     unsigned char global;    // later opens of the runtime see its symbols
-    unsigned char lazy;      // binding may wait for the first call; it is eager
+    // Functions that a plugin which is new calls through its PLT are looked for
+    // when they are first called, unless it was linked with -z now or
+    // LD_BIND_NOW was set when the process started. One that nothing defines
+    // then ends the process, as under ld.so: with a warning to the log, a line
+    // to standard error and the exit status 127.
+    unsigned char lazy;
     unsigned char deepbind;  // its own scope before the host's
     unsigned char nodelete;  // never unloaded
     unsigned char noload;    // only what is open already: else E64_NOTFOUND
@@ -278,7 +284,8 @@ typedef struct e64_open_options {
     unsigned char hold;      // map and bind, start later by e64_start
 } e64_open_options;
 
-// Opens a plugin with all that it needs and starts it: RTLD_NOW semantics.
+// Opens a plugin with all that it needs and starts it. Unless it is `lazy` all
+// is bound at once, as with RTLD_NOW.
 // A name with a slash is a path; another is looked for as ld.so does, after
 // the runtime's own `path`. The same file gives the same plugin. On failure
 // nothing stays mapped or open. May be called from constructors.

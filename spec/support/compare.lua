@@ -2,7 +2,7 @@
 --
 -- A script is a list of lines, each one step:
 --
---    open NAME PATH [global|deepbind|nodelete|noload]...
+--    open NAME PATH [global|lazy|deepbind|nodelete|noload]...
 --    close NAME
 --    call NAME FUNCTION [INTEGER [INTEGER]]   long f(long, long), result printed
 --    value NAME VARIABLE                      a long, printed
@@ -112,9 +112,12 @@ int main(int argc, char **argv)
             int mode = RTLD_NOW;
             for (int i = 3; i < words; i++)
                 mode |= !strcmp(word[i], "global") ? RTLD_GLOBAL
+                    : !strcmp(word[i], "lazy") ? RTLD_LAZY
                     : !strcmp(word[i], "deepbind") ? RTLD_DEEPBIND
                     : !strcmp(word[i], "nodelete") ? RTLD_NODELETE
                     : RTLD_NOLOAD;
+            if (mode & RTLD_LAZY)
+                mode &= ~RTLD_NOW;
             *handle = dlopen(word[2], mode);
             printf("open %s: %s\n", word[1], *handle ? "ok" : "failed");
             if (!*handle) {

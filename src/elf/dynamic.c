@@ -25,6 +25,8 @@ static void read_flags(struct elf_image *image, uint64_t flags)
         image->text_relocations = true;
     if (flags & DF_STATIC_TLS)
         image->static_tls = true;
+    if (flags & DF_BIND_NOW)
+        image->bind_now = true;
 }
 
 static void read_entry(struct elf_image *image, struct entries *entries,
@@ -76,6 +78,8 @@ static void read_entry(struct elf_image *image, struct entries *entries,
     case DT_TEXTREL: image->text_relocations = true; break;
     case DT_FLAGS: read_flags(image, value); break;
     case DT_FLAGS_1: image->flags_1 = value; break;
+    case DT_BIND_NOW: image->bind_now = true; break;
+    case DT_PLTGOT: image->plt_slots = value; break;
     }
 }
 

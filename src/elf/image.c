@@ -375,11 +375,13 @@ static e64_status settle(struct elf_image *image, uintptr_t bias,
     return E64_OK;
 }
 
-e64_status elf_image_settle(struct elf_image *image, uintptr_t bias)
+e64_status elf_image_settle(struct elf_image *image, uintptr_t bias,
+                            bool later)
 {
     struct elf_symbols *symbols = &image->symbols;
+    struct view plt = later ? image->relocations.jmprel : (struct view){ 0 };
     struct view *tables[] = {
-        &symbols->symtab, &symbols->strtab, &symbols->versym,
+        &plt, &symbols->symtab, &symbols->strtab, &symbols->versym,
         &symbols->gnu_bloom, &symbols->gnu_bucket, &symbols->gnu_chain,
         &symbols->sysv_bucket, &symbols->sysv_chain,
     };
@@ -388,7 +390,7 @@ e64_status elf_image_settle(struct elf_image *image, uintptr_t bias)
         if (status != E64_OK)
             return status;
     }
-    image->relocations = (struct elf_relocations){ { 0 }, { 0 }, { 0 } };
+    image->relocations = (struct elf_relocations){ { 0 }, plt, { 0 } };
     image->file = (struct view){ 0 };
     return E64_OK;
 }

@@ -61,6 +61,7 @@ struct elf_image {
     bool text_relocations; // DT_TEXTREL, DF_TEXTREL
     bool symbolic;         // DT_SYMBOLIC, DF_SYMBOLIC
     bool static_tls;       // DF_STATIC_TLS
+    bool bind_now;         // DT_BIND_NOW, DF_BIND_NOW
     bool go;               // holds Go code
     uint64_t flags_1;      // DF_1_*
 
@@ -71,6 +72,7 @@ struct elf_image {
     uint32_t filter_count;
 
     uint64_t init, fini; // vaddr; 0: absent
+    uint64_t plt_slots;  // vaddr of DT_PLTGOT; 0: absent
     struct elf_range init_array, fini_array;
 
     struct elf_copy *copies; // of tables that lie in writable segments
@@ -96,8 +98,10 @@ const struct elf_load *elf_image_load(const struct elf_image *image,
 // Points the symbol tables at the mapped segments instead of the file, so that
 // the file may be closed. Tables in segments that the plugin or its relocations
 // may write to are copied, so that what was checked stays true. `bias` is what
-// turns a vaddr into an address.
-e64_status elf_image_settle(struct elf_image *image, uintptr_t bias);
+// turns a vaddr into an address. Of the relocations those of the PLT stay, if
+// they are needed `later`.
+e64_status elf_image_settle(struct elf_image *image, uintptr_t bias,
+                            bool later);
 
 void elf_image_free(struct elf_image *image);
 

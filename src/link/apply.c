@@ -215,6 +215,11 @@ static e64_status apply_one(struct applying *applying, const uint8_t *entry)
     case RELOC_SIZE:
         return apply_size(applying, offset, type, symbol, addend);
     case RELOC_JUMP:
+        if (symbol && unit->lazy.wanted
+            && !link_binding(&unit->bindings, symbol, LINK_CLASS_DEFINED)) {
+            lazy_point(unit, offset);
+            return E64_OK;
+        }
         return apply_symbol(applying, offset, type, symbol, addend,
                             LINK_CLASS_DEFINED);
     case RELOC_TLS:
@@ -280,6 +285,8 @@ e64_status link_apply(struct link_unit *unit)
         status = apply_table(&applying, tables->rela);
     if (status == E64_OK)
         status = apply_table(&applying, tables->jmprel);
+    if (status == E64_OK && unit->lazy.wanted)
+        lazy_enter(unit);
     if (status == E64_OK)
         status = link_close_text(unit);
     return status;

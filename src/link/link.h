@@ -44,6 +44,18 @@ struct link_deferred {
     uint32_t type;
 };
 
+// What is called through the PLT may be bound when it is first called (gABI,
+// "Procedure Linkage Table").
+struct link_lazy {
+    // Wanted by the room above before link_resolve, which takes it back from a
+    // file that says no (DT_BIND_NOW) or has no DT_PLTGOT.
+    bool wanted;
+    // What the PLT hands on to `entry` together with the number of the
+    // relocation in DT_JMPREL.
+    void *owner;
+    void (*entry)(void);
+};
+
 // Types above are none that an object for this machine may hold.
 enum { LINK_TYPES = 64 };
 
@@ -63,6 +75,7 @@ struct link_unit {
     uint32_t descriptor_count, descriptor_room;
     uint64_t counts[LINK_TYPES]; // relocations that were applied, by type
     uint64_t relr_count;         // and words of DT_RELR
+    struct link_lazy lazy;
 };
 
 // The relocation type that asks for an offset from the thread pointer.
@@ -76,6 +89,9 @@ struct link_scope {
     const struct elf_object *const *lists[4];
     uint32_t counts[4];
     uint32_t count;
+    // What is on the lists and does not count, or NULL: all does.
+    bool (*skip)(void *data, const struct elf_object *object);
+    void *data; // for it
 };
 
 // What resolving asks of the room above.
@@ -90,7 +106,7 @@ struct link_context {
     const struct elf_object *(*find)(void *data, const char *file);
     // Told of a symbol of the unit that nothing defines though it is not weak
     // (once or twice), and of one of its versions that the object does not
-    // define: the unit is not to be applied then.
+    // define: the unit is not to be applied then. link_bind needs neither.
     void (*missing)(void *data, const struct link_unit *unit,
                     uint32_t symbol);
     void (*old)(void *data, const struct link_unit *unit, uint32_t version,
@@ -108,6 +124,17 @@ e64_status link_map(struct link_unit *unit);
 // Writes nothing and runs nothing.
 e64_status link_resolve(struct link_unit *unit, const struct link_scope *scope,
                         const struct link_context *context);
+
+// The same for one symbol that has waited for its first call. A name that
+// nothing in the scope defines is no failure: the binding has no definer.
+e64_status link_bind(struct link_unit *unit, const struct link_scope *scope,
+                     const struct link_context *context, uint32_t symbol,
+                     struct link_binding *binding);
+
+// The slot and the symbol of a relocation of DT_JMPREL, by its number; false
+// when it is none that has waited.
+bool link_slot(const struct link_unit *unit, uint64_t number, uint64_t **slot,
+               uint32_t *symbol);
 
 // Applies all relocations but those that need an IFUNC resolver of a plugin.
 e64_status link_apply(struct link_unit *unit);
@@ -148,6 +175,14 @@ link_binding(const struct link_bindings *bindings, uint32_t symbol,
 
 void link_bindings_free(struct link_bindings *bindings);
 void link_deferred_free(struct link_unit *unit);
+
+// Decides whether the unit's slots can wait at all.
+void lazy_decide(struct link_unit *unit);
+// Can that slot, of a relocation of DT_JMPREL?
+bool lazy_waits(const struct link_unit *unit, uint64_t place);
+// Points the slot to the PLT, and the PLT to the entry.
+void lazy_point(const struct link_unit *unit, uint64_t place);
+void lazy_enter(const struct link_unit *unit);
 
 // Makes the segments that text relocations write to writable, and not.
 e64_status link_open_text(struct link_unit *unit);

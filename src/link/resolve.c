@@ -33,6 +33,8 @@ static bool search(const struct link_scope *scope, const struct elf_name *name,
     for (uint32_t list = 0; list < scope->count; list++) {
         for (uint32_t i = 0; i < scope->counts[list]; i++) {
             const struct elf_object *object = scope->lists[list][i];
+            if (scope->skip && scope->skip(scope->data, object))
+                continue;
             uint32_t index = elf_find(object->symbols, name, want,
                                       &found->symbol);
             if (index) {
@@ -98,7 +100,7 @@ static e64_status bind(struct resolving *resolving, uint32_t index,
     find_definition(resolving, index, symbol, class, &found);
     *binding = (struct link_binding){ .symbol = index };
     if (!found.object) {
-        if (ELF64_ST_BIND(symbol->st_info) != STB_WEAK)
+        if (context->missing && ELF64_ST_BIND(symbol->st_info) != STB_WEAK)
             context->missing(context->data, resolving->unit, index);
         return E64_OK;
     }
@@ -134,21 +136,27 @@ static e64_status make_room(struct link_bindings *bindings)
     return E64_OK;
 }
 
+static e64_status read_symbol(const struct link_unit *unit, uint32_t index,
+                              Elf64_Sym *symbol)
+{
+    if (index >= unit->bindings.symbols
+        || !elf_symbol(unit->object.symbols, index, symbol))
+        return bad(unit, "a relocation's symbol index (r_info) lies outside "
+                   "DT_SYMTAB");
+    if (symbol->st_name >= unit->object.symbols->strtab.size)
+        return bad(unit, "a symbol's st_name lies outside DT_STRTAB");
+    return E64_OK;
+}
+
 static e64_status add(struct resolving *resolving, uint32_t index,
                       enum link_class class)
 {
     struct link_bindings *bindings = &resolving->unit->bindings;
     Elf64_Sym symbol;
-    if (index >= bindings->symbols
-        || !elf_symbol(resolving->unit->object.symbols, index, &symbol))
-        return bad(resolving->unit, "a relocation's symbol index (r_info) "
-                   "lies outside DT_SYMTAB");
-    if (symbol.st_name >= resolving->unit->object.symbols->strtab.size)
-        return bad(resolving->unit, "a symbol's st_name lies outside "
-                   "DT_STRTAB");
-    if (bindings->index[class][index])
-        return E64_OK;
-    e64_status status = make_room(bindings);
+    e64_status status = read_symbol(resolving->unit, index, &symbol);
+    if (status != E64_OK || bindings->index[class][index])
+        return status;
+    status = make_room(bindings);
     if (status == E64_OK)
         status = bind(resolving, index, &symbol, class,
                       &bindings->all[bindings->count]);
@@ -173,6 +181,18 @@ static e64_status refuse(const struct link_unit *unit, uint32_t type,
     return E64_UNSUPPORTED;
 }
 
+// What is called through the PLT may wait, but not what is wrong with it.
+static bool waits(const struct link_unit *unit, const uint8_t *entry,
+                  uint32_t symbol)
+{
+    const struct view *plt = &unit->image.relocations.jmprel;
+    Elf64_Sym read;
+    return unit->lazy.wanted && entry >= plt->data
+        && entry < plt->data + plt->size
+        && lazy_waits(unit, load64(entry))
+        && read_symbol(unit, symbol, &read) == E64_OK;
+}
+
 static e64_status resolve_table(struct resolving *resolving, struct view table)
 {
     for (uint64_t at = 0; at < table.size; at += sizeof(Elf64_Rela)) {
@@ -191,6 +211,9 @@ static e64_status resolve_table(struct resolving *resolving, struct view table)
                 status = add(resolving, symbol, LINK_CLASS_ANY);
             break;
         case RELOC_JUMP:
+            if (symbol && !waits(resolving->unit, table.data + at, symbol))
+                status = add(resolving, symbol, LINK_CLASS_DEFINED);
+            break;
         case RELOC_TLS:
             if (symbol)
                 status = add(resolving, symbol, LINK_CLASS_DEFINED);
@@ -280,6 +303,7 @@ e64_status link_resolve(struct link_unit *unit, const struct link_scope *scope,
 {
     struct resolving resolving = { .unit = unit, .scope = scope,
                                    .context = context };
+    lazy_decide(unit);
     e64_status status = check_versions(unit, context);
     if (status == E64_OK)
         status = make_indexes(unit);
@@ -288,6 +312,17 @@ e64_status link_resolve(struct link_unit *unit, const struct link_scope *scope,
     if (status == E64_OK)
         status = resolve_table(&resolving, unit->image.relocations.jmprel);
     return status;
+}
+
+e64_status link_bind(struct link_unit *unit, const struct link_scope *scope,
+                     const struct link_context *context, uint32_t symbol,
+                     struct link_binding *binding)
+{
+    struct resolving resolving = { .unit = unit, .scope = scope,
+                                   .context = context };
+    Elf64_Sym read = { 0 };
+    elf_symbol(unit->object.symbols, symbol, &read);
+    return bind(&resolving, symbol, &read, LINK_CLASS_DEFINED, binding);
 }
 
 void link_bindings_free(struct link_bindings *bindings)

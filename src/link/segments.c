@@ -378,7 +378,8 @@ e64_status link_seal(struct link_unit *unit)
 
 e64_status link_settle(struct link_unit *unit)
 {
-    e64_status status = elf_image_settle(&unit->image, unit->object.bias);
+    e64_status status = elf_image_settle(&unit->image, unit->object.bias,
+                                         unit->lazy.wanted);
     if (status != E64_OK)
         return status;
     if (unit->image.soname)

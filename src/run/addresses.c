@@ -23,9 +23,9 @@
 enum { SMALL = 64 };
 
 struct table {
+    struct address_retired retired;
     struct table *large; // of a small one; or NULL
     uint32_t count;
-    struct table *retired; // the next that waits to be freed
     struct address_entry entries[]; // ascending
 };
 
@@ -40,7 +40,7 @@ static __thread unsigned long own[2]
 // glibc's loader nor a plugin is called. It is not held while waiting for
 // readers, one of which may want to write.
 static struct lock lock = LOCK_INITIALIZER;
-static struct table *retired;
+static struct address_retired *retired;
 // Held by the one who waits. Taken without `lock`.
 static struct lock waiting = LOCK_INITIALIZER;
 static atomic_ullong added, removed;
@@ -135,26 +135,34 @@ static void settle(void)
     if (own[0] || own[1])
         return;
     lock_take(&lock);
-    struct table *tables = retired;
+    struct address_retired *blocks = retired;
     retired = NULL;
     lock_give(&lock);
     lock_take(&waiting);
     for (int pass = 0; pass < 2; pass++)
         wait_for(&readers[atomic_fetch_add(&epoch, 1) & 1]);
     lock_give(&waiting);
-    while (tables) {
-        struct table *table = tables;
-        tables = table->retired;
-        memory_free(table);
+    while (blocks) {
+        struct address_retired *block = blocks;
+        blocks = block->next;
+        memory_free(block);
     }
 }
 
 static void retire(struct table *table)
 {
     if (table) {
-        table->retired = retired;
-        retired = table;
+        table->retired.next = retired;
+        retired = &table->retired;
     }
+}
+
+void addresses_retire(struct address_retired *block)
+{
+    lock_take(&lock);
+    block->next = retired;
+    retired = block;
+    lock_give(&lock);
 }
 
 static size_t table_size(uint32_t count)

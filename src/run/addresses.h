@@ -27,6 +27,13 @@ e64_status addresses_add(e64_plugin *const *plugins, uint32_t count);
 // this very stack.
 void addresses_remove(e64_plugin *const *plugins, uint32_t count);
 
+// Something that readers may still be looking at, and that is freed when they
+// have left. It begins with this.
+struct address_retired {
+    struct address_retired *next;
+};
+void addresses_retire(struct address_retired *block);
+
 // How often a plugin was added, and removed, since the process started.
 void addresses_counts(uint64_t *adds, uint64_t *subs);
 

@@ -6,6 +6,7 @@
 
 #include "../error.h"
 #include "../memory.h"
+#include "lazy.h"
 #include "missing.h"
 #include "overrides.h"
 #include "unwind.h"
@@ -273,6 +274,8 @@ e64_status bind_group(struct discovery *discovery, e64_plugin *root,
         status = fail(E64_CHANGED, "%s: the host opened or closed libraries "
                       "while it was being looked for",
                       root->unit.object.name);
+    for (uint32_t i = 0; discovery->lazy && i < count; i++)
+        lazy_prepare(sorted[i], root);
     if (status == E64_OK)
         status = map_all(discovery, &root->times);
     uint64_t start = run_now();

@@ -72,50 +72,6 @@ static bool search_default(struct question *question)
         || search_own(question);
 }
 
-// From now on the caller needs what it was given, as ld.so has it. With the
-// runtime's lock held. Without the memory for it, it is as if it had not asked.
-static void depend(e64_plugin *caller, e64_plugin *definer)
-{
-    if (definer == caller || definer->nodelete)
-        return;
-    for (uint32_t i = 0; i < caller->need_count; i++)
-        if (caller->needs[i] == &definer->unit.object)
-            return;
-    for (uint32_t i = 0; i < caller->bound_count; i++)
-        if (caller->bound[i] == definer)
-            return;
-    e64_plugin **bound = memory_resize(caller->bound, (caller->bound_count + 1)
-                                                      * sizeof *bound);
-    if (!bound)
-        return;
-    caller->bound = bound;
-    bound[caller->bound_count++] = definer;
-    definer->dependents++;
-}
-
-// The same for what the host has opened.
-static void keep(e64_plugin *caller, struct host_module *module)
-{
-    lock_take(&caller->runtime->lock);
-    bool known = module->startup;
-    for (uint32_t i = 0; i < caller->kept_count && !known; i++)
-        known = caller->kept[i] == module;
-    lock_give(&caller->runtime->lock);
-    if (known || host_keep(module) != E64_OK)
-        return;
-    lock_take(&caller->runtime->lock);
-    struct host_module **kept = memory_resize(caller->kept,
-                                              (caller->kept_count + 1)
-                                              * sizeof *kept);
-    if (kept) {
-        caller->kept = kept;
-        kept[caller->kept_count++] = module;
-    }
-    lock_give(&caller->runtime->lock);
-    if (!kept)
-        host_unkeep(module);
-}
-
 static bool find_default(struct question *question)
 {
     e64_plugin *caller = question->caller;
@@ -123,10 +79,11 @@ static bool find_default(struct question *question)
     bool found = search_default(question);
     e64_plugin *definer = found ? plugin_of(question->found.object) : NULL;
     if (definer)
-        depend(caller, definer);
+        // From now on the caller needs what it was given, as ld.so has it.
+        depend_on_plugin(caller, definer);
     lock_give(&caller->runtime->lock);
     if (found && !definer)
-        keep(caller, host_module_of(question->found.object));
+        depend_on_host(caller, host_module_of(question->found.object));
     return found;
 }
 

@@ -9,6 +9,7 @@
 #include "debugger.h"
 #include "handle.h"
 #include "hooks.h"
+#include "lazy.h"
 #include "unwind.h"
 #include "work.h"
 
@@ -270,6 +271,7 @@ static e64_status publish(struct discovery *discovery, e64_plugin *root,
             bind_publish(discovery->fresh[i]);
             claims_remove(discovery->fresh[i]);
         }
+        lazy_add_root(root);
         discovery->fresh_count = 0;
         if (discovery->promise)
             work_promise(root->order, root->order_count, discovery->promise);
@@ -398,7 +400,10 @@ static e64_status open_once(e64_runtime *runtime,
                                    .alone = retry->alone };
     *root = NULL;
     pinned_begin(&discovery);
-    e64_status status = link_root(&discovery, request, root);
+    e64_status status = lazy_wanted(runtime, &request->options,
+                                    &discovery.lazy);
+    if (status == E64_OK)
+        status = link_root(&discovery, request, root);
     if (status == E64_OK)
         discovery_free(&discovery);
     else

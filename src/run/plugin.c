@@ -8,6 +8,7 @@
 #include "../error.h"
 #include "../memory.h"
 #include "debugger.h"
+#include "lazy.h"
 
 e64_status plugin_new(e64_runtime *runtime, e64_plugin **plugin)
 {
@@ -114,6 +115,7 @@ void plugin_drop(e64_plugin *plugin)
     memory_free(plugin->starts);
     memory_free(plugin->bound);
     memory_free(plugin->kept);
+    lazy_list_free(atomic_load(&plugin->roots));
     if (plugin->snapshot)
         host_snapshot_release(plugin->snapshot);
     link_free(&plugin->unit);

@@ -6,6 +6,7 @@
 
 #include "../error.h"
 #include "../memory.h"
+#include "lazy.h"
 
 // What is found must be the same however many there are, and cost the same: all
 // that is asked for at each open or close is in chains. Among several the one
@@ -305,6 +306,7 @@ static void remove_globals(e64_runtime *runtime, const e64_plugin *plugin)
         memory_free(runtime->globals);
         runtime->globals = NULL;
     }
+    lazy_globals_changed(runtime);
 }
 
 void registry_remove(e64_runtime *runtime, e64_plugin *plugin)
@@ -340,5 +342,6 @@ e64_status registry_add_globals(e64_runtime *runtime, e64_plugin *root)
         globals[runtime->global_count++] = root->scope[i];
     }
     root->promotes = true;
+    lazy_globals_changed(runtime);
     return E64_OK;
 }

@@ -27,6 +27,9 @@ enum sweep { SWEEP_NONE, SWEEP_CANDIDATE, SWEEP_KEPT };
 // here; but debuggers read glibc's private fields, which zeros are best for.
 enum { LINK_MAP_SIZE = 4096 };
 
+struct lazy_list; // lazy.h
+enum { LAZY_BOOKED = 4 };
+
 struct e64_plugin {
     // Programs cast what dlopen answered, and debuggers walk these.
     struct link_map map;
@@ -65,7 +68,9 @@ struct e64_plugin {
     atomic_bool sealed; // IFUNCs are done, RELRO is read-only
     atomic_bool registers; // functions to be called when it is closed
     bool finishing; // that is being done by the thread that works on it
-    bool gone;   // being stopped, or stopped: not to be found any more
+    // Being stopped, or stopped: not to be found any more.
+    atomic_bool gone;
+    atomic_bool unloading; // being unmapped
     bool waiting; // stopped, and to be unmapped: waiting.c
     e64_plugin *next_waiting;
     bool leaked;  // waiting for good
@@ -100,6 +105,12 @@ struct e64_plugin {
     uint32_t bound_count;
     struct host_module **kept;
     uint32_t kept_count;
+
+    // For lazy.c: the roots of the opens whose scopes it finds what it calls
+    // in; NULL when it was bound at once. And some of what it has been bound to
+    // since.
+    _Atomic(struct lazy_list *) roots;
+    _Atomic(const struct elf_object *) booked[LAZY_BOOKED];
 
     // The host as it was when this was opened: keeps the records of all its
     // modules that the lists above name.
@@ -151,6 +162,9 @@ struct e64_runtime {
     struct unique_entry *uniques;
     uint32_t unique_count, unique_room;
     uint32_t *unique_slots; // by hash, unique_room of them: which is first
+    bool lazy; // calls are bound when they are made first
+    // `globals` for readers without a lock; NULL when there are none.
+    _Atomic(struct lazy_list *) lazy_globals;
     e64_unload unload; // what becomes of plugins that something points into
     e64_plugin *first_waiting; // waiting.c
     bool looking, look_again;  // a thread looks after them:
@@ -224,6 +238,7 @@ struct discovery {
     bool last; // what the host changes from now on comes after this open
     struct promise *promise; // to start what it opens, or NULL
     struct missing *missing; // what resolving finds so: missing.h
+    bool lazy; // calls are bound when they are made first
     bool hold_back; // nothing of a file that is opened by its path may run
     const struct elf_object **globals; // the runtime's, as they were
     uint32_t global_count;
@@ -335,6 +350,15 @@ e64_status lookup_address(e64_runtime *runtime,
 e64_status lookup_fail(const e64_plugin *plugin, const char *name,
                        const char *version,
                        const struct elf_object *const *list, uint32_t count);
+
+// ------------------------------------------------------------- depend.c ---
+
+// The plugin is bound to the definer from now on, which stays as long as it
+// does; for good without the memory to know that. With the runtime's lock held.
+void depend_on_plugin(e64_plugin *plugin, e64_plugin *definer);
+// The same for what the host has opened, without it. False, and a failure, when
+// the host closes that.
+bool depend_on_host(e64_plugin *plugin, struct host_module *module);
 
 // --------------------------------------------------------------- open.c ---
 

@@ -12,6 +12,7 @@
 #include "../memory.h"
 #include "handle.h"
 #include "hooks.h"
+#include "lazy.h"
 #include "work.h"
 
 #define TEXT(x) #x
@@ -139,6 +140,7 @@ static void destroy(e64_runtime *runtime)
     unique_free(runtime);
     registry_free(runtime);
     memory_free(runtime->globals);
+    lazy_list_free(atomic_load(&runtime->lazy_globals));
     memory_free(runtime->path);
     lock_unmake(&runtime->lock);
     memory_free(runtime);
@@ -216,6 +218,7 @@ static e64_status make(const e64_runtime_options *options,
     made->log = all.log;
     made->log_data = all.log_data;
     made->unload = all.unload;
+    made->lazy = all.lazy;
     made->path = all.path ? memory_copy(all.path) : NULL;
     if (all.path && !made->path) {
         memory_free(made);

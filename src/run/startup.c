@@ -145,7 +145,11 @@ static e64_status read_origin(struct startup *startup, const char *instead)
 
 static e64_status read_environment(struct startup *startup)
 {
-    struct bytes start;
+    struct bytes start = { NULL, 0 };
+    // The one variable that ld.so goes by whatever rights a program has.
+    const char *bind_now = startup->secure ? variable(&start, "LD_BIND_NOW")
+                                           : NULL;
+    startup->bind_now = bind_now && *bind_now;
     if (startup->secure) {
         ldso_read(UINT64_MAX, &startup->ldso);
         return read_origin(startup, NULL);
@@ -154,6 +158,8 @@ static e64_status read_environment(struct startup *startup)
     if (status != E64_OK)
         return status;
     ldso_read(read_mask(&start), &startup->ldso);
+    bind_now = variable(&start, "LD_BIND_NOW");
+    startup->bind_now = bind_now && *bind_now;
     status = keep(&startup->library_path, variable(&start, "LD_LIBRARY_PATH"));
     if (status == E64_OK)
         status = read_origin(startup, variable(&start, "LD_ORIGIN_PATH"));

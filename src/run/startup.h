@@ -21,6 +21,8 @@ struct startup {
     const char *rpath, *runpath; // its DT_RPATH and DT_RUNPATH, or NULL
     bool nodeflib;               // its DF_1_NODEFLIB
 
+    bool bind_now; // LD_BIND_NOW: no call waits to be bound
+
     struct ldso ldso;
 };
 

@@ -8,6 +8,7 @@
 #include "../memory.h"
 #include "close.h"
 #include "hooks.h"
+#include "lazy.h"
 #include "pins.h"
 #include "unwind.h"
 
@@ -146,6 +147,7 @@ static void divide(e64_runtime *runtime, const struct pin_records *records,
     list_free(waiting);
     if (failed)
         list_free(&free);
+    lazy_forget(runtime, free.plugins, free.count);
     *waiting = free;
 }
 

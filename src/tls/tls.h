@@ -65,6 +65,11 @@ void *tls_get_addr_entry(void);
 // pair in rax, the function answers the variable's offset from the thread
 // pointer there and preserves all other registers.
 
+// To be called before what saves all registers as descriptors do, by
+// tls_descriptor_save (0: fxsave, 1: xsave, 2: xsavec) in tls_descriptor_size
+// bytes, with the mask 0xef.
+void tls_descriptor_prepare(void);
+
 // The offset is the same in every thread.
 void tls_descriptor_static(int64_t offset, uint64_t pair[2]);
 
