@@ -219,9 +219,10 @@ archive "elf64load-lua"
 
 -- The same for a plain lua5.4: require "elf64load.core". It must not bring a
 -- second Lua, and must stay mapped when lua_close drops it, because threads'
--- keys and patched slots point into it. libffi comes from its archive, so that
--- the process gets no library that a plugin could ask for by name; for the same
--- reason its own name is not one (premake 5 alone would call it core.so).
+-- keys and patched slots point into it. libffi and libmd come from their
+-- archives, so that the process gets no library that a plugin could ask for by
+-- name; for the same reason its own name is not one (premake 5 alone would call
+-- it core.so).
 project "core"
    kind "SharedLib"
    language "C"
@@ -236,7 +237,9 @@ project "core"
       "-Wl,--version-script=../src/lua/core.map",
    }
    -- Read once from left to right: each before what it needs.
-   links { "elf64load-lua", "elf64load", ":libffi_pic.a", "dl", "m" }
+   links {
+      "elf64load-lua", "elf64load", ":libffi_pic.a", ":libmd.a", "dl", "m",
+   }
 
 if not _OPTIONS["module-only"] then
    -- A Lua 5.4 host with everything linked in. C modules find the Lua API in
@@ -254,7 +257,8 @@ if not _OPTIONS["module-only"] then
          "-Wl,--whole-archive,-l:liblua5.4.a,--no-whole-archive",
       }
       links {
-         "elf64load-lua", "elf64load", ":liblua5.4-lpeg.a", ":libffi.a", "dl", "m",
+         "elf64load-lua", "elf64load", ":liblua5.4-lpeg.a", ":libffi.a",
+         ":libmd.a", "dl", "m",
       }
 end
 
@@ -279,7 +283,7 @@ Cflags: -I${includedir}
    -- the program's own affair.
    ["elf64load-lua"] = [[
 Description: elf64load for Lua 5.4: luaopen_elf64load, over the program's Lua
-Requires: elf64load = ${version} libffi
+Requires: elf64load = ${version} libffi libmd
 Libs: -L${libdir} -lelf64load-lua
 Libs.private: -lm
 Cflags: -I${includedir}

@@ -69,6 +69,209 @@ describe("accept", function ()
    end)
 end)
 
+describe("verify", function ()
+   local function bytes_of (path)
+      local file = assert(io.open(path, "rb"))
+      local bytes = file:read "a"
+      file:close()
+      return bytes
+   end
+
+   it("sees the bytes: their count, parts and digests", function ()
+      local bytes, seen = bytes_of(plugin), {}
+      local runtime <close> = elf.runtime {
+         verify = function (image, name)
+            seen = { #image, name }
+            for _, range in ipairs { { 1, 4 }, { -3 }, { 0, 2 }, { 5, 4 },
+               { -10, -8 }, { 1, 1 << 40 }, { -(1 << 40), 1 } } do
+               assert.equal(bytes:sub(table.unpack(range)),
+                  image:sub(table.unpack(range)))
+            end
+            for _, sum in ipairs { "sha256", "sha384", "sha512" } do
+               local words = child.run({ sum .. "sum", plugin }).out
+               assert.equal(words:match "%x+", image:digest(sum))
+            end
+            assert.equal(image:digest "sha256", image:digest())
+            assert.has_error(function () image:digest "md4" end)
+            return true
+         end,
+      }
+      assert(runtime:open(plugin))
+      assert.same({ #bytes, plugin }, seen)
+   end)
+
+   it("refuses before anything is mapped", function ()
+      local mapped = 0
+      local runtime <close> = elf.runtime {
+         verify = function (image) return image:sub(1, 4) == "none", "unknown" end,
+         on = { mapped = function () mapped = mapped + 1 end },
+      }
+      local message, detail = assert.fails_with("denied", runtime.open, runtime,
+         plugin)
+      assert.equal(plugin .. ": the policy's 'verify' refuses it: unknown",
+         message)
+      assert.equal(plugin, detail.path)
+      assert.equal(0, mapped)
+      assert.leaves_nothing(runtime.open, runtime, plugin)
+   end)
+
+   it("is asked of each file and of sources", function ()
+      local names = {}
+      local runtime <close> = elf.runtime {
+         verify = function (_, name)
+            names[#names + 1] = name:match "[^/]*$"
+            return true
+         end,
+      }
+      assert(runtime:open(outer.outer))
+      assert(runtime:load(bytes_of(plugin), "from memory"))
+      assert.same({ "outer.so", "inner.so", "from memory" }, names)
+   end)
+
+   it("has what it has seen mapped, whatever the file becomes", function ()
+      local path = os.tmpname()
+      local file = assert(io.open(path, "wb"))
+      file:write(bytes_of(plugin))
+      file:close()
+      local runtime <close> = elf.runtime {
+         verify = function (image)
+            -- The same file, in place.
+            local other = assert(io.open(path, "r+b"))
+            other:write(("x"):rep(#image))
+            other:close()
+            return image:sub(2, 4) == "ELF"
+         end,
+      }
+      local p = assert(runtime:open(path))
+      assert.equal(42, p:cdef "int answer(void);".answer())
+      os.remove(path)
+   end)
+
+   it("cannot look at the bytes any more when it has answered", function ()
+      local kept
+      local runtime <close> = elf.runtime {
+         verify = function (image)
+            kept = image
+            return true
+         end,
+      }
+      assert(runtime:open(plugin))
+      for _, f in ipairs {
+         function () return #kept end, function () return kept:sub(1) end,
+         function () return kept:digest() end,
+      } do
+         assert.has_error(f, "closed: the bytes could be looked at while the "
+            .. "hook ran, and no longer")
+      end
+      assert.is_truthy(tostring(kept):find "view of %d+ bytes %(closed%)")
+   end)
+end)
+
+describe("order", function ()
+   -- Three that need nothing of each other, and one that needs them; each tells
+   -- a fixture that it was started.
+   local function member (name)
+      return ([[
+         #include <stdlib.h>
+         #include <string.h>
+         __attribute__((constructor)) static void start(void)
+         {
+             const char *before = getenv("STARTED");
+             char all[100];
+             strcpy(all, before ? before : "");
+             strcat(all, "%s ");
+             setenv("STARTED", all, 1);
+         }
+      ]]):format(name)
+   end
+
+   local group = compile.group {
+      root = { source = member "root", needs = { "one", "two", "three" } },
+      one = { source = member "one" }, two = { source = member "two" },
+      three = { source = member "three" },
+   }
+
+   local function started (policy)
+      local C = elf.host:cdef [[
+         char *getenv(const char *); int unsetenv(const char *);
+      ]]
+      C.unsetenv "STARTED"
+      local runtime <close> = elf.runtime(policy)
+      local p, message, kind, detail = runtime:open(group.root)
+      if not p then return nil, message, kind, detail end
+      return elf.string(C.getenv "STARTED")
+   end
+
+   local function named (plugins, names)
+      local list = {}
+      for name in names:gmatch "%w+" do
+         for _, p in ipairs(plugins) do
+            if p.path == group[name] then list[#list + 1] = p end
+         end
+      end
+      return list
+   end
+
+   it("is shown the plugins as they would start", function ()
+      local shown
+      local usual = started {}
+      assert.equal(usual, started {
+         order = function (plugins)
+            local names = {}
+            for at, p in ipairs(plugins) do
+               names[at] = p.path:match "(%w+)%.so$" .. " "
+            end
+            shown = table.concat(names)
+            return plugins
+         end,
+      })
+      assert.equal(usual, shown)
+   end)
+
+   it("says who starts first", function ()
+      for _, order in ipairs { "two three one root", "one three two root" } do
+         assert.equal(order .. " ", started {
+            order = function (plugins) return named(plugins, order) end,
+         })
+      end
+   end)
+
+   it("keeps dependencies first, unless it is forced", function ()
+      local function first (plugins)
+         return named(plugins, "root one two three")
+      end
+      assert.fails_with("hook", started, { order = first })
+      assert.equal("root one two three ",
+         started { order = first, force = true })
+   end)
+
+   it("must give the same plugins", function ()
+      for text, order in pairs {
+         ["answered 1 plugins; the 4"] = function (plugins)
+            return { plugins[1] }
+         end,
+         ["answered a nil; the list"] = function () end,
+         ["answered a number in place 2"] = function (plugins)
+            plugins[2] = 2
+            return plugins
+         end,
+         [group.root] = function (plugins)
+            plugins[2] = plugins[1]
+            return plugins
+         end,
+      } do
+         local message = assert.fails_with("hook", started, { order = order })
+         assert.is_truthy(message:find(text, 1, true), message)
+      end
+   end)
+
+   it("has `force` beside it, not alone", function ()
+      local _, message = pcall(elf.runtime, { force = true })
+      assert.equal("the policy's 'force' is about its 'order', which it does "
+         .. "not have", message)
+   end)
+end)
+
 describe("on", function ()
    it("tells what happens to a plugin, in order", function ()
       local told = {}
@@ -137,7 +340,15 @@ end)
 local hooks = {
    search = function (f) return { search = f }, "asked for" end,
    accept = function (f) return { accept = f }, plugin end,
+   verify = function (f) return { verify = f }, plugin end,
+   order = function (f) return { order = f }, plugin end,
 }
+
+-- What a hook answers that is content.
+local function content (hook, given)
+   if hook == "search" then return plugin end
+   return hook == "order" and given or true
+end
 
 local function fails (f, make)
    local policy, name = make(f)
@@ -201,10 +412,10 @@ for hook, make in pairs(hooks) do
 
       it("that opens them in another runtime may", function ()
          local done
-         local policy, name = make(function ()
+         local policy, name = make(function (given)
             local other <close> = elf.runtime {}
             done = assert(other:open(outer.outer)).state
-            return hook == "search" and plugin or true
+            return content(hook, given)
          end)
          local runtime <close> = elf.runtime(policy)
          assert(runtime:open(name))
@@ -213,10 +424,10 @@ for hook, make in pairs(hooks) do
 
       it("that closes its runtime fails the open", function ()
          local runtime, kinds
-         local policy, name = make(function ()
+         local policy, name = make(function (given)
             local _, _, kind = runtime:close()
             kinds = kind
-            return hook == "search" and plugin or true
+            return content(hook, given)
          end)
          local own <close> = elf.runtime(policy)
          runtime = own
@@ -295,9 +506,9 @@ describe("A hook whose thread is in no call from its Lua state", function ()
    for hook, make in pairs(hooks) do
       it(("fails the open as 'hook': '%s'"):format(hook), function ()
          local asked = 0
-         local policy, name = make(function ()
+         local policy, name = make(function (given)
             asked = asked + 1
-            return hook == "search" and plugin or true
+            return content(hook, given)
          end)
          local runtime <close> = elf.runtime(policy)
          local p = assert(runtime:open(opener))
@@ -316,8 +527,9 @@ describe("A hook whose thread is in no call from its Lua state", function ()
          local result = child.lua([[
             local hook, opener, name = ...
             local elf = require "elf64load"
-            local runtime = elf.runtime { [hook] = function ()
-               return hook == "accept" or nil
+            local runtime = elf.runtime { [hook] = function (given)
+               if hook == "search" then return nil end
+               return hook == "order" and given or true
             end }
             local p = assert(runtime:open(opener))
             local C = p:cdef "void at_exit(const char *path);"

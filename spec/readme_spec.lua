@@ -174,7 +174,7 @@ local function library ()
       state[at] = ("%d_%d"):format(is.modification, is.size)
    end
    return ("-DBUILT=%s -Isrc -I/usr/include/lua5.4 -L%s/lib -lelf64load-lua "
-      .. "-lelf64load -l:libffi.a -l:liblua5.4-lpeg.a -l:liblua5.4.a -lm "
+      .. "-lelf64load -l:libffi.a -l:libmd.a -l:liblua5.4-lpeg.a -l:liblua5.4.a -lm "
       .. "-ldl -lpthread"):format(table.concat(state, "_"), child.build)
 end
 

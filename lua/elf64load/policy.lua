@@ -22,8 +22,13 @@ local ENOENT <const> = 2
 ---@class elf64load.policy
 ---@field path? string templates to search first
 ---@field search? elf64load.searches|elf64load.searches[] asked before that
+---@field verify? fun(image: elf64load.view, name: string): boolean?, string? may
+---these bytes, and no others, be mapped?
 ---@field accept? fun(plugin: elf64load.plugin): boolean?, string? may this one, which
 ---is mapped and bound, be started?
+---@field order? fun(plugins: elf64load.plugin[]): elf64load.plugin[] the same in the
+---order in which they shall start, each after those that it needs
+---@field force? boolean the order is taken as it is
 ---@field on? table<elf64load.eventname, fun(event: elf64load.event)>
 ---@field unload? "wait"|"refuse"|"leak" what becomes of a plugin that is closed
 ---while something points into it
@@ -93,6 +98,11 @@ end
 
 local function a_string (name, value)
    if type(value) ~= "string" then wrong(name, value, "a string") end
+   return value
+end
+
+local function a_boolean (name, value)
+   if type(value) ~= "boolean" then wrong(name, value, "true or false") end
    return value
 end
 
@@ -199,7 +209,10 @@ local keys = {
       return in_folder(name, a_string(name, value), state)
    end,
    search = functions,
+   verify = a_hook,
    accept = a_hook,
+   order = a_hook,
+   force = a_boolean,
    on = on,
    unload = a_way,
 }
@@ -218,6 +231,9 @@ local function read (given, folder)
    for name in pairs(given) do check_key(name) end
    for _, name in ipairs(sorted(given)) do
       made[name] = keys[name](name, given[name], state)
+   end
+   if made.force and not made.order then
+      fault("the policy's 'force' is about its 'order', which it does not have")
    end
    return made
 end

@@ -183,6 +183,11 @@ function Runtime:close ()
    return done, message, kind, detail
 end
 
+-- The hooks that are as the policy has them, and its keys for them.
+local hooks = {
+   verify = "verify", accept = "accept", order = "order", event = "on",
+}
+
 ---Makes a runtime. A policy may be a table, or the name of a file that returns one.
 ---@param given elf64load.policy|string
 ---@return elf64load.runtime|nil runtime
@@ -198,9 +203,8 @@ function runtime.new (given)
    end
    local made, why = policy.check(given, folder)
    if not made then error(why, 2) end
-   local half = assert(core.runtime(made.unload))
-   half:hook("accept", made.accept)
-   half:hook("event", made.on)
+   local half = assert(core.runtime(made))
+   for hook, key in pairs(hooks) do half:hook(hook, made[key]) end
    return setmetatable({
       core = half,
       path = made.path,

@@ -284,7 +284,7 @@ function faults.lua ()
       FOLDER .. "scenarios.h", "src/elf64load.h",
       build .. "/lib/libelf64load-lua.a", build .. "/lib/libelf64load.a" }
    local program = campaign.program(sources, "-I/usr/include/lua5.4 -g -pthread",
-      "-l:libffi.a -l:liblua5.4-lpeg.a -l:liblua5.4.a -lm -ldl")
+      "-l:libffi.a -l:libmd.a -l:liblua5.4-lpeg.a -l:liblua5.4.a -lm -ldl")
    return child.run({ program, FOLDER .. "lua.lua", compile.folder,
       plugins().plain, "libfaults-nowhere.so.7" },
       { seconds = 600, env = ENVIRONMENT, merge = true })

@@ -21,6 +21,7 @@ premake4       command premake4 premake5
 liblua5.4-dev  library liblua5.4.a
 lua-lpeg-dev   library liblua5.4-lpeg.a
 libffi-dev     library libffi_pic.a
+libmd-dev      library libmd.a
 '
 example_packages='
 libsqlite3-0   library libsqlite3.so.0

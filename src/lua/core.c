@@ -13,6 +13,7 @@
 #include "searchers.h"
 #include "symbol.h"
 #include "typed.h"
+#include "view.h"
 
 // core.whence(address): a table, or nil and why not.
 static int whence(lua_State *L)
@@ -51,6 +52,7 @@ int luaopen_elf64load_core(lua_State *L)
     searchers_open(L);
     peek_open(L);
     typed_open(L);
+    view_open(L);
     lua_pushcfunction(L, whence);
     lua_setfield(L, -2, "whence");
     // The program runs with rights that its caller does not have.

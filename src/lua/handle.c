@@ -66,6 +66,11 @@ static bool is_closed(const struct handle *handle)
         || atomic_load(&handle->plugin->state) == E64_STATE_STOPPED;
 }
 
+bool handle_test(lua_State *L, int index)
+{
+    return luaL_testudata(L, index, HANDLE) != NULL;
+}
+
 e64_plugin *handle_check(lua_State *L, int index)
 {
     struct handle *handle = any_handle(L, index);

@@ -18,6 +18,7 @@ struct handle *handle_push(lua_State *L, int runtime);
 // Makes it stand for a plugin; `counted`: for an open, which its close ends.
 void handle_set(struct handle *handle, e64_plugin *plugin, bool counted);
 
+bool handle_test(lua_State *L, int index);
 // The plugin of a handle that is not closed; raises on anything else.
 e64_plugin *handle_check(lua_State *L, int index);
 

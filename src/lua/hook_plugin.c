@@ -2,6 +2,9 @@
 
 #include "asking.h"
 
+#include <lauxlib.h>
+
+#include "error.h"
 #include "handle.h"
 #include "run/run.h"
 
@@ -46,4 +49,83 @@ void hook_accept_plugin(struct runtime *self, enum hook_change change)
     hooks->accept = change == HOOK_SET ? accept
                   : change == HOOK_END && hooks->accept ? accept_ended : NULL;
     hooks->accept_data = self;
+}
+
+// -------------------------------------------------------------------- order
+
+struct ordering {
+    e64_plugin **plugins;
+    size_t count;
+};
+
+// order(plugins) -> the same plugins
+static int push_ordered(lua_State *L, const struct question *question)
+{
+    const struct ordering *ordering = question->data;
+    lua_createtable(L, (int)ordering->count, 0);
+    for (size_t i = 0; i < ordering->count; i++) {
+        push_plugin(L, question, ordering->plugins[i]);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    return 1;
+}
+
+// Runs protected, with the answer at 2. Whether the plugins are those that were
+// given is for the loader to say.
+static int take_ordered(lua_State *L)
+{
+    const struct ordering *ordering = lua_touserdata(L, 1);
+    lua_Integer count = (lua_Integer)ordering->count;
+    if (lua_type(L, 2) != LUA_TTABLE)
+        luaL_error(L, "the policy's 'order' answered a %s; the list of plugins "
+                   "expected", luaL_typename(L, 2));
+    if (luaL_len(L, 2) != count)
+        luaL_error(L, "the policy's 'order' answered %I plugins; the %I that "
+                   "it was given expected", luaL_len(L, 2), count);
+    for (lua_Integer i = 0; i < count; i++) {
+        if (lua_geti(L, 2, i + 1) != LUA_TUSERDATA || !handle_test(L, -1))
+            luaL_error(L, "the policy's 'order' answered a %s in place %I; a "
+                       "plugin expected", luaL_typename(L, -1), i + 1);
+        ordering->plugins[i] = handle_check(L, -1);
+        lua_pop(L, 1);
+    }
+    return 0;
+}
+
+static e64_status order(void *data, e64_runtime *self, e64_plugin **plugins,
+                        size_t count, e64_error *error)
+{
+    const struct ordering ordering = { plugins, count };
+    const struct question question = {
+        .runtime = data, .hook = "order",
+        .about = plugins[count - 1]->unit.object.name,
+        .push = push_ordered, .answers = 1, .data = &ordering,
+    };
+    lua_State *L;
+    (void)self;
+    e64_status status = ask(&question, &L, error);
+    if (status != E64_OK)
+        return status;
+    lua_pushcfunction(L, take_ordered);
+    lua_insert(L, -2);
+    lua_pushlightuserdata(L, (void *)&ordering);
+    lua_insert(L, -2);
+    return lua_pcall(L, 2, 0, 0) == LUA_OK
+         ? E64_OK : ask_raised(L, question.about, error);
+}
+
+static e64_status order_ended(void *data, e64_runtime *self,
+                              e64_plugin **plugins, size_t count,
+                              e64_error *error)
+{
+    (void)data, (void)self;
+    return ask_ended("order", plugins[count - 1]->unit.object.name, error);
+}
+
+void hook_order_plugins(struct runtime *self, enum hook_change change)
+{
+    e64_runtime_options *hooks = &self->runtime->hooks;
+    hooks->order = change == HOOK_SET ? order
+                 : change == HOOK_END && hooks->order ? order_ended : NULL;
+    hooks->order_data = self;
 }

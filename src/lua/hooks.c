@@ -11,6 +11,8 @@ static const struct {
 } hooks[] = {
     { "search", hook_search },
     { "accept", hook_accept_plugin },
+    { "order", hook_order_plugins },
+    { "verify", hook_verify_image },
     { "event", hook_event },
 };
 

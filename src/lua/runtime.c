@@ -226,7 +226,7 @@ static int collect(lua_State *L)
     return 0;
 }
 
-// core.runtime(unload or nil)
+// core.runtime({ unload =, force = } or nil)
 static int new(lua_State *L)
 {
     static const char *const ways[] = {
@@ -237,7 +237,13 @@ static int new(lua_State *L)
     };
     e64_runtime_options options = { .struct_size = sizeof options };
     e64_error error;
-    options.unload = (e64_unload)luaL_checkoption(L, 1, "wait", ways);
+    lua_settop(L, 1);
+    if (!lua_isnil(L, 1)) {
+        luaL_checktype(L, 1, LUA_TTABLE);
+        options.force = flag(L, 1, "force");
+        lua_getfield(L, 1, "unload");
+        options.unload = (e64_unload)luaL_checkoption(L, 2, "wait", ways);
+    }
     struct runtime *runtime = lua_newuserdatauv(L, sizeof *runtime, 1);
     *runtime = (struct runtime){ .main = calling_main(L) };
     luaL_setmetatable(L, RUNTIME);

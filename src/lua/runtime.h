@@ -39,6 +39,8 @@ enum hook_change { HOOK_NONE, HOOK_SET, HOOK_END };
 
 void hook_search(struct runtime *runtime, enum hook_change change);
 void hook_accept_plugin(struct runtime *runtime, enum hook_change change);
+void hook_order_plugins(struct runtime *runtime, enum hook_change change);
+void hook_verify_image(struct runtime *runtime, enum hook_change change);
 void hook_event(struct runtime *runtime, enum hook_change change);
 
 #endif

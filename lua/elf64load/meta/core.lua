@@ -225,7 +225,7 @@ function runtime:plugins () end
 ---file to the loader's own search, and so does a third answer that is true, which
 ---has the reason told when nothing is found. The others are as in a policy; `event`
 ---is one function for all.
----@param name "search"|"accept"|"event"
+---@param name "search"|"verify"|"accept"|"order"|"event"
 ---@param hook function|nil
 function runtime:hook (name, hook) end
 
@@ -239,6 +239,22 @@ function runtime:path (templates) end
 ---@return elf64load.kind? kind
 ---@return elf64load.detail? detail
 function runtime:close () end
+
+-- ------------------------------------------------------------------ hooks ---
+
+---The bytes that a hook may look at, while it runs. # tells how many there are.
+---@class elf64load.view
+local view = {}
+
+---As string.sub.
+---@param first integer
+---@param last? integer
+---@return string
+function view:sub (first, last) end
+
+---@param name? "sha256"|"sha384"|"sha512" the first when not given
+---@return string digits hexadecimal
+function view:digest (name) end
 
 -- ----------------------------------------------------------------- the core ---
 
@@ -269,12 +285,12 @@ function runtime:close () end
 ---@field typed elf64load.typed
 local core = {}
 
----@param unload? "wait"|"refuse"|"leak"
+---@param options? { unload: "wait"|"refuse"|"leak"|nil, force: boolean? }
 ---@return elf64load.core.runtime|nil runtime
 ---@return string? message
 ---@return elf64load.kind? kind
 ---@return elf64load.detail? detail
-function core.runtime (unload) end
+function core.runtime (options) end
 
 ---As handle:lookup, for a namespace, which outlives the handle that it was asked
 ---of as long as the plugin is open.
