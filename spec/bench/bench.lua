@@ -9,7 +9,7 @@ local quoted = campaign.quoted
 local bench = {}
 
 --- The rows that can be measured, in the order in which they are shown.
-bench.rows = { "first", "closure" }
+bench.rows = { "first", "closure", "lazy" }
 
 --- Builds the measuring programs.
 ---@return programs
@@ -30,13 +30,13 @@ end
 --- Measures one library in one row.
 ---@param programs programs
 ---@param path string
----@param row "first"|"closure"
+---@param row "first"|"closure"|"lazy"
 ---@param count integer pairs
 ---@return measured? result
 ---@return string? why
 function bench.measure (programs, path, row, count)
-   local words = { "open", path }
-   if row == "first" then
+   local words = { row == "lazy" and "lazy" or "open", path }
+   if row ~= "closure" then
       local listing, why = campaign.output(("exec %s list %s 2>&1"):format(
          quoted(programs.theirs), quoted(path)))
       if not listing then return nil, why end

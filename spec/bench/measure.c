@@ -4,7 +4,7 @@
 //
 //     measure list LIB              what dlopen of LIB brings in besides LIB,
 //                                   and what it needs, a path a line
-//     measure open LIB [DEPENDENCY...]
+//     measure open|lazy LIB [DEPENDENCY...]
 //         the dependencies are opened first, by the same side, and do not
 //         count; prints one line of NAME=VALUE, times in nanoseconds, memory in
 //         KB. Exit status 5: a dependency has opened LIB already.
@@ -69,7 +69,8 @@ int main(int count, char **words)
         fflush(stdout);
         _exit(0);
     }
-    if (count < 3 || strcmp(words[1], "open") != 0)
+    bool lazy = count > 1 && strcmp(words[1], "lazy") == 0;
+    if (count < 3 || (!lazy && strcmp(words[1], "open") != 0))
         errx(2, "see the head of measure.c");
     // What libraries print is not the result.
     int out = fcntl(1, F_DUPFD_CLOEXEC, 10);
@@ -87,7 +88,7 @@ int main(int count, char **words)
     faults();
     long dirty = private_dirty();
     long fault = faults();
-    opener_measure(library, &sample);
+    opener_measure(library, lazy, &sample);
     fault = faults() - fault;
     dirty = private_dirty() - dirty;
     dprintf(out, "total=%ld setup=%ld map=%ld resolve=%ld apply=%ld init=%ld "

@@ -30,7 +30,8 @@ void *opener_open(const char *path);
 void opener_close(void *opened);
 
 // Opens the library and measures. Nothing was opened but by
-// opener_dependency. Failures end the process.
-void opener_measure(const char *path, struct sample *sample);
+// opener_dependency. With `lazy` calls are left to be bound when they are made.
+// Failures end the process.
+void opener_measure(const char *path, bool lazy, struct sample *sample);
 
 #endif

@@ -58,9 +58,10 @@ void *opener_function(const char *path, const char *name)
 // resolvers and constructors, all but what the loader itself measured around
 // each constructor. Constructors of what glibc maps for the loader do not
 // count, as on the other side.
-void opener_measure(const char *path, struct sample *sample)
+void opener_measure(const char *path, bool lazy, struct sample *sample)
 {
-    e64_open_options options = { .struct_size = sizeof options, .hold = 1 };
+    e64_open_options options = { .struct_size = sizeof options, .hold = 1,
+                                 .lazy = lazy };
     e64_plugin *plugin;
     e64_plugin_info info;
 

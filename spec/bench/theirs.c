@@ -39,11 +39,11 @@ void *opener_function(const char *path, const char *name)
     return address;
 }
 
-void opener_measure(const char *path, struct sample *sample)
+void opener_measure(const char *path, bool lazy, struct sample *sample)
 {
     constructors_watch();
     int64_t begin = now();
-    void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    void *handle = dlopen(path, (lazy ? RTLD_LAZY : RTLD_NOW) | RTLD_LOCAL);
     int64_t end = now();
     struct constructors counts = constructors_stop();
 
