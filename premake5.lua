@@ -331,8 +331,8 @@ local function install ()
    prefix = prefix:gsub("(.)/+$", "%1")
    put_module(prefix .. "/share/lua/5.4", prefix .. "/lib/lua/5.4")
    put("755", built .. "bin/elf64load", prefix .. "/bin/elf64load")
-   for _, name in ipairs { "elf64load.h", "elf64load_policy.h" } do
-      put("644", "src/" .. name, prefix .. "/include/" .. name)
+   for _, header in ipairs(os.matchfiles("src/elf64load*.h")) do
+      put("644", header, prefix .. "/include/" .. header:match("[^/]*$"))
    end
    put("644", "LICENSE", prefix .. "/share/doc/elf64load/LICENSE")
    for _, name in ipairs { "elf64load", "elf64load-lua" } do

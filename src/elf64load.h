@@ -465,6 +465,11 @@ typedef struct e64_place {
 E64_API e64_status e64_whence(const void *address, e64_place *place,
                               e64_error *error);
 
+// ------------------------------------------------------------------ plan ---
+
+// What an open would do, asked before anything of it is done.
+#include "elf64load_plan.h"
+
 #ifdef __cplusplus
 }
 #endif

@@ -24,9 +24,9 @@
 #include "src/memory.h"
 #include "src/run/search.h"
 
-static void probe(void *data, const char *path, e64_status result)
+static void probe(void *data, const struct search_probe *probe)
 {
-    printf("try %s %s\n", e64_status_name(result), path);
+    printf("try %s %s\n", e64_status_name(probe->result), probe->path);
 }
 
 static void show(const char *what, const char *const *list)

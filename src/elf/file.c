@@ -121,6 +121,8 @@ static e64_status open_descriptor(const e64_source *source,
     file->offset = source->offset;
     file->device = stat.st_dev;
     file->inode = stat.st_ino;
+    file->modified = stat.st_mtim;
+    file->changed = stat.st_ctim;
     file->identified = source->offset == 0 && size == whole;
     return map(file, size);
 }

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <sys/types.h>
+#include <time.h>
 
 #include "../elf64load.h"
 #include "view.h"
@@ -20,6 +21,8 @@ struct elf_file {
     bool identified;  // device and inode say which file it is
     dev_t device;
     ino_t inode;
+    // Of what is identified: by these a file that was written to is told.
+    struct timespec modified, changed;
 };
 
 // Opens a source. What is not a regular file fails as E64_SYSTEM, without

@@ -29,6 +29,7 @@ struct host_module {
     atomic_bool startup; // mapped before the process started: never unloaded
     atomic_bool global;  // in glibc's global scope
     bool vdso;    // in no scope of ld.so
+    struct host_file *foreseen; // what is only read as a file; else NULL
     atomic_uint rank; // among the global ones that came after startup
     _Atomic(struct host_probe *) probe; // the last one: global.c
     _Atomic(void *) handle; // dlopen's, while somebody keeps it
@@ -81,6 +82,22 @@ struct host_module *host_find(const struct host_snapshot *snapshot,
 e64_status host_find_file(const struct host_snapshot *snapshot, dev_t device,
                           ino_t inode, struct host_module **found);
 
+// A snapshot of one's own, to which may be added what glibc is going to open.
+e64_status host_snapshot_copy(const struct host_snapshot *snapshot,
+                              struct host_snapshot **copy);
+
+// Adds the module that glibc would make of a file, which is read and taken over
+// in any case. It lies at address 0.
+struct elf_file;
+e64_status host_foresee(struct host_snapshot *copy, struct elf_file *file,
+                        struct host_module **module);
+// Takes back those that were added last.
+void host_unforesee(struct host_snapshot *copy, uint32_t module_count);
+// What such a module was read from.
+struct elf_image;
+const struct elf_image *host_foreseen_image(const struct host_module *module);
+const struct elf_file *host_foreseen_file(const struct host_module *module);
+
 struct host_module *host_containing(const struct host_snapshot *snapshot,
                                     uintptr_t address);
 
@@ -132,6 +149,7 @@ struct dl_phdr_info;
 struct host_module *host_module_read(const struct dl_phdr_info *info);
 void host_module_release(struct host_module *module);
 e64_status host_mark_globals(struct host_snapshot *snapshot);
+void host_foreseen_free(struct host_file *file);
 // Another handle of glibc's on what is open; NULL when it is not.
 e64_status host_reopen(const struct host_module *module, void **handle);
 e64_status host_snapshot_collect(const struct host_snapshot *before,

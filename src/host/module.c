@@ -186,6 +186,7 @@ void host_module_release(struct host_module *module)
     if (atomic_fetch_sub(&module->count, 1) != 1)
         return;
     elf_symbols_free(&module->symbols);
+    host_foreseen_free(module->foreseen);
     memory_free(module->needed);
     while (module->probe) {
         struct host_probe *probe = module->probe;

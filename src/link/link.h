@@ -10,6 +10,9 @@
 
 // ------------------------------------------------------------- bindings ---
 
+// The class of lookup that a relocation's symbol needs.
+enum link_class { LINK_CLASS_ANY = 0, LINK_CLASS_DEFINED = 1 };
+
 // One import and the definition that it got.
 struct link_binding {
     const struct elf_object *definer; // NULL: a weak import without one
@@ -21,6 +24,7 @@ struct link_binding {
     uint8_t type;    // STT_* of the definition
     bool asked;      // target is valid
     bool unique;     // the definition is STB_GNU_UNIQUE
+    bool loader;     // our own function stands in for the host's
 };
 
 // The bindings of one plugin: made by link_resolve, then only read (but for
@@ -111,6 +115,9 @@ struct link_context {
                     uint32_t symbol);
     void (*old)(void *data, const struct link_unit *unit, uint32_t version,
                 const struct elf_object *object);
+    // For a plan, else NULL: is it known that the file is missing? Then it is
+    // no fault that `find` has none, and no storage is given a place.
+    bool (*absent)(void *data, const struct link_unit *unit, const char *file);
     void *data;
 };
 
@@ -136,6 +143,29 @@ e64_status link_bind(struct link_unit *unit, const struct link_scope *scope,
 bool link_slot(const struct link_unit *unit, uint64_t number, uint64_t **slot,
                uint32_t *symbol);
 
+// After it: the first definition of an import, of bindings.all[import], in
+// another object than the one that it is bound to. False when there is none.
+bool link_runner_up(const struct link_unit *unit,
+                    const struct link_scope *scope, uint32_t import,
+                    const struct elf_object **object, uint32_t *definition);
+
+// The class of lookup that bindings.all[import] was made for.
+enum link_class link_import_class(const struct link_bindings *bindings,
+                                  uint32_t import);
+
+// What applying will count, in unit->counts and unit->relr_count. `places` is
+// told of each object whose thread-local storage must have a fixed place, as
+// often as that is said. After link_resolve.
+void link_survey(struct link_unit *unit,
+                 void (*places)(void *data, const struct elf_object *definer),
+                 void *data);
+
+// What mapping takes, in bytes.
+struct link_memory {
+    uint64_t all, code, data, sealed;
+};
+void link_measure(const struct link_unit *unit, struct link_memory *memory);
+
 // Applies all relocations but those that need an IFUNC resolver of a plugin.
 e64_status link_apply(struct link_unit *unit);
 
@@ -160,9 +190,6 @@ e64_status link_seal(struct link_unit *unit);
 void link_free(struct link_unit *unit);
 
 // --------------------------------------------- for the files of this room ---
-
-// The class of lookup that a relocation's symbol needs.
-enum link_class { LINK_CLASS_ANY = 0, LINK_CLASS_DEFINED = 1 };
 
 static inline const struct link_binding *
 link_binding(const struct link_bindings *bindings, uint32_t symbol,

@@ -27,8 +27,10 @@ struct definition {
     Elf64_Sym symbol;
 };
 
+// The first one, but for that of `but`, which is NULL for none.
 static bool search(const struct link_scope *scope, const struct elf_name *name,
-                   enum elf_want want, struct definition *found)
+                   enum elf_want want, const struct elf_object *but,
+                   struct definition *found)
 {
     for (uint32_t list = 0; list < scope->count; list++) {
         for (uint32_t i = 0; i < scope->counts[list]; i++) {
@@ -37,7 +39,7 @@ static bool search(const struct link_scope *scope, const struct elf_name *name,
                 continue;
             uint32_t index = elf_find(object->symbols, name, want,
                                       &found->symbol);
-            if (index) {
+            if (index && object != but) {
                 found->object = object;
                 found->index = index;
                 return true;
@@ -57,6 +59,40 @@ static bool binds_locally(const Elf64_Sym *symbol)
         || visibility == STV_HIDDEN || visibility == STV_INTERNAL;
 }
 
+static enum elf_want want_of(enum link_class class)
+{
+    return class == LINK_CLASS_DEFINED ? ELF_WANT_DEFINED : ELF_WANT_ANY;
+}
+
+enum link_class link_import_class(const struct link_bindings *bindings,
+                                  uint32_t import)
+{
+    uint32_t symbol = bindings->all[import].symbol;
+    return bindings->index[LINK_CLASS_DEFINED][symbol] == import + 1
+         ? LINK_CLASS_DEFINED : LINK_CLASS_ANY;
+}
+
+bool link_runner_up(const struct link_unit *unit,
+                    const struct link_scope *scope, uint32_t import,
+                    const struct elf_object **object, uint32_t *definition)
+{
+    const struct elf_symbols *symbols = unit->object.symbols;
+    const struct link_binding *binding = &unit->bindings.all[import];
+    struct definition found;
+    Elf64_Sym symbol;
+    if (!binding->definer || !elf_symbol(symbols, binding->symbol, &symbol)
+        || binds_locally(&symbol))
+        return false;
+    struct elf_name name = elf_symbol_name(symbols, binding->symbol, &symbol);
+    if (!search(scope, &name, want_of(link_import_class(&unit->bindings,
+                                                        import)),
+                binding->definer, &found))
+        return false;
+    *object = found.object;
+    *definition = found.index;
+    return true;
+}
+
 static void find_definition(const struct resolving *resolving, uint32_t index,
                             const Elf64_Sym *symbol, enum link_class class,
                             struct definition *found)
@@ -68,9 +104,7 @@ static void find_definition(const struct resolving *resolving, uint32_t index,
         return;
     }
     struct elf_name name = elf_symbol_name(self->symbols, index, symbol);
-    enum elf_want want = class == LINK_CLASS_DEFINED ? ELF_WANT_DEFINED
-                                                     : ELF_WANT_ANY;
-    search(resolving->scope, &name, want, found);
+    search(resolving->scope, &name, want_of(class), NULL, found);
     if (ELF64_ST_VISIBILITY(symbol->st_other) != STV_PROTECTED
         || !found->object || found->object == self)
         return;
@@ -78,7 +112,7 @@ static void find_definition(const struct resolving *resolving, uint32_t index,
     // address that all others know the function by.
     struct definition defined;
     if (class == LINK_CLASS_DEFINED
-        || (search(resolving->scope, &name, ELF_WANT_DEFINED, &defined)
+        || (search(resolving->scope, &name, ELF_WANT_DEFINED, NULL, &defined)
             && defined.object != self))
         *found = own;
 }
@@ -113,6 +147,7 @@ static e64_status bind(struct resolving *resolving, uint32_t index,
     if (address) {
         binding->value = (uintptr_t)address;
         binding->type = STT_FUNC;
+        binding->loader = true;
     }
     if (ELF64_ST_BIND(found.symbol.st_info) == STB_GNU_UNIQUE
         && !binds_locally(symbol)) {
@@ -227,7 +262,8 @@ static e64_status resolve_table(struct resolving *resolving, struct view table)
             if (symbol)
                 status = add(resolving, symbol, LINK_CLASS_DEFINED);
             if (status == E64_OK)
-                status = storage_place(resolving->unit, symbol);
+                status = storage_place(resolving->unit, symbol,
+                                       resolving->context->absent != NULL);
             break;
         case RELOC_DESCRIPTOR:
             resolving->unit->descriptor_room++;
@@ -259,6 +295,9 @@ static e64_status check_versions(const struct link_unit *unit,
         if (!version->needed || strcmp(name, "GLIBC_ABI_DT_RELR") == 0)
             continue;
         const struct elf_object *object = context->find(context->data, file);
+        if (!object && context->absent
+            && context->absent(context->data, unit, file))
+            continue;
         if (!object) {
             fail(E64_BADFORMAT, "%s: DT_VERNEED names '%s', which is not among "
                  "what it needs (DT_NEEDED)", unit->object.name, file);

@@ -21,7 +21,14 @@ static const struct elf_object *definer_of(const struct link_unit *unit,
     return *binding ? (*binding)->definer : NULL;
 }
 
-e64_status storage_place(struct link_unit *unit, uint32_t symbol)
+const struct elf_object *storage_definer(const struct link_unit *unit,
+                                         uint32_t symbol)
+{
+    const struct link_binding *binding;
+    return definer_of(unit, symbol, &binding);
+}
+
+e64_status storage_place(struct link_unit *unit, uint32_t symbol, bool dry)
 {
     const struct link_binding *binding;
     const struct elf_object *definer = definer_of(unit, symbol, &binding);
@@ -34,6 +41,8 @@ e64_status storage_place(struct link_unit *unit, uint32_t symbol)
         error_path(unit->object.name);
         return E64_BADFORMAT;
     }
+    if (dry)
+        return E64_OK;
     if (definer->host)
         return host_tls_offset(host_module_of(definer), reloc_static_tls,
                                &offset);

@@ -8,7 +8,12 @@
 
 // Gives the storage that a symbol lies in a fixed place, before anything is
 // written: what a relocation of that kind needs. Symbol 0 is the plugin's own.
-e64_status storage_place(struct link_unit *unit, uint32_t symbol);
+// `dry`: only checks that there is any.
+e64_status storage_place(struct link_unit *unit, uint32_t symbol, bool dry);
+
+// The object whose storage that is, or NULL when nothing defines the symbol.
+const struct elf_object *storage_definer(const struct link_unit *unit,
+                                         uint32_t symbol);
 
 // Writes an offset from the thread pointer to a place that has been checked.
 void storage_offset(const struct link_unit *unit, uint32_t type, uint64_t place,

@@ -9,6 +9,7 @@
 #include "lazy.h"
 #include "missing.h"
 #include "overrides.h"
+#include "plan.h"
 #include "unwind.h"
 #include "work.h"
 
@@ -54,6 +55,8 @@ static void tell_old(void *data, const struct link_unit *unit,
 {
     struct discovery *discovery = data;
     missing_add_version(discovery->missing, unit, version, object);
+    if (discovery->plan)
+        plan_old(discovery->plan, unit, version, object);
 }
 
 static void add_list(struct link_scope *scope,
@@ -90,12 +93,16 @@ static e64_status resolve_one(struct discovery *discovery, e64_plugin *plugin,
         .find = find_file,
         .missing = tell_missing,
         .old = tell_old,
+        .absent = discovery->plan ? plan_absent_file : NULL,
         .data = discovery,
     };
     if (plugin->unit.image.symbolic)
         add_list(&scope, &self, 1);
     add_common(discovery, root, deepbind, &scope);
-    return link_resolve(&plugin->unit, &scope, &context);
+    e64_status status = link_resolve(&plugin->unit, &scope, &context);
+    if (status == E64_OK && discovery->plan)
+        status = plan_bind(discovery, plugin, &scope);
+    return status;
 }
 
 // Definers that one plugin's bindings point into.
@@ -215,7 +222,7 @@ static e64_status resolve_all(struct discovery *discovery, e64_plugin **sorted,
         uint64_t begin = run_now();
         status = resolve_one(discovery, sorted[i], root, deepbind);
         // What is missing fails the open when all of it is known.
-        if (status == E64_OK && !missing_any(&missing))
+        if (status == E64_OK && !missing_any(&missing) && !discovery->plan)
             status = keep_all(sorted[i]);
         sorted[i]->binding_time = hook_since(begin);
     }
@@ -223,6 +230,8 @@ static e64_status resolve_all(struct discovery *discovery, e64_plugin **sorted,
         struct link_scope scope = { .count = 0 };
         add_common(discovery, root, deepbind, &scope);
         status = missing_fail(&missing, discovery, &scope);
+        if (discovery->plan)
+            status = plan_fails(discovery->plan, status);
     }
     missing_free(&missing);
     discovery->missing = NULL;
@@ -253,23 +262,50 @@ static bool is_fresh(const struct discovery *discovery,
     return false;
 }
 
+// What is new, dependents first.
+static e64_status sort_fresh(const struct discovery *discovery,
+                             const e64_plugin *root, bool deepbind,
+                             e64_plugin ***sorted)
+{
+    *sorted = memory_array(discovery->fresh_count, sizeof **sorted);
+    if (!*sorted)
+        return fail_memory(discovery->fresh_count * sizeof **sorted);
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < root->order_count; i++) {
+        if (is_fresh(discovery, root->order[i])) {
+            root->order[i]->deepbind = deepbind;
+            (*sorted)[count++] = root->order[i];
+        }
+    }
+    return E64_OK;
+}
+
+e64_status bind_plan(struct discovery *discovery, const e64_plugin *root,
+                     bool deepbind)
+{
+    e64_plugin **sorted;
+    e64_status status = sort_fresh(discovery, root, deepbind, &sorted);
+    // Their storage has no number yet; any will do that is none.
+    for (uint32_t i = 0; i < discovery->fresh_count; i++) {
+        struct link_unit *unit = &discovery->fresh[i]->unit;
+        unit->object.tls_module = unit->image.has_tls;
+    }
+    if (status == E64_OK)
+        status = resolve_all(discovery, sorted, root, deepbind);
+    memory_free(sorted);
+    return status;
+}
+
 e64_status bind_group(struct discovery *discovery, e64_plugin *root,
                       bool deepbind)
 {
     uint32_t count = discovery->fresh_count;
-    e64_plugin **sorted = memory_array(count, sizeof *sorted);
-    if (!sorted)
-        return fail_memory(count * sizeof *sorted);
-    count = 0;
-    for (uint32_t i = 0; i < root->order_count; i++) {
-        if (is_fresh(discovery, root->order[i])) {
-            root->order[i]->deepbind = deepbind;
-            sorted[count++] = root->order[i];
-        }
-    }
+    e64_plugin **sorted;
+    e64_status status = sort_fresh(discovery, root, deepbind, &sorted);
+    if (status != E64_OK)
+        return status;
     // What was found is still there, but hooks and other threads may have
     // opened what would be found now.
-    e64_status status = E64_OK;
     if (!discovery->last && !host_snapshot_current(discovery->snapshot))
         status = fail(E64_CHANGED, "%s: the host opened or closed libraries "
                       "while it was being looked for",
@@ -281,6 +317,8 @@ e64_status bind_group(struct discovery *discovery, e64_plugin *root,
     uint64_t start = run_now();
     if (status == E64_OK)
         status = resolve_all(discovery, sorted, root, deepbind);
+    if (status == E64_OK && discovery->committed)
+        status = plan_check_bindings(discovery);
     uint64_t resolved = run_now();
     root->times.resolve += resolved - start;
     if (status == E64_OK)

@@ -12,6 +12,7 @@
 #include "../host/internals.h"
 #include "../limit.h"
 #include "../memory.h"
+#include "plan.h"
 
 // A name among what this open has found so far.
 static e64_plugin *find_fresh(struct discovery *discovery, const char *name)
@@ -104,7 +105,7 @@ static e64_status claim(struct discovery *discovery, e64_plugin *plugin)
                                                   file->inode) != NULL;
     }
     bool free = !discovery->awaited && !discovery->overtaken;
-    if (free)
+    if (free && !discovery->plan)
         claims_add(plugin);
     lock_give(&runtime->lock);
     return free ? E64_OK : fail(E64_CHANGED, "%s: another thread has it",
@@ -256,14 +257,19 @@ static e64_status open_file(struct discovery *discovery, const char *name,
     if (!wanter)
         wanter = discovery->caller;
     if (runtime->search
-        && ask_hook(runtime, name, wanter, file, &status, &why))
+        && ask_hook(runtime, name, wanter, file, &status, &why)) {
+        if (discovery->plan)
+            plan_asked(discovery->plan);
         return status;
+    }
     struct search_wanter chain[MOST_LOADERS];
     struct search_request request = {
         .name = name,
         .wanter = wanters(wanter, chain),
         .path = runtime->path,
         .refused = why,
+        .probe = discovery->plan ? plan_probe : NULL,
+        .probe_data = discovery->plan,
     };
     return search_open(&request, file);
 }
@@ -344,6 +350,8 @@ static e64_status open_by_glibc(struct discovery *discovery, const char *name,
                                 const struct elf_object **found)
 {
     struct host_module *module = NULL;
+    if (discovery->plan)
+        return plan_family(discovery, name, path, found);
     atomic_store(&anchor_due, true);
     e64_status status = host_open(path);
     if (status == E64_OK)
@@ -459,17 +467,29 @@ static e64_status discover(struct discovery *discovery, const char *name,
     return status;
 }
 
-e64_status discover_name(struct discovery *discovery, const char *name,
-                         e64_plugin *wanter, bool isolated,
-                         const struct elf_object **found)
+static e64_status find_name(struct discovery *discovery, const char *name,
+                            e64_plugin *wanter, bool isolated,
+                            const struct elf_object **found)
 {
     *found = isolated ? NULL : discover_open(discovery, name);
     if (*found && (*found)->host && atomic_load(&anchor_due)
-        && host_is_compiler_family(name))
+        && host_is_compiler_family(name) && !discovery->plan)
         return blame(anchor(discovery, host_module_of(*found)), wanter);
     if (*found)
         return E64_OK;
     return blame(discover(discovery, name, wanter, isolated, found), wanter);
+}
+
+e64_status discover_name(struct discovery *discovery, const char *name,
+                         e64_plugin *wanter, bool isolated,
+                         const struct elf_object **found)
+{
+    struct plan_step step;
+    if (discovery->plan)
+        plan_begin(discovery->plan, &step, name, wanter);
+    e64_status status = find_name(discovery, name, wanter, isolated, found);
+    return discovery->plan ? plan_end(discovery, &step, status, *found)
+                           : status;
 }
 
 e64_status discover_loaded(struct discovery *discovery, const char *name,

@@ -24,7 +24,7 @@ bool lookup_search(const struct elf_object *const *list, uint32_t count,
     return false;
 }
 
-static e64_kind kind_of(unsigned char type)
+e64_kind lookup_kind(unsigned char type)
 {
     switch (type) {
     case STT_OBJECT:
@@ -46,7 +46,7 @@ static void describe(const struct elf_object *object, uint32_t index,
         .version = version && !version->needed
                  ? elf_string(object->symbols, version->name) : NULL,
         .size = symbol->st_size,
-        .kind = kind_of(ELF64_ST_TYPE(symbol->st_info)),
+        .kind = lookup_kind(ELF64_ST_TYPE(symbol->st_info)),
         .plugin = plugin_of(object),
         .file = object->name,
     };

@@ -10,6 +10,7 @@
 #include "handle.h"
 #include "hooks.h"
 #include "lazy.h"
+#include "plan.h"
 #include "unwind.h"
 #include "work.h"
 
@@ -88,6 +89,7 @@ static void discovery_free(struct discovery *discovery)
     undo(discovery);
     memory_free(discovery->fresh);
     memory_free(discovery->globals);
+    unique_free(&discovery->uniques);
     pinned_release(discovery);
     host_let_go(&discovery->hold);
     if (discovery->snapshot)
@@ -293,6 +295,8 @@ struct request {
     const e64_source *source;
     e64_open_options options;
     e64_plugin *caller; // that calls dlopen, or NULL
+    struct e64_plan *plan;            // to be made, instead of an open
+    const struct e64_plan *committed; // to be kept to
 };
 
 static e64_status find(struct discovery *discovery,
@@ -340,6 +344,29 @@ static void log_mapped(const struct discovery *discovery)
     }
 }
 
+// The scope of the root of a plan, which nobody else gets to see.
+static e64_status plan_root(struct discovery *discovery,
+                            const struct request *request,
+                            const struct elf_object *object)
+{
+    e64_plugin *root = plugin_of(object);
+    const struct elf_object **scope = NULL;
+    uint32_t count = 0;
+    bool fresh = root && !plan_is_open(root);
+    e64_status status = fresh ? make_scope(discovery, root)
+                              : scope_list(discovery, object, &scope, &count);
+    if (status == E64_OK && discovery->failed)
+        status = fail_memory(sizeof *discovery->pinned);
+    if (status == E64_OK && fresh)
+        status = bind_plan(discovery, root, request->options.deepbind);
+    if (status == E64_OK)
+        status = plan_finish(discovery, object, fresh ? root : NULL,
+                             fresh ? root->scope : scope,
+                             fresh ? root->scope_count : count);
+    memory_free(scope);
+    return status;
+}
+
 static e64_status link_root(struct discovery *discovery,
                             const struct request *request, e64_plugin **root)
 {
@@ -347,19 +374,25 @@ static e64_status link_root(struct discovery *discovery,
     uint64_t start = run_now();
     e64_status status = host_hold(&discovery->snapshot, &discovery->hold);
     if (status == E64_OK)
-        status = unwind_follow(discovery->snapshot);
+        status = discovery->plan ? plan_start(discovery)
+                                 : unwind_follow(discovery->snapshot);
     if (status == E64_OK)
         status = copy_globals(discovery);
     if (status == E64_OK)
         status = find(discovery, request, &object);
     if (status == E64_OK && !object)
         return E64_OK; // not open, which is an answer
+    if (status == E64_OK && discovery->plan)
+        return plan_root(discovery, request, object);
     if (status == E64_OK && !discovery->failed)
         status = find_root(discovery, request->name, object, root);
     if (status == E64_OK && !discovery->failed)
         status = make_scope(discovery, *root);
     if (status == E64_OK && discovery->failed)
         status = fail_memory(sizeof *discovery->pinned);
+    if (status == E64_OK && discovery->committed)
+        status = plan_check_objects(discovery, object, (*root)->scope,
+                                    (*root)->scope_count);
     if (status != E64_OK)
         return status;
     if (discovery->fresh_count && !(*root)->host) {
@@ -384,7 +417,7 @@ static e64_status link_root(struct discovery *discovery,
 // What an attempt that has to be repeated says, and how to.
 struct retry {
     e64_plugin *awaited;
-    bool overtaken, alone, last;
+    bool overtaken, alone, last, unlike;
 };
 
 static e64_status open_once(e64_runtime *runtime,
@@ -397,11 +430,15 @@ static e64_status open_once(e64_runtime *runtime,
                                    .promise = request->options.hold
                                             ? NULL : promise,
                                    .last = retry->last,
-                                   .alone = retry->alone };
+                                   .alone = retry->alone,
+                                   .plan = request->plan,
+                                   .committed = request->committed };
     *root = NULL;
     pinned_begin(&discovery);
-    e64_status status = lazy_wanted(runtime, &request->options,
-                                    &discovery.lazy);
+    e64_status status = E64_OK;
+    // What was planned is bound, and not what would be found later.
+    if (!request->plan && !request->committed)
+        status = lazy_wanted(runtime, &request->options, &discovery.lazy);
     if (status == E64_OK)
         status = link_root(&discovery, request, root);
     if (status == E64_OK)
@@ -410,6 +447,7 @@ static e64_status open_once(e64_runtime *runtime,
         discovery_fail(&discovery);
     retry->awaited = discovery.awaited;
     retry->overtaken = discovery.overtaken;
+    retry->unlike = discovery.unlike;
     return status;
 }
 
@@ -439,7 +477,8 @@ static e64_status open_linked(e64_runtime *runtime,
     e64_status status;
     do
         status = open_once(runtime, request, root, promise, &retry);
-    while (status == E64_CHANGED && try_again(&retry, &tries));
+    while (status == E64_CHANGED && !retry.unlike
+           && try_again(&retry, &tries));
     return status;
 }
 
@@ -511,6 +550,27 @@ e64_status e64_open(e64_runtime *runtime, const char *name,
     if (status == E64_OK)
         status = open_request(runtime, &request, plugin);
     return error_give(status, error);
+}
+
+e64_status open_plan(struct e64_plan *plan)
+{
+    const struct request request = { .name = plan->name, .plan = plan,
+                                     .options = plan->options };
+    e64_plugin *none;
+    struct promise promise;
+    e64_status status = hook_forbid(plan->runtime, E64_HOOK, "plans an open");
+    if (status == E64_OK)
+        status = open_linked(plan->runtime, &request, &none, &promise);
+    if (status != E64_OK)
+        error_about(plan->name);
+    return status;
+}
+
+e64_status open_planned(const struct e64_plan *plan, e64_plugin **plugin)
+{
+    const struct request request = { .name = plan->name, .committed = plan,
+                                     .options = plan->options };
+    return open_request(plan->runtime, &request, plugin);
 }
 
 e64_status open_for(e64_plugin *caller, const char *name,

@@ -133,7 +133,14 @@ struct unique_entry {
     // The open that has entered it and may still fail; NULL once it is for
     // good.
     const struct discovery *entered_by;
-    uint32_t next; // in its slot: place in `uniques` plus one; or 0
+    uint32_t next; // in its slot: place in the table plus one; or 0
+};
+
+// STB_GNU_UNIQUE symbols and the definitions that count.
+struct uniques {
+    struct unique_entry *entries;
+    uint32_t count, room;
+    uint32_t *slots; // by hash, `room` of them: which is first
 };
 
 struct e64_runtime {
@@ -159,12 +166,10 @@ struct e64_runtime {
     uint32_t chain_count; // a power of two, or 0
     const struct elf_object **globals; // made visible by `global` opens
     uint32_t global_count;
-    struct unique_entry *uniques;
-    uint32_t unique_count, unique_room;
-    uint32_t *unique_slots; // by hash, unique_room of them: which is first
     bool lazy; // calls are bound when they are made first
     // `globals` for readers without a lock; NULL when there are none.
     _Atomic(struct lazy_list *) lazy_globals;
+    struct uniques uniques;
     e64_unload unload; // what becomes of plugins that something points into
     e64_plugin *first_waiting; // waiting.c
     bool looking, look_again;  // a thread looks after them:
@@ -236,6 +241,12 @@ struct discovery {
     struct host_snapshot *snapshot;
     struct host_hold hold; // of it
     bool last; // what the host changes from now on comes after this open
+    // That it is made for: nothing is claimed, opened or entered, and what is
+    // missing is noted. Unique symbols are entered here.
+    struct e64_plan *plan;
+    struct uniques uniques;
+    const struct e64_plan *committed; // that it must come to
+    bool unlike;                      // and does not
     struct promise *promise; // to start what it opens, or NULL
     struct missing *missing; // what resolving finds so: missing.h
     bool lazy; // calls are bound when they are made first
@@ -341,6 +352,8 @@ struct lookup_found {
 bool lookup_search(const struct elf_object *const *list, uint32_t count,
                    const char *text, const char *version,
                    struct lookup_found *found);
+// What a symbol of that type (STT_*) is.
+e64_kind lookup_kind(unsigned char type);
 // What it stands for in this thread: runs the resolver of an IFUNC.
 e64_status lookup_address(e64_runtime *runtime,
                           const struct lookup_found *found, void **address);
@@ -367,6 +380,10 @@ bool depend_on_host(e64_plugin *plugin, struct host_module *module);
 e64_status open_for(e64_plugin *caller, const char *name,
                     const e64_open_options *options, e64_plugin **plugin);
 
+// Finds out what e64_open would do, and does just that.
+e64_status open_plan(struct e64_plan *plan);
+e64_status open_planned(const struct e64_plan *plan, e64_plugin **plugin);
+
 // ----------------------------------------------------------- describe.c ---
 
 // The plugin of any runtime that an address lies in, held, or NULL.
@@ -380,6 +397,9 @@ bool plugin_place(uintptr_t address, e64_place *place);
 // when the host opened or closed something since that would be taken now.
 e64_status bind_group(struct discovery *discovery, e64_plugin *root,
                       bool deepbind);
+// Binds them for a plan, without mapping them.
+e64_status bind_plan(struct discovery *discovery, const e64_plugin *root,
+                     bool deepbind);
 // The plugin is part of the runtime: what it is bound to is no matter any more,
 // but for owners of unique symbols, who must stay. With the runtime's lock
 // held.
@@ -393,6 +413,10 @@ e64_status bind_finish(e64_plugin **plugins, uint32_t count);
 e64_plugin *start_first(const e64_plugin *root);
 // Runs the IFUNC resolvers of a root and what it needs, and seals them.
 e64_status finish_plugin(e64_plugin *root);
+// Calls `start` for what a root needs and for the root, in the order in which
+// they are started, for those too that have been.
+void start_each(const e64_plugin *root,
+                void (*start)(void *data, e64_plugin *plugin), void *data);
 // Does that, then starts the root's dependencies and the root.
 e64_status start_plugin(e64_plugin *root);
 // Its destructors; then others may map its file again.
@@ -418,7 +442,7 @@ void unique_keep_owner(e64_runtime *runtime, const struct elf_object *definer);
 void unique_forget(e64_runtime *runtime, const struct elf_object *definer);
 // An open has ended: what it has entered is for good, or goes.
 void unique_settle(const struct discovery *discovery, bool stays);
-void unique_free(e64_runtime *runtime);
+void unique_free(struct uniques *uniques);
 
 // ------------------------------------------------------------ forking.c ---
 

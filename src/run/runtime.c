@@ -137,7 +137,7 @@ static void remove_from_list(e64_runtime *runtime)
 
 static void destroy(e64_runtime *runtime)
 {
-    unique_free(runtime);
+    unique_free(&runtime->uniques);
     registry_free(runtime);
     memory_free(runtime->globals);
     lazy_list_free(atomic_load(&runtime->lazy_globals));

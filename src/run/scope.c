@@ -6,6 +6,7 @@
 #include "../error.h"
 #include "../limit.h"
 #include "../memory.h"
+#include "plan.h"
 
 struct entry {
     const struct elf_object *object;
@@ -105,6 +106,17 @@ static bool is_passing(e64_status status)
             && limit_is_passing(error_pending()->system_errno));
 }
 
+// A plan goes on without what cannot be had, and says so.
+static e64_status do_without(struct discovery *discovery, const char *name,
+                             e64_plugin *wanter, e64_status status,
+                             const struct elf_object **found)
+{
+    if (!discovery->plan || is_passing(status) || status == E64_HOOK)
+        return status;
+    *found = NULL;
+    return plan_without(discovery->plan, name, wanter, status);
+}
+
 // What a plugin needs, found when it is new.
 static e64_status find_needs(struct discovery *discovery, e64_plugin *plugin)
 {
@@ -121,6 +133,9 @@ static e64_status find_needs(struct discovery *discovery, e64_plugin *plugin)
         e64_status status = discover_name(discovery, name, plugin, false,
                                           &plugin->needs[i]);
         if (status != E64_OK)
+            status = do_without(discovery, name, plugin, status,
+                                &plugin->needs[i]);
+        if (status != E64_OK)
             return status;
         plugin->need_count = i + 1;
     }
@@ -129,6 +144,9 @@ static e64_status find_needs(struct discovery *discovery, e64_plugin *plugin)
         const char *name = elf_string(&image->symbols, filter->name);
         e64_status status = discover_name(discovery, name, plugin, false,
                                           &plugin->filters[i]);
+        if (status != E64_OK && !filter->auxiliary)
+            status = do_without(discovery, name, plugin, status,
+                                &plugin->filters[i]);
         if (status != E64_OK && (!filter->auxiliary || is_passing(status)))
             return status;
         if (status != E64_OK)
@@ -143,7 +161,7 @@ static e64_status list_plugin(struct listing *listing, uint32_t *at,
 {
     e64_status status = find_needs(listing->discovery, plugin);
     for (uint32_t i = 0; status == E64_OK && i < plugin->need_count; i++)
-        if (!is_listed(listing, plugin->needs[i]))
+        if (plugin->needs[i] && !is_listed(listing, plugin->needs[i]))
             status = insert(listing, listing->count, plugin->needs[i]);
     for (uint32_t i = 0; status == E64_OK && i < plugin->filter_count; i++)
         if (plugin->filters[i])

@@ -28,6 +28,8 @@ static struct dst dst_of(const struct search *search,
 static enum trial walk(struct search *search, const char *what, const char *who,
                        const struct folder_list *list)
 {
+    search->place = what;
+    search->owner = who;
     enum trial trial = folders_walk(list, &search->startup->ldso, search->name,
                                     &search->path, search_try, search);
     if (search->path.failed)
@@ -61,6 +63,8 @@ static enum trial search_path(struct search *search)
     dst.mark = search->name;
     const char *at = search->request->path;
     enum trial trial = TRIAL_NEXT;
+    search->place = "the runtime's path";
+    search->owner = NULL;
     search->lenient = true;
     while (at && *at && trial != TRIAL_END) {
         size_t size = strcspn(at, ";");
@@ -163,6 +167,8 @@ static enum trial search_cache(struct search *search)
     if (status != E64_OK)
         return stop(search, status);
     enum trial trial = TRIAL_NEXT;
+    search->place = "ld.so.cache";
+    search->owner = NULL;
     bool excluded = lookup.path && no_defaults(search)
                  && in_defaults(search, lookup.path);
     if (excluded)
@@ -282,8 +288,9 @@ static e64_status open_path(const struct search_request *request,
                             const char *path, struct elf_file *file)
 {
     e64_status status = elf_file_open_path(path, file);
+    const struct search_probe probe = { path, "the path", NULL, status };
     if (request->probe)
-        request->probe(request->probe_data, path, status);
+        request->probe(request->probe_data, &probe);
     const struct search_wanter *wanter = request->wanter;
     if (status == E64_OK || !wanter || !wanter->path)
         return status;

@@ -33,6 +33,17 @@ struct search_order {
     enum search_place places[SEARCH_PLACES];
 };
 
+// One file that was tried.
+struct search_probe {
+    const char *path;
+    const char *place; // "DT_RPATH", ..., or "the path" that was asked for
+    const char *owner; // whose DT_RPATH or DT_RUNPATH; else NULL
+    // E64_OK: taken; E64_NOTFOUND: not there; E64_DENIED: the cache names it,
+    // but the wanter has DF_1_NODEFLIB; else why it was passed over or ended
+    // the search.
+    e64_status result;
+};
+
 struct search_request {
     // With a '/' it is the path of the file; else it is looked for. Without a
     // wanter "foo" means libfoo.so too, after all places had no "foo".
@@ -44,10 +55,8 @@ struct search_request {
     const char *refused; // why others have not found it, or NULL
     const struct search_order *order; // NULL: all places, as numbered above
     // Told of each file that is tried, or that ld.so would try although its
-    // folder does not exist. E64_OK: taken; E64_NOTFOUND: not there;
-    // E64_DENIED: the cache names it, but the wanter has DF_1_NODEFLIB; else
-    // why it was passed over or ended the search. May be NULL.
-    void (*probe)(void *data, const char *path, e64_status result);
+    // folder does not exist. May be NULL.
+    void (*probe)(void *data, const struct search_probe *probe);
     void *probe_data;
 };
 

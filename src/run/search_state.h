@@ -16,6 +16,8 @@ struct search {
 
     struct folders folders;
     struct text path; // scratch: the file that is tried
+    const char *place; // which is looked through,
+    const char *owner; // and whose it is
     bool lenient;     // what is no regular file is passed over
 
     struct text reasons; // where it was looked for, in words

@@ -12,8 +12,10 @@
 void search_tell(const struct search *search, const char *path,
                  e64_status result)
 {
+    const struct search_probe probe = { path, search->place, search->owner,
+                                        result };
     if (search->request->probe)
-        search->request->probe(search->request->probe_data, path, result);
+        search->request->probe(search->request->probe_data, &probe);
 }
 
 static void pass_over(struct search *search, const char *path,

@@ -41,8 +41,9 @@ static void run_finalizers(const struct link_unit *unit)
 
 // Waits for a thread that is starting it. One that must not be waited for is
 // left as it stands.
-static void start_one(e64_plugin *plugin)
+static void start_one(void *data, e64_plugin *plugin)
 {
+    (void)data;
     if (atomic_load(&plugin->state) == E64_STATE_STARTED || !work_take(plugin))
         return;
     uint64_t begin = run_now();
@@ -72,6 +73,18 @@ e64_plugin *start_first(const e64_plugin *root)
     return NULL;
 }
 
+void start_each(const e64_plugin *root,
+                void (*start)(void *data, e64_plugin *plugin), void *data)
+{
+    e64_plugin *first = root->starts ? NULL : start_first(root);
+    if (first)
+        start(data, first);
+    for (uint32_t i = 0; i < root->start_count; i++)
+        start(data, root->starts[i]);
+    for (uint32_t i = root->order_count; i-- > 0; )
+        start(data, root->order[i]);
+}
+
 static void add_time(e64_plugin *root, uint64_t *sum, uint64_t begin)
 {
     lock_take(&root->runtime->lock);
@@ -98,13 +111,7 @@ e64_status start_plugin(e64_plugin *root)
     uint64_t begin = run_now();
     struct busy busy;
     busy_enter(&busy, root->runtime);
-    e64_plugin *first = root->starts ? NULL : start_first(root);
-    if (first)
-        start_one(first);
-    for (uint32_t i = 0; i < root->start_count; i++)
-        start_one(root->starts[i]);
-    for (uint32_t i = root->order_count; i-- > 0; )
-        start_one(root->order[i]);
+    start_each(root, start_one, NULL);
     busy_leave(&busy);
     add_time(root, &root->times.start, begin);
     return E64_OK;

@@ -10,34 +10,53 @@
 #include "work.h"
 
 // Does any of the host's objects define it as unique? Then glibc has entered
-// one of them, or will now.
-static void *find_in_host(const struct host_snapshot *snapshot,
-                          const char *text)
+// one of them, or will now. One that is only foreseen is the first by then.
+static bool find_in_host(const struct host_snapshot *snapshot,
+                         const char *text, struct link_binding *binding)
 {
     struct elf_name name = elf_name(text);
     Elf64_Sym symbol;
     for (uint32_t i = 0; i < snapshot->module_count; i++) {
         const struct host_module *module = snapshot->modules[i];
-        if (elf_find(&module->symbols, &name, ELF_WANT_DEFINED, &symbol)
-            && ELF64_ST_BIND(symbol.st_info) == STB_GNU_UNIQUE)
-            return host_unique(module, text);
+        uint32_t index = elf_find(&module->symbols, &name, ELF_WANT_DEFINED,
+                                  &symbol);
+        if (!index || ELF64_ST_BIND(symbol.st_info) != STB_GNU_UNIQUE)
+            continue;
+        if (module->foreseen) {
+            binding->definer = &module->object;
+            binding->definition = index;
+            binding->value = elf_symbol_value(&module->object, &symbol);
+            return true;
+        }
+        void *address = host_unique(module, text);
+        if (!address)
+            return false;
+        const struct host_module *owner = host_containing(
+            snapshot, (uintptr_t)address);
+        if (owner) {
+            binding->definer = &owner->object;
+            binding->definition = elf_find(&owner->symbols, &name,
+                                           ELF_WANT_DEFINED, &symbol);
+        }
+        binding->value = (uintptr_t)address;
+        return true;
     }
-    return NULL;
+    return false;
 }
 
 // The room is a power of two.
-static uint32_t *slot(const e64_runtime *runtime, uint32_t hash)
+static uint32_t *slot(const struct uniques *uniques, uint32_t hash)
 {
-    return &runtime->unique_slots[hash & (runtime->unique_room - 1)];
+    return &uniques->slots[hash & (uniques->room - 1)];
 }
 
-static struct unique_entry *find(e64_runtime *runtime, const char *name,
-                                 uint32_t hash)
+static struct unique_entry *find(const struct uniques *uniques,
+                                 const char *name, uint32_t hash)
 {
-    if (!runtime->unique_room)
+    if (!uniques->room)
         return NULL;
-    for (uint32_t at = *slot(runtime, hash); at; ) {
-        struct unique_entry *entry = &runtime->uniques[at - 1];
+    for (uint32_t at = *slot(uniques, hash); at; ) {
+        struct unique_entry *entry = &uniques->entries[at - 1];
         if (entry->hash == hash && strcmp(entry->name, name) == 0)
             return entry;
         at = entry->next;
@@ -46,59 +65,60 @@ static struct unique_entry *find(e64_runtime *runtime, const char *name,
 }
 
 // Puts the entry at a place into its slot.
-static void file_entry(e64_runtime *runtime, uint32_t place)
+static void file_entry(struct uniques *uniques, uint32_t place)
 {
-    struct unique_entry *entry = &runtime->uniques[place];
-    uint32_t *first = slot(runtime, entry->hash);
+    struct unique_entry *entry = &uniques->entries[place];
+    uint32_t *first = slot(uniques, entry->hash);
     entry->next = *first;
     *first = place + 1;
 }
 
-static void file_all(e64_runtime *runtime)
+static void file_all(struct uniques *uniques)
 {
-    if (runtime->unique_room)
-        memset(runtime->unique_slots, 0,
-               runtime->unique_room * sizeof *runtime->unique_slots);
-    for (uint32_t i = 0; i < runtime->unique_count; i++)
-        file_entry(runtime, i);
+    if (uniques->room)
+        memset(uniques->slots, 0, uniques->room * sizeof *uniques->slots);
+    for (uint32_t i = 0; i < uniques->count; i++)
+        file_entry(uniques, i);
 }
 
-static e64_status grow(e64_runtime *runtime)
+static e64_status grow(struct uniques *uniques)
 {
-    uint32_t room = runtime->unique_room ? 2 * runtime->unique_room : 16;
-    struct unique_entry *entries = memory_resize(runtime->uniques,
+    uint32_t room = uniques->room ? 2 * uniques->room : 16;
+    struct unique_entry *entries = memory_resize(uniques->entries,
                                                  room * sizeof *entries);
     if (!entries)
         return fail_memory(room * sizeof *entries);
-    runtime->uniques = entries;
+    uniques->entries = entries;
     uint32_t *slots = memory_array(room, sizeof *slots);
     if (!slots)
         return fail_memory(room * sizeof *slots);
-    memory_free(runtime->unique_slots);
-    runtime->unique_slots = slots;
-    runtime->unique_room = room;
-    file_all(runtime);
+    memory_free(uniques->slots);
+    uniques->slots = slots;
+    uniques->room = room;
+    file_all(uniques);
     return E64_OK;
 }
 
-static e64_status enter(const struct discovery *discovery, const char *name,
+static e64_status enter(struct discovery *discovery, const char *name,
                         uint32_t hash, const struct link_binding *binding)
 {
-    e64_runtime *runtime = discovery->runtime;
-    e64_status status = runtime->unique_count == runtime->unique_room
-        ? grow(runtime) : E64_OK;
+    // A plan's are its own.
+    struct uniques *uniques = discovery->plan ? &discovery->uniques
+                                              : &discovery->runtime->uniques;
+    e64_status status = uniques->count == uniques->room ? grow(uniques)
+                                                        : E64_OK;
     if (status != E64_OK)
         return status;
     char *copy = memory_copy(name);
     if (!copy)
         return fail_memory(strlen(name) + 1);
-    runtime->uniques[runtime->unique_count++] = (struct unique_entry){
+    uniques->entries[uniques->count++] = (struct unique_entry){
         .name = copy, .hash = hash, .definer = binding->definer,
         .value = binding->value, .size = binding->size,
         .definition = binding->definition, .type = binding->type,
         .entered_by = discovery,
     };
-    file_entry(runtime, runtime->unique_count - 1);
+    file_entry(uniques, uniques->count - 1);
     return E64_OK;
 }
 
@@ -107,7 +127,9 @@ static e64_status look_up(struct discovery *discovery, const char *name,
 {
     e64_runtime *runtime = discovery->runtime;
     uint32_t hash = elf_gnu_hash(name);
-    struct unique_entry *entry = find(runtime, name, hash);
+    struct unique_entry *entry = find(&runtime->uniques, name, hash);
+    if (!entry)
+        entry = find(&discovery->uniques, name, hash);
     if (!entry)
         return enter(discovery, name, hash, binding);
     // What another thread is mapping may never come to be.
@@ -120,7 +142,7 @@ static e64_status look_up(struct discovery *discovery, const char *name,
                     definer->unit.object.name, name);
     }
     // It is used: whoever has entered it cannot take it back.
-    if (entry->entered_by != discovery)
+    if (entry->entered_by != discovery && !discovery->plan)
         entry->entered_by = NULL;
     binding->definer = entry->definer;
     binding->value = entry->value;
@@ -134,15 +156,8 @@ e64_status unique_bind(struct discovery *discovery, const char *name,
                        struct link_binding *binding)
 {
     e64_runtime *runtime = discovery->runtime;
-    void *address = find_in_host(discovery->snapshot, name);
-    if (address) {
-        struct host_module *owner = host_containing(discovery->snapshot,
-                                                    (uintptr_t)address);
-        if (owner)
-            binding->definer = &owner->object;
-        binding->value = (uintptr_t)address;
+    if (find_in_host(discovery->snapshot, name, binding))
         return E64_OK;
-    }
     lock_take(&runtime->lock);
     e64_status status = look_up(discovery, name, binding);
     lock_give(&runtime->lock);
@@ -165,18 +180,19 @@ static void sift(e64_runtime *runtime, const struct elf_object *definer,
                  const struct discovery *entered_by)
 {
     uint32_t kept = 0;
-    for (uint32_t i = 0; i < runtime->unique_count; i++) {
-        struct unique_entry *entry = &runtime->uniques[i];
+    struct uniques *uniques = &runtime->uniques;
+    for (uint32_t i = 0; i < uniques->count; i++) {
+        struct unique_entry *entry = &uniques->entries[i];
         if (entry->definer == definer
             || (entered_by && entry->entered_by == entered_by))
             memory_free(entry->name);
         else
-            runtime->uniques[kept++] = *entry;
+            uniques->entries[kept++] = *entry;
     }
-    if (kept == runtime->unique_count)
+    if (kept == uniques->count)
         return;
-    runtime->unique_count = kept;
-    file_all(runtime);
+    uniques->count = kept;
+    file_all(uniques);
 }
 
 void unique_forget(e64_runtime *runtime, const struct elf_object *definer)
@@ -190,16 +206,17 @@ void unique_settle(const struct discovery *discovery, bool stays)
     lock_take(&runtime->lock);
     if (!stays)
         sift(runtime, NULL, discovery);
-    for (uint32_t i = 0; i < runtime->unique_count; i++)
-        if (runtime->uniques[i].entered_by == discovery)
-            runtime->uniques[i].entered_by = NULL;
+    for (uint32_t i = 0; i < runtime->uniques.count; i++)
+        if (runtime->uniques.entries[i].entered_by == discovery)
+            runtime->uniques.entries[i].entered_by = NULL;
     lock_give(&runtime->lock);
 }
 
-void unique_free(e64_runtime *runtime)
+void unique_free(struct uniques *uniques)
 {
-    for (uint32_t i = 0; i < runtime->unique_count; i++)
-        memory_free(runtime->uniques[i].name);
-    memory_free(runtime->uniques);
-    memory_free(runtime->unique_slots);
+    for (uint32_t i = 0; i < uniques->count; i++)
+        memory_free(uniques->entries[i].name);
+    memory_free(uniques->entries);
+    memory_free(uniques->slots);
+    *uniques = (struct uniques){ 0 };
 }
