@@ -287,6 +287,14 @@ const struct elf_object *discover_open(struct discovery *discovery,
 e64_status discover_loaded(struct discovery *discovery, const char *name,
                            const struct elf_object **found);
 
+// ---------------------------------------------------------- discovery.c ---
+
+// What was opened `global` before.
+e64_status discovery_globals(struct discovery *discovery);
+// Undoes what was not published; the second keeps the pending failure.
+void discovery_free(struct discovery *discovery);
+void discovery_fail(struct discovery *discovery);
+
 // ------------------------------------------------------------- claims.c ---
 // With the runtime's lock held.
 
