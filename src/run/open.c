@@ -269,6 +269,8 @@ static e64_status plan_root(struct discovery *discovery,
         status = fail_memory(sizeof *discovery->pinned);
     if (status == E64_OK && fresh)
         status = bind_plan(discovery, root, request->options.deepbind);
+    if (status == E64_OK && fresh)
+        status = hook_order(root);
     if (status == E64_OK)
         status = plan_finish(discovery, object, fresh ? root : NULL,
                              fresh ? root->scope : scope,
@@ -310,6 +312,8 @@ static e64_status link_root(struct discovery *discovery,
         status = bind_group(discovery, *root, request->options.deepbind);
         if (status == E64_OK)
             status = hook_order(*root);
+        if (status == E64_OK && discovery->committed)
+            status = plan_check_starts(discovery, *root);
         if (status == E64_OK)
             announce(discovery);
         if (status == E64_OK && !request->options.hold)

@@ -169,5 +169,8 @@ e64_status plan_check_objects(struct discovery *discovery,
                               const struct elf_object *const *scope,
                               uint32_t count);
 e64_status plan_check_bindings(struct discovery *discovery);
+// And are they started in that order?
+e64_status plan_check_starts(struct discovery *discovery,
+                             const e64_plugin *root);
 
 #endif

@@ -255,3 +255,44 @@ e64_status plan_check_bindings(struct discovery *discovery)
     discovery->unlike = status == E64_CHANGED;
     return status;
 }
+
+// --------------------------------------------------------------- starts ---
+
+struct starting {
+    const struct e64_plan *plan;
+    size_t count;           // of those that are as planned
+    const e64_plugin *other; // the first that is not
+};
+
+static void compare_start(void *data, e64_plugin *plugin)
+{
+    struct starting *starting = data;
+    const struct e64_plan *plan = starting->plan;
+    const char *path = plugin->unit.object.name;
+    if (starting->other
+        || atomic_load(&plugin->state) != E64_STATE_MAPPED)
+        return;
+    // One that is told of before is started then, and not again.
+    for (size_t i = 0; i < starting->count; i++)
+        if (strcmp(plan->starts[i]->path, path) == 0)
+            return;
+    if (starting->count < plan->info.starts
+        && strcmp(plan->starts[starting->count]->path, path) == 0)
+        starting->count++;
+    else
+        starting->other = plugin;
+}
+
+e64_status plan_check_starts(struct discovery *discovery,
+                             const e64_plugin *root)
+{
+    const struct e64_plan *plan = discovery->committed;
+    struct starting starting = { .plan = plan };
+    start_each(root, compare_start, &starting);
+    if (!starting.other && starting.count == plan->info.starts)
+        return E64_OK;
+    discovery->unlike = true;
+    return changed(plan, starting.other ? starting.other->unit.object.name
+                         : plan->starts[starting.count]->path,
+                   "it is not started in the order that was planned");
+}
