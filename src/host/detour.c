@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "../error.h"
+#include "../forks.h"
 #include "../lock.h"
 #include "glibc.h"
 #include "patch.h"
@@ -88,20 +89,12 @@ static void before_fork(void)
     lock_before_fork(&lock);
 }
 
-static void in_parent(void)
+static void after_fork(bool child)
 {
-    lock_after_fork(&lock, false);
+    lock_after_fork(&lock, child);
 }
 
-static void in_child(void)
-{
-    lock_after_fork(&lock, true);
-}
-
-static void watch_forks(void)
-{
-    pthread_atfork(before_fork, in_parent, in_child);
-}
+static const struct fork_part fork_part = { before_fork, after_fork };
 
 static e64_status write_slot(void **slot, void *value, int expected, bool lasts)
 {
@@ -200,8 +193,7 @@ e64_status host_visit(const struct host_snapshot *snapshot,
                                           const struct host_module *module),
                       void *data)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, watch_forks);
+    forks_watch(FORK_DETOURS, &fork_part);
     e64_status status = E64_OK;
     for (uint32_t i = 0; status == E64_OK && i < snapshot->module_count; i++)
         if (!snapshot->modules[i]->vdso)

@@ -73,6 +73,13 @@ e64_status host_tls_area(uint64_t size, uint32_t type, int64_t *offset,
 // glibc's loader: under no lock.
 void host_find_load_lock(void);
 
+// Keeps other threads out of dlopen and dlclose, so that several calls of these
+// are one to them; the calling thread may call them in between. Under no lock
+// of ours. False, and nothing is kept out, when glibc is not laid out as is
+// known.
+bool host_lock_loader(void);
+void host_unlock_loader(bool locked);
+
 // Is the calling thread inside of dlopen or dlclose, a constructor that these
 // have called, say? Then it must not wait for another thread, which may want to
 // get there. True as well when glibc is not laid out as is known.

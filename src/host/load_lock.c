@@ -3,9 +3,12 @@
 
 #include <link.h>
 #include <pthread.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "../forks.h"
 #include "detour.h"
+#include "glibc.h"
 #include "internals.h"
 
 // It stands in the variables of ld.so, which have a symbol (_rtld_global,
@@ -42,19 +45,36 @@ static int find_list_lock(struct dl_phdr_info *info, size_t size, void *data)
     return 1;
 }
 
-// In a child glibc makes the load lock new, but leaves the list's as it was:
-// held for ever when another thread was in dl_iterate_phdr.
+// The thread's own number before a fork, and whether it has the lock for it.
 static __thread int forking __attribute__((tls_model("initial-exec")));
+static __thread bool has __attribute__((tls_model("initial-exec")));
 
+// A child that is made while another thread is in the middle of dlopen has
+// glibc's lists as they stand: its next dlopen ends at an assertion. Not for
+// ever, though: the other thread may be in a constructor that waits for this
+// one.
 static void before_fork(void)
 {
+    enum { LONGEST = 100 * 1000 * 1000 };
+    pthread_mutex_t *lock = atomic_load(&load_lock);
+    struct timespec until;
     forking = gettid();
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += LONGEST;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    has = lock && pthread_mutex_clocklock(lock, CLOCK_MONOTONIC, &until) == 0;
 }
 
-static void in_child(void)
+// In a child glibc makes the load lock new, but leaves the list's as it was:
+// held for ever when another thread was in dl_iterate_phdr.
+static void after_fork(bool child)
 {
     pthread_mutex_t *lock = atomic_load(&load_lock);
-    if (!lock)
+    if (has && !child)
+        pthread_mutex_unlock(lock);
+    has = false;
+    if (!lock || !child)
         return;
     pthread_mutex_t *list = lock + 1;
     if (list->__data.__owner == forking)
@@ -63,15 +83,23 @@ static void in_child(void)
         *list = (pthread_mutex_t)PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 }
 
-static void watch_forks(void)
+bool host_lock_loader(void)
 {
-    pthread_atfork(before_fork, NULL, in_child);
+    pthread_mutex_t *lock = atomic_load(&load_lock);
+    lock_check_none();
+    return lock && pthread_mutex_lock(lock) == 0;
+}
+
+void host_unlock_loader(bool locked)
+{
+    if (locked)
+        pthread_mutex_unlock(atomic_load(&load_lock));
 }
 
 void host_find_load_lock(void)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, watch_forks);
+    static const struct fork_part part = { before_fork, after_fork };
+    forks_watch(FORK_LOADER, &part);
     struct host_snapshot *snapshot;
     if (atomic_load(&load_lock) || host_snapshot(&snapshot) != E64_OK)
         return;

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "../error.h"
+#include "../forks.h"
 #include "../limit.h"
 #include "../lock.h"
 #include "../memory.h"
@@ -21,20 +22,12 @@ static void before_fork(void)
     lock_before_fork(&lock);
 }
 
-static void in_parent(void)
+static void after_fork(bool child)
 {
-    lock_after_fork(&lock, false);
+    lock_after_fork(&lock, child);
 }
 
-static void in_child(void)
-{
-    lock_after_fork(&lock, true);
-}
-
-static void watch_forks(void)
-{
-    pthread_atfork(before_fork, in_parent, in_child);
-}
+static const struct fork_part fork_part = { before_fork, after_fork };
 
 struct host_snapshot *host_snapshot_cached(void)
 {
@@ -48,8 +41,7 @@ struct host_snapshot *host_snapshot_cached(void)
 
 void host_snapshot_cache(struct host_snapshot *snapshot)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, watch_forks);
+    forks_watch(FORK_SNAPSHOT, &fork_part);
     host_snapshot_retain(snapshot);
     lock_take(&lock);
     struct host_snapshot *old = current;

@@ -17,6 +17,7 @@
 #include <time.h>
 
 #include "../error.h"
+#include "../forks.h"
 #include "../memory.h"
 
 // The small table becomes part of the large one when it has as many.
@@ -267,28 +268,21 @@ static void before_fork(void)
     lock_before_fork(&lock);
 }
 
-static void in_parent(void)
+static void after_fork(bool child)
 {
-    lock_after_fork(&lock, false);
+    if (child) {
+        atomic_store(&readers[0], own[0]);
+        atomic_store(&readers[1], own[1]);
+        lock_make(&waiting);
+    }
+    lock_after_fork(&lock, child);
 }
 
-static void in_child(void)
-{
-    atomic_store(&readers[0], own[0]);
-    atomic_store(&readers[1], own[1]);
-    lock_make(&waiting);
-    lock_after_fork(&lock, true);
-}
-
-static void watch_forks(void)
-{
-    pthread_atfork(before_fork, in_parent, in_child);
-}
+static const struct fork_part fork_part = { before_fork, after_fork };
 
 e64_status addresses_add(e64_plugin *const *plugins, uint32_t count)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, watch_forks);
+    forks_watch(FORK_ADDRESSES, &fork_part);
     if (!count)
         return E64_OK;
     lock_take(&lock);

@@ -8,6 +8,7 @@
 
 #include "exits.h"
 
+#include "../forks.h"
 #include "run.h"
 
 // glibc's, which have no header.
@@ -22,25 +23,16 @@ static void before_fork(void)
     lock_before_fork(&lock);
 }
 
-static void in_parent(void)
+static void after_fork(bool child)
 {
-    lock_after_fork(&lock, false);
+    lock_after_fork(&lock, child);
 }
 
-static void in_child(void)
-{
-    lock_after_fork(&lock, true);
-}
-
-static void watch_forks(void)
-{
-    pthread_atfork(before_fork, in_parent, in_child);
-}
+static const struct fork_part fork_part = { before_fork, after_fork };
 
 static void enter(void)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, watch_forks);
+    forks_watch(FORK_EXITS, &fork_part);
     lock_take(&lock);
 }
 

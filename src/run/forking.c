@@ -1,15 +1,15 @@
-// Fork: the locks of this room are held while the process is copied, so that
-// what they guard is whole in the child. There, what other threads were doing
-// is left as it stood: nobody waits for them.
+// What fork does to this room: in the child, what other threads were doing is
+// left as it stood. Nobody waits for them.
 
 #include "run.h"
 
+#include "../forks.h"
 #include "bookings.h"
 #include "debugger.h"
 #include "stacks.h"
 #include "work.h"
 
-static void before(void)
+static void before_fork(void)
 {
     runtimes_before_fork();
     debugger_before_fork();
@@ -18,7 +18,7 @@ static void before(void)
     stacks_before_fork();
 }
 
-static void after(bool child)
+static void after_fork(bool child)
 {
     stacks_after_fork(child);
     bookings_after_fork(child);
@@ -27,25 +27,8 @@ static void after(bool child)
     runtimes_after_fork(child);
 }
 
-static void in_parent(void)
-{
-    after(false);
-}
-
-static void in_child(void)
-{
-    after(true);
-}
-
-// What failed is tried again the next time.
 bool forking_watch(void)
 {
-    static struct lock lock = LOCK_INITIALIZER;
-    static bool watched;
-    lock_take(&lock);
-    if (!watched)
-        watched = pthread_atfork(before, in_parent, in_child) == 0;
-    bool answer = watched;
-    lock_give(&lock);
-    return answer;
+    static const struct fork_part part = { before_fork, after_fork };
+    return forks_watch(FORK_RUN, &part);
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "../error.h"
+#include "../forks.h"
 #include "../memory.h"
 #include "addresses.h"
 
@@ -194,20 +195,12 @@ static void before_fork(void)
     lock_before_fork(&lock);
 }
 
-static void in_parent(void)
+static void after_fork(bool child)
 {
-    lock_after_fork(&lock, false);
+    lock_after_fork(&lock, child);
 }
 
-static void in_child(void)
-{
-    lock_after_fork(&lock, true);
-}
-
-static void watch_forks(void)
-{
-    pthread_atfork(before_fork, in_parent, in_child);
-}
+static const struct fork_part fork_part = { before_fork, after_fork };
 
 // Keeps both this and what it calls of ours. With the lock held.
 static e64_status add_unwinder(const struct host_registrar *registrar)
@@ -236,8 +229,7 @@ e64_status frames_add_unwinder(const struct host_module *module,
         if (unwinders[i].add == registrar->add && told[i])
             return E64_OK;
     }
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, watch_forks);
+    forks_watch(FORK_FRAMES, &fork_part);
     e64_status status = kept ? E64_OK
                              : host_keep((struct host_module *)module);
     if (status != E64_OK)

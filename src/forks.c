@@ -1,0 +1,62 @@
+// What fork does to this loader. One set of handlers for all of it, because
+// handlers of pthread_atfork run in the order in which they were set, and locks
+// must be taken in theirs.
+
+#include "forks.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stddef.h>
+
+#include "lock.h"
+
+static _Atomic(const struct fork_part *) parts[FORK_RANKS];
+
+// Of the fork that the thread is in the middle of, by rank: others may be set
+// meanwhile.
+static __thread unsigned entered __attribute__((tls_model("initial-exec")));
+
+static void before(void)
+{
+    entered = 0;
+    for (int rank = 0; rank < FORK_RANKS; rank++) {
+        const struct fork_part *part = atomic_load(&parts[rank]);
+        if (part) {
+            part->before();
+            entered |= 1u << rank;
+        }
+    }
+}
+
+static void after(bool child)
+{
+    for (int rank = FORK_RANKS; rank-- > 0; )
+        if (entered & 1u << rank)
+            atomic_load(&parts[rank])->after(child);
+}
+
+static void in_parent(void)
+{
+    after(false);
+}
+
+static void in_child(void)
+{
+    after(true);
+}
+
+bool forks_watch(enum fork_rank rank, const struct fork_part *part)
+{
+    static struct lock lock = LOCK_INITIALIZER;
+    static bool watched;
+    if (atomic_load(&parts[rank]))
+        return true;
+    lock_take(&lock);
+    if (!watched)
+        watched = pthread_atfork(before, in_parent, in_child) == 0;
+    bool answer = watched;
+    lock_give(&lock);
+    if (answer)
+        atomic_store(&parts[rank], part);
+    return answer;
+}
