@@ -2,20 +2,23 @@
 // at it. A module that the host closes meanwhile is finalised by whoever lets
 // go of it last.
 
-#include "host.h"
+#include "internals.h"
 
 #include "../error.h"
 #include "../memory.h"
 #include "glibc.h"
 
-// The host's pauses between one dlopen or dlclose and the next are longer than
-// what is done here between two looks at its counts.
+// Where glibc's lock is not known, chance decides: the host's pauses between
+// one dlopen or dlclose and the next are longer than what is done here between
+// two looks at its counts.
 enum { MOST_TRIES = 1000 };
 
 void host_let_go(struct host_hold *hold)
 {
+    bool locked = hold->count && host_lock_loader();
     for (uint32_t i = hold->count; i-- > 0; )
         glibc_dlclose(hold->handles[i]);
+    host_unlock_loader(locked);
     memory_free(hold->handles);
     *hold = (struct host_hold){ NULL, 0 };
 }
@@ -48,6 +51,14 @@ static e64_status open_handles(const struct host_snapshot *snapshot,
             hold->handles[hold->count++] = handle;
     }
     return E64_OK;
+}
+
+static bool has_closable(const struct host_snapshot *snapshot)
+{
+    bool has = false;
+    for (uint32_t i = 0; i < snapshot->module_count && !has; i++)
+        has = !snapshot->modules[i]->startup && !snapshot->modules[i]->vdso;
+    return has;
 }
 
 // Holds a snapshot. E64_CHANGED without a message when it is not current.
@@ -105,11 +116,33 @@ static e64_status take_or_renew(struct host_snapshot **snapshot,
     return status;
 }
 
+// Is the cached one as it was, with nothing in it that could be closed? Then
+// nobody has to be waited for.
+static bool take_settled(struct host_snapshot **snapshot)
+{
+    struct host_snapshot *cached = host_snapshot_cached();
+    if (cached && !has_closable(cached) && host_snapshot_current(cached)
+        && !host_promoted(cached)) {
+        *snapshot = cached;
+        return true;
+    }
+    if (cached)
+        host_snapshot_release(cached);
+    return false;
+}
+
+// A thread that loses its turn in glibc's lock is waited for at each call of
+// its loader: so once for all of them.
 e64_status host_hold(struct host_snapshot **snapshot, struct host_hold *hold)
 {
+    *hold = (struct host_hold){ NULL, 0 };
+    if (take_settled(snapshot))
+        return E64_OK;
     e64_status status = E64_CHANGED;
+    bool locked = host_lock_loader();
     for (int i = 0; status == E64_CHANGED && i < MOST_TRIES; i++)
         status = take_or_renew(snapshot, hold);
+    host_unlock_loader(locked);
     return status != E64_CHANGED ? status
         : fail(E64_CHANGED, "the host opens and closes libraries all the "
                "while: there is no moment to look at what it has");
