@@ -87,6 +87,17 @@ describe("The yardstick", function ()
       end
    end
 
+   it("finds every slot as dlopen leaves it when each call has been made first",
+      function ()
+         for _, name in ipairs { "libz", "libpython3.11", "libc++.so.1" } do
+            local path = campaign.locate(name)
+            local result = path and compare.run(sides, path, "own",
+               { ours = "lazy" })
+            assert(not path or compare.good(result), path
+               and describe_fault(result))
+         end
+      end)
+
    it("counts a slot that a constructor rewrote apart from equal ones",
       function ()
          local sum = equal_slots(fixture(), "own")

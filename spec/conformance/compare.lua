@@ -184,7 +184,7 @@ end
 ---@class compare_options
 ---@field alter? integer the relocation of the library whose slot our side damages
 ---@field drop? integer the relocation that our side pretends not to know
----@field ours? "ours"|"theirs" what the second side is: dlopen against itself
+---@field ours? "ours"|"theirs"|"lazy" what the second side is: dlopen against itself
 ---@field second? string what the second side opens instead
 
 --- Compares one library in one mode.

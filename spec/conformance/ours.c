@@ -10,19 +10,67 @@
 
 static e64_runtime *runtime;
 
-static e64_plugin *open_plugin(const char *path)
+static e64_plugin *open_plugin(const char *path, bool lazy)
 {
+    const e64_open_options options = { .struct_size = sizeof options,
+                                       .lazy = lazy };
     e64_plugin *plugin;
     if ((!runtime && e64_runtime_new(NULL, &runtime, NULL) != E64_OK)
-        || e64_open(runtime, path, NULL, &plugin, NULL) != E64_OK)
+        || e64_open(runtime, path, &options, &plugin, NULL) != E64_OK)
         errx(4, "%s: %s", e64_status_name(e64_last_error()->status),
              e64_last_error()->message);
     return plugin;
 }
 
-void ours_open(const char *path)
+void ours_open(const char *path, bool lazy)
 {
-    open_plugin(path);
+    open_plugin(path, lazy);
+}
+
+// What the loader's entry for first calls goes on to.
+extern void *lazy_bind(e64_plugin *plugin, uint64_t number);
+
+static uint64_t dynamic_value(const Elf64_Dyn *entry, int64_t tag)
+{
+    for (; entry->d_tag != DT_NULL; entry++)
+        if (entry->d_tag == tag)
+            return entry->d_un.d_val;
+    return 0;
+}
+
+static int bind_calls(void *data, e64_plugin *plugin)
+{
+    e64_plugin_info info;
+    const Elf64_Dyn *dynamic = NULL;
+    struct elf elf;
+
+    (void)data;
+    e64_plugin_describe(plugin, &info);
+    if (info.state == E64_STATE_HOST || info.state == E64_STATE_STOPPED)
+        return 0;
+    elf_read(&elf, info.path);
+    for (size_t i = 0; i < elf.segment_count; i++)
+        if (elf.segments[i].p_type == PT_DYNAMIC)
+            dynamic = (const void *)(info.base + elf.segments[i].p_vaddr);
+    elf_free(&elf);
+    uint64_t slots = dynamic ? dynamic_value(dynamic, DT_PLTGOT) : 0;
+    uint64_t count = slots ? dynamic_value(dynamic, DT_PLTRELSZ)
+                             / sizeof(Elf64_Rela) : 0;
+    // One that was bound at once has nothing for its PLT.
+    if (count && ((void **)(info.base + slots))[1] != plugin)
+        count = 0;
+    for (uint64_t i = 0; i < count; i++) {
+        const Elf64_Rela *relocation = (const Elf64_Rela *)
+            (info.base + dynamic_value(dynamic, DT_JMPREL)) + i;
+        if (ELF64_R_TYPE(relocation->r_info) == R_X86_64_JUMP_SLOT)
+            lazy_bind(plugin, i);
+    }
+    return 0;
+}
+
+void ours_bind_calls(void)
+{
+    e64_plugins(runtime, bind_calls, NULL);
 }
 
 static const struct region *region_at(const struct process *process,
@@ -135,7 +183,7 @@ void *(*ours_tls_address(const char *path))(uint64_t, uint64_t)
     union {
         void *address;
         void *(*function)(uint64_t, uint64_t);
-    } reader = { e64_address(open_plugin(path), "tls_address") };
+    } reader = { e64_address(open_plugin(path, false), "tls_address") };
     if (!reader.address)
         errx(4, "%s", e64_last_error()->message);
     return reader.function;

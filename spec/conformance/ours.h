@@ -6,7 +6,12 @@
 #include "objects.h"
 
 // Opens and starts a library, or ends the process with the loader's message.
-void ours_open(const char *path);
+// With `lazy` its calls are left to be bound when they are made.
+void ours_open(const char *path, bool lazy);
+
+// Binds what waits for its first call, as that call would, in all that was
+// opened so.
+void ours_bind_calls(void);
 
 // Adds to `process` what the loader has mapped. What the loader says of it is
 // checked against what the kernel shows; a contradiction is printed as a line

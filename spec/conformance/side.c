@@ -5,7 +5,8 @@
 //     side list LIB
 //         what dlopen of LIB brings in besides LIB, a path a line
 //     side SIDE MODE READER ALTER DROP LIB [DEPENDENCY...]
-//         SIDE    theirs (dlopen) or ours
+//         SIDE    theirs (dlopen), ours, or lazy: ours, in which all calls are
+//                 bound as a first call binds them
 //         MODE    host: glibc opens the dependencies first; own: nobody does
 //         READER  the library made from reader.c
 //         ALTER   the number of a relocation of LIB whose slot is damaged
@@ -120,7 +121,8 @@ int main(int count, char **words)
     }
     if (count < 7)
         errx(2, "see the head of side.c");
-    bool ours = strcmp(words[1], "ours") == 0;
+    bool lazy = strcmp(words[1], "lazy") == 0;
+    bool ours = lazy || strcmp(words[1], "ours") == 0;
     bool host = strcmp(words[2], "host") == 0;
     // What libraries print is not the report.
     FILE *out = fdopen(fcntl(1, F_DUPFD_CLOEXEC, 10), "w");
@@ -133,9 +135,11 @@ int main(int count, char **words)
     for (int i = 7; host && i < count; i++)
         open_host(words[i]);
     if (ours)
-        ours_open(words[6]);
+        ours_open(words[6], lazy);
     else
         open_host(words[6]);
+    if (lazy)
+        ours_bind_calls();
     process_add_host(&process, MAPPER_GLIBC);
     process_read_regions(&process);
     if (ours)
