@@ -316,6 +316,7 @@ end
 
 describe("README's list", function ()
    local header = contents "src/elf64load.h"
+      .. contents "src/elf64load_policy.h" .. contents "src/elf64load_plan.h"
 
    it("of kinds has those that there are", function ()
       local wanted = {}

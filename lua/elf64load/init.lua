@@ -38,7 +38,7 @@ local elf = {
 -- its fields the module's.
 local default = runtime.new {}
 
-for _, name in ipairs { "open", "load", "searchpath" } do
+for _, name in ipairs { "open", "load", "plan", "searchpath" } do
    elf[name] = function (...) return default[name](default, ...) end
 end
 

@@ -105,9 +105,9 @@ local function read_text (path)
    return text and not text:find "^\127ELF" and text or nil
 end
 
--- libNAME.so may be a GNU ld script, which names the shared object to take.
--- Gives nothing when the file is no script at all.
-local function follow (self, path, given)
+-- libNAME.so may be a GNU ld script, which names the shared object to take:
+-- what `open` makes of that. Gives nothing when the file is no script at all.
+local function follow (path, open)
    local text = read_text(path)
    local inputs, why = ldscript.parse(text or "\0")
    if not inputs then
@@ -117,7 +117,7 @@ local function follow (self, path, given)
    for _, input in ipairs(inputs) do
       local name = input.path or "lib" .. input.library .. ".so"
       if name:find "%.so$" or name:find "%.so%." then
-         return self.core:open(name, given)
+         return open(name)
       end
    end
    return nil, path .. ": the ld script names no shared object", "badformat",
@@ -142,7 +142,32 @@ function Runtime:open (name, given)
    elseif kind ~= "badformat" or not detail.path then
       return nil, message, kind, detail
    end
-   local followed = table.pack(follow(self, detail.path, given))
+   local followed = table.pack(follow(detail.path, function (other)
+      return self.core:open(other, given)
+   end))
+   if followed.n > 0 then return table.unpack(followed, 1, followed.n) end
+   return nil, message, kind, detail
+end
+
+---What `open` would do with the same name and options, with nothing of it done:
+---see elf64load.plan.
+---@param name string
+---@param given? table
+---@return elf64load.plan? plan
+---@return string? message
+---@return string? kind
+---@return table? detail
+function Runtime:plan (name, given)
+   check_options(given)
+   prepare(self)
+   local function before () prepare(self) end
+   local plan, message, kind, detail = self.core:plan(name, given, before)
+   if plan or kind ~= "badformat" or not detail.path then
+      return plan, message, kind, detail
+   end
+   local followed = table.pack(follow(detail.path, function (other)
+      return self.core:plan(other, given, before)
+   end))
    if followed.n > 0 then return table.unpack(followed, 1, followed.n) end
    return nil, message, kind, detail
 end

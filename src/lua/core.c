@@ -8,6 +8,7 @@
 #include "failure.h"
 #include "handle.h"
 #include "peek.h"
+#include "plan.h"
 #include "run/run.h"
 #include "runtime.h"
 #include "searchers.h"
@@ -49,6 +50,7 @@ int luaopen_elf64load_core(lua_State *L)
     symbol_open(L);
     handle_open(L);
     runtime_open(L);
+    plan_open(L);
     searchers_open(L);
     peek_open(L);
     typed_open(L);

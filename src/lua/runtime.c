@@ -11,6 +11,7 @@
 #include "failure.h"
 #include "handle.h"
 #include "memory.h"
+#include "plan.h"
 #include "run/run.h"
 #include "source.h"
 
@@ -61,7 +62,7 @@ static bool flag(lua_State *L, int index, const char *field)
     return value;
 }
 
-static e64_open_options open_options(lua_State *L, int index)
+e64_open_options runtime_options(lua_State *L, int index)
 {
     e64_open_options options = { .struct_size = sizeof options };
     if (lua_isnoneornil(L, index))
@@ -84,7 +85,7 @@ static int open(lua_State *L)
 {
     struct runtime *runtime = runtime_check(L, 1);
     const char *name = luaL_checkstring(L, 2);
-    e64_open_options options = open_options(L, 3);
+    e64_open_options options = runtime_options(L, 3);
     struct calling here;
     e64_plugin *plugin;
     e64_error error;
@@ -110,7 +111,7 @@ static int open(lua_State *L)
 static int load(lua_State *L)
 {
     struct runtime *runtime = runtime_check(L, 1);
-    e64_open_options options = open_options(L, 4);
+    e64_open_options options = runtime_options(L, 4);
     struct calling here;
     struct lua_reader reader;
     e64_source source;
@@ -273,6 +274,7 @@ void runtime_open(lua_State *L)
     static const luaL_Reg methods[] = {
         { "open", open },
         { "load", load },
+        { "plan", plan_new },
         { "host", host },
         { "plugins", plugins },
         { "hook", hooks_set },

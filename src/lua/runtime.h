@@ -21,6 +21,9 @@ void runtime_open(lua_State *L);
 // Raises for what is none, or closed.
 struct runtime *runtime_check(lua_State *L, int index);
 
+// Options of an open: a table at `index`, or nothing.
+e64_open_options runtime_options(lua_State *L, int index);
+
 // Pushes the userdata, for which it needs no memory; false (and nil) when there
 // is none any more.
 bool runtime_push(lua_State *L, const struct runtime *runtime);

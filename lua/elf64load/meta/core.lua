@@ -189,6 +189,124 @@ function plugin:type (what) end
 
 ---A runtime's C half; elf64load.runtime holds it in `core`. After close all of
 ---it raises `closed`.
+-- ------------------------------------------------------------------ plans ---
+
+---One file that was tried.
+---@class elf64load.probe
+---@field path string
+---@field place string "DT_RUNPATH", "LD_LIBRARY_PATH", "ld.so.cache", ...
+---@field owner string|nil whose DT_RPATH or DT_RUNPATH
+---@field result "taken"|elf64load.kind
+
+---@alias elf64load.planstate
+---| "new" # it is mapped, bound and started
+---| "open" # the runtime has it open already
+---| "host" # the process has it, through glibc
+---| "family" # glibc opens it: of the host family, or needed by that
+---| "absent" # it cannot be had: `kind` and `message` say why
+
+---What a plan knows of an object; of one that has been told of above in the tree
+---only name, path, state, as and repeated.
+---@class elf64load.plannode
+---@field name string as it was asked for
+---@field path string|nil of its file
+---@field state elf64load.planstate
+---@field soname string|nil DT_SONAME
+---@field wanter string|nil what asked for it first
+---@field why string|nil this file: "by ld.so.cache"
+---@field probes elf64load.probe[] in the order in which they were made
+---@field kind elf64load.kind|nil
+---@field message string|nil
+---@field as string|nil "needed", "filter" or "auxiliary"
+---@field repeated boolean|nil
+---@field needs elf64load.plannode[] in file order
+
+---@class elf64load.planneed
+---@field name string
+---@field kind string "needed", "filter" or "auxiliary"
+---@field path string|nil or the name of what is absent
+
+---The same in a list. Sizes are of what is new.
+---@class elf64load.planobject: elf64load.plannode
+---@field needs elf64load.planneed[]
+---@field relocations table<string, integer>|nil
+---@field memory elf64load.planmemory|nil
+---@field tls { size: integer, align: integer, fixed: boolean|nil }|nil
+
+---Bytes of address space, and how much of it is executable, writable, and
+---writable until it is relocated.
+---@class elf64load.planmemory
+---@field total integer
+---@field code integer
+---@field data integer
+---@field sealed integer
+
+---One import. Flags that are not so are nil.
+---@class elf64load.planbinding
+---@field wanter string
+---@field symbol string
+---@field version string|nil that is asked for
+---@field weak boolean|nil the import is
+---@field provider string|nil nothing defines it
+---@field provided string|nil version of the definition
+---@field kind "notype"|"object"|"function"|"tls"|"ifunc"
+---@field offset integer from the provider's base, or in its storage
+---@field absolute boolean|nil `offset` is all of it
+---@field unique boolean|nil STB_GNU_UNIQUE
+---@field loader boolean|nil this loader's own function stands in for it
+---@field runner_up string|nil who else in the scope defines it
+---@field runner_up_version string|nil
+---@field vague boolean|nil both are weak or unique, as what C++ has twice is
+
+---A name that more than one object of the scope defines, and somebody imports.
+---@class elf64load.planclash
+---@field symbol string
+---@field version string|nil
+---@field provider string
+---@field runner_up string
+---@field vague boolean|nil
+---@field wanters string[]
+
+---A symbol (`undefined`), a version that a library should define (`version`), or
+---a library that cannot be had (any other kind).
+---@class elf64load.planmissing
+---@field kind elf64load.kind
+---@field symbol string|nil
+---@field version string|nil
+---@field library string|nil
+---@field message string|nil why it cannot be had
+---@field wanters string[]
+
+---All that an open would do. Its fields are made when they are asked for; once it
+---is closed they raise.
+---@class elf64load.plan
+---@field name string
+---@field path string of the file that would be opened
+---@field tree elf64load.plannode
+---@field objects elf64load.planobject[] the scope in its order, then others that
+---something is bound to
+---@field bindings elf64load.planbinding[]
+---@field clashes elf64load.planclash[]
+---@field missing elf64load.planmissing[]
+---@field order string[] the paths of what is started, the first one first
+---@field tls { fixed: integer, dynamic: integer, room: integer } bytes that each
+---thread has at a fixed offset, or allocates; what the pool has in one piece
+---@field relocations table<string, integer> by type
+---@field memory elf64load.planmemory
+---@field kind elf64load.kind|nil what a commit would fail with, as far as known
+---@field message string|nil
+local plan = {}
+
+---Opens just what was planned, or fails as `changed`.
+---@return elf64load.plugin|nil plugin
+---@return string? message
+---@return elf64load.kind? kind
+---@return elf64load.detail? detail
+function plan:commit () end
+
+---@return boolean done
+function plan:close () end
+
 ---@class elf64load.core.runtime
 local runtime = {}
 
@@ -208,6 +326,15 @@ function runtime:open (name, options) end
 ---@return elf64load.kind? kind
 ---@return elf64load.detail? detail
 function runtime:load (from, name, options) end
+
+---@param name string
+---@param options? elf64load.options
+---@param before fun() called before each commit
+---@return elf64load.plan|nil plan
+---@return string? message
+---@return elf64load.kind? kind
+---@return elf64load.detail? detail
+function runtime:plan (name, options, before) end
 
 ---The process as a plugin.
 ---@return elf64load.plugin|nil host
