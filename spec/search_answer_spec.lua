@@ -157,7 +157,8 @@ describe("The failure of a search", function ()
          "/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib",
          "/usr/lib" }, search.scopes)
       for _, words in ipairs {
-         "libnowhere.so.7: not found, needed by /p/plugin.so; ",
+         "libnowhere.so.7: not found, needed by /p/plugin.so, which "
+            .. "/p/outer.so needs; ",
          "no file /t/libnowhere.so.7.so, no file /p/libnowhere.so.7, ",
          "not in DT_RPATH of /p/plugin.so (/r/one, /r/two), ",
          "not in DT_RPATH of /p/outer.so (/p/three), ",
@@ -179,8 +180,8 @@ describe("The failure of a search", function ()
       local search = searching.run(searching.driver(),
          { "/nowhere/libx.so", "wanter", "/p/plugin.so" })
       assert.equal("notfound", search.failed)
-      assert.equal("/nowhere/libx.so: no such file, needed by /p/plugin.so",
-         search.message)
+      assert.equal("/nowhere/libx.so: no such file, needed by /p/plugin.so; "
+         .. "there is no folder /nowhere", search.message)
       assert.equal("/nowhere/libx.so", search.path)
       assert.equal("/p/plugin.so", search.wanter)
    end)

@@ -14,6 +14,7 @@ local searching = {}
 -- part of what ld.so tells.
 local SOURCES = {
    "src/run/search.c", "src/run/search_try.c", "src/run/search_report.c",
+   "src/run/search_near.c", "src/run/spelling.c", "src/elf/machine.c",
    "src/run/folders.c", "src/run/dst.c", "src/run/startup.c",
    "src/run/ldso_x86_64.c", "src/run/cachefile.c", "src/run/text.c",
    "src/elf/cache.c", "src/elf/file.c", "src/elf/notes.c",
@@ -23,6 +24,7 @@ local SOURCES = {
 local HEADERS = {
    "src/run/search.h", "src/run/search_state.h", "src/run/folders.h",
    "src/run/dst.h", "src/run/startup.h", "src/run/ldso.h",
+   "src/run/spelling.h", "src/elf/machine.h",
    "src/run/cachefile.h", "src/run/text.h", "src/elf/cache.h",
    "src/elf/file.h", "src/elf/notes.h", "src/elf/valgrind.h",
    "src/elf/view.h", "src/error.h", "src/limit.h", "src/lock.h",

@@ -9,6 +9,7 @@
 #include "../memory.h"
 #include "dynamic.h"
 #include "go.h"
+#include "machine.h"
 #include "notes.h"
 
 static e64_status bad(const char *name, e64_status status, const char *what)
@@ -50,6 +51,7 @@ static e64_status check_identity(struct view file, const char *name)
 static e64_status check_header(struct view file, const char *name,
                                Elf64_Ehdr *header)
 {
+    char room[32];
     e64_status status = check_identity(file, name);
     if (status != E64_OK)
         return status;
@@ -57,7 +59,8 @@ static e64_status check_header(struct view file, const char *name,
         return bad(name, E64_BADFORMAT, "the file ends within the ELF header");
     if (header->e_machine != EM_X86_64) {
         fail(E64_BADARCH, "%s: invalid architecture, only AMD64 supported "
-             "(e_machine is %u)", name, header->e_machine);
+             "(e_machine is %u, %s)", name, header->e_machine,
+             elf_machine_name(header->e_machine, room, sizeof room));
         error_path(name);
         return E64_BADARCH;
     }

@@ -5,76 +5,15 @@
 #include <string.h>
 
 #include "../memory.h"
+#include "spelling.h"
 
 enum {
     MOST_NEAR = 8,
-    LONGEST = 256,
-    MOST_DISTANCE = 3,
+    LONGEST = SPELLING_LONGEST,
     DEMANGLE_STEPS = 4096, // what calling the demangler counts as
 };
 
 static const uint64_t all_steps = 1 << 26; // some tenths of a second
-
-// The optimal string alignment distance, or MOST_DISTANCE + 1 when it is more
-// than `most`. Only what lies that near to the diagonal can be less.
-static uint32_t distance(const char *a, size_t a_length, const char *b,
-                         size_t b_length, uint32_t most)
-{
-    enum { FAR = MOST_DISTANCE + 1 };
-    uint8_t rows[3][LONGEST + 2];
-    uint8_t *before = rows[0], *last = rows[1], *row = rows[2];
-    for (size_t k = 0; k <= b_length; k++)
-        last[k] = k > most ? FAR : (uint8_t)k;
-    for (size_t i = 1; i <= a_length; i++) {
-        size_t from = i > most ? i - most : 0;
-        size_t to = i + most < b_length ? i + most : b_length;
-        uint32_t least = FAR;
-        for (size_t k = from; k <= to; k++) {
-            uint32_t best = k == 0 ? (uint32_t)i : FAR;
-            if (k > 0) {
-                uint32_t change = last[k - 1] + (a[i - 1] != b[k - 1]);
-                uint32_t insert = k > from ? row[k - 1] + 1u : FAR;
-                best = change < insert ? change : insert;
-            }
-            if (k < i + most && last[k] + 1u < best)
-                best = last[k] + 1u;
-            if (i > 1 && k > 1 && a[i - 1] == b[k - 2] && a[i - 2] == b[k - 1]
-                && before[k - 2] + 1u < best)
-                best = before[k - 2] + 1u;
-            row[k] = best < FAR ? (uint8_t)best : FAR;
-            if (row[k] < least)
-                least = row[k];
-        }
-        if (least > most)
-            return FAR;
-        uint8_t *free_row = before;
-        before = last;
-        last = row;
-        row = free_row;
-    }
-    return last[b_length];
-}
-
-// A third of the letters at most: "F" is near "G", "exit" is not near "f".
-static uint32_t most_distance(size_t length)
-{
-    size_t most = length / 3;
-    return most < 1 ? 1 : most > MOST_DISTANCE ? MOST_DISTANCE : (uint32_t)most;
-}
-
-bool near_spelling(const char *name, const char *other, uint32_t *far)
-{
-    size_t length = strnlen(name, LONGEST + 1);
-    uint32_t most = most_distance(length);
-    // Names that are the ends of one long one cost no more than others.
-    size_t other_length = strnlen(other, LONGEST + 1);
-    size_t more = other_length > length ? other_length - length
-                                        : length - other_length;
-    if (length > LONGEST || other_length > LONGEST || more > most)
-        return false;
-    *far = distance(name, length, other, other_length, most);
-    return *far <= most;
-}
 
 struct near_search near_begin(const struct link_scope *scope,
                               struct demangler demangler)
@@ -148,12 +87,9 @@ static bool is_near_as_cxx(const struct nearing *nearing, const char *text)
         return false;
     struct qualified name = demangled_name(demangled);
     struct qualified wanted = nearing->wanted;
-    uint32_t most = most_distance(wanted.size);
-    size_t more = name.size > wanted.size ? name.size - wanted.size
-                                          : wanted.size - name.size;
-    bool is = name.size <= LONGEST && wanted.size <= LONGEST && more <= most
-           && distance(wanted.text, wanted.size, name.text, name.size, most)
-              <= most;
+    uint32_t far;
+    bool is = spelling_near(wanted.text, wanted.size, name.text, name.size,
+                            &far);
     memory_free(demangled);
     return is;
 }
@@ -194,9 +130,9 @@ static int consider(void *data, uint32_t index, const Elf64_Sym *symbol)
     if (*steps < cost)
         return 1;
     *steps -= cost;
-    bool near = near_spelling(nearing->name, text, &name.distance);
-    if (!near)
-        name.distance = MOST_DISTANCE + 1;
+    // Names that are the ends of one long one cost no more than others.
+    bool near = spelling_near(nearing->name, nearing->length, text,
+                              strnlen(text, LONGEST + 1), &name.distance);
     if (strcmp(text, nearing->name) == 0)
         name.kind = NEAR_VERSION;
     else if (is_signature(nearing, text))

@@ -37,8 +37,4 @@ struct near_search near_begin(const struct link_scope *scope,
 size_t near_names(struct near_search *search, const char *name,
                   struct near_name *near, size_t room);
 
-// How much text differs from a name, if by no more than a third of its letters:
-// else false.
-bool near_spelling(const char *name, const char *other, uint32_t *distance);
-
 #endif

@@ -175,6 +175,7 @@ static enum trial search_cache(struct search *search)
         search_tell(search, lookup.path, E64_DENIED);
     else if (lookup.path)
         trial = search_try(search, lookup.path, true);
+    search->stale |= lookup.path && !excluded;
     if (trial != TRIAL_END) {
         search_add_scope(search, ldso->cache_path, strlen(ldso->cache_path));
         search_add_reason(search, lookup.path ? "not at " : "not in ");
@@ -278,34 +279,32 @@ static void finish(struct search *search)
     folders_free(&search->folders);
     text_free(&search->path);
     text_free(&search->ended);
+    text_free(&search->last);
     text_free(&search->reasons);
     text_free(&search->scopes);
     text_free(&search->passed);
     text_free(&search->obstacle);
 }
 
-static e64_status open_path(const struct search_request *request,
-                            const char *path, struct elf_file *file)
+static e64_status open_path(const struct search *search, const char *path)
 {
-    e64_status status = elf_file_open_path(path, file);
+    const struct search_request *request = search->request;
+    e64_status status = elf_file_open_path(path, search->file);
     const struct search_probe probe = { path, "the path", NULL, status };
     if (request->probe)
         request->probe(request->probe_data, &probe);
     const struct search_wanter *wanter = request->wanter;
-    if (status == E64_OK || !wanter || !wanter->path)
-        return status;
-    if (status == E64_NOTFOUND) {
-        fail(status, "%s: no such file, needed by %s", path, wanter->path);
-        error_path(path);
-    }
-    error_wanter(wanter->path);
+    if (status == E64_NOTFOUND)
+        return search_fail_path(search, path);
+    if (status != E64_OK && wanter && wanter->path)
+        error_wanter(wanter->path);
     return status;
 }
 
 static e64_status look(struct search *search)
 {
     if (strchr(search->name, '/'))
-        return open_path(search->request, search->name, search->file);
+        return open_path(search, search->name);
     if (!*search->name)
         return fail(E64_NOTFOUND, "a library without a name cannot be found");
     if (steps(search) != TRIAL_END && steps_for_library(search) != TRIAL_END)

@@ -2,13 +2,11 @@
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "../error.h"
 #include "../memory.h"
-#include "cachefile.h"
 #include "search_state.h"
-
-enum { MOST_NEAR = 5 };
 
 void search_add_scope(struct search *search, const char *place, size_t size)
 {
@@ -47,48 +45,6 @@ void search_add_list(struct search *search, const char *what, const char *who,
         text_add(reasons, ")");
 }
 
-// Names in the cache that differ only in what stands before "lib" and after
-// ".so".
-struct alike {
-    const struct elf_cache_machine *machine;
-    const char *name;
-    const char *last;  // found; lies in the cache
-    struct text found; // strings, each with a zero at its end
-    size_t count;
-};
-
-// Where the name proper of "libNAME.so.1" begins, and its size.
-static const char *stem(const char *name, size_t *size)
-{
-    const char *start = strncmp(name, "lib", 3) == 0 ? name + 3 : name;
-    const char *suffix = strstr(start, ".so");
-    *size = suffix ? (size_t)(suffix - start) : strlen(start);
-    return start;
-}
-
-static bool compare(void *data, const char *name, const char *path)
-{
-    (void)path;
-    struct alike *alike = data;
-    size_t size, wanted_size;
-    const char *proper = stem(name, &size);
-    const char *wanted = stem(alike->name, &wanted_size);
-    if (size != wanted_size || memcmp(proper, wanted, size) != 0
-        || strcmp(name, alike->name) == 0
-        // Entries for several processors follow one another.
-        || (alike->last && strcmp(name, alike->last) == 0))
-        return true;
-    alike->last = name;
-    text_add_bytes(&alike->found, name, strlen(name) + 1);
-    return ++alike->count < MOST_NEAR;
-}
-
-static void gather(void *data, struct view cache)
-{
-    struct alike *alike = data;
-    elf_cache_each(cache, alike->machine, compare, alike);
-}
-
 // An array of the strings in a text; NULL for none, or when memory runs out,
 // which a failure can do without.
 static const char **list_strings(const struct text *text, size_t count)
@@ -101,57 +57,146 @@ static const char **list_strings(const struct text *text, size_t count)
     return list;
 }
 
-static e64_status fail_with(const struct search *search, const char *advice)
+// ", needed by b.so, which a.so needs": on whose behalf, up to who was opened.
+static void add_wanters(struct text *text, const struct search_wanter *wanter)
 {
-    const struct search_wanter *wanter = search->request->wanter;
-    const char *by = wanter && wanter->path ? ", needed by " : "";
-    const char *who = *by ? wanter->path : "";
+    enum { MOST_SHOWN = 8 };
+    if (!wanter || !wanter->path)
+        return;
+    text_format(text, ", needed by %s", wanter->path);
+    wanter = wanter->loader;
+    for (int i = 0; i < MOST_SHOWN && wanter && wanter->path; i++) {
+        text_format(text, ", which %s needs", wanter->path);
+        wanter = wanter->loader;
+    }
+}
+
+static void add_near(struct text *text, const struct search_near *near)
+{
+    text_add(text, "did you mean ");
+    for (size_t i = 0; i < near->count && i < 2
+                       && near->far[i] == near->far[0]; i++)
+        text_format(text, "%s%s", i ? " or " : "", near->names[i]);
+    text_add(text, "?");
+}
+
+static void add_advice(const struct search *search,
+                       const struct search_near *near, struct text *text)
+{
+    if (search->obstacle_errno)
+        return;
+    if (search->obstacle_kind != E64_OK)
+        text_add(text, "install the one for x86-64, 64 bits, or name its "
+                       "folder before this one's");
+    else if (search_advise(search, text))
+        return;
+    else if (near->count)
+        add_near(text, near);
+    else if (search->stale)
+        text_add(text, "install it again, or run ldconfig");
+    else
+        text_add(text, "install it, name its folder in LD_LIBRARY_PATH before "
+                       "the program starts, or open it by a path with a "
+                       "slash");
+}
+
+static e64_status fail_with(const struct search *search, const char *wanters,
+                            const char *advice)
+{
     const char *why = text_get(&search->reasons);
     const char *passed = text_get(&search->passed);
     const char *name = search->request->name;
     const char *divided = *why ? "; " : "";
     if (search->obstacle_errno) {
         errno = search->obstacle_errno;
-        return fail_system("%s: not found%s%s%s%s%s; cannot open %s", name, by,
-                           who, divided, why, passed,
+        return fail_system("%s: not found%s%s%s%s; cannot open %s", name,
+                           wanters, divided, why, passed,
                            text_get(&search->obstacle));
     }
-    bool absent = search->obstacle_kind == E64_OK;
-    return fail(absent ? E64_NOTFOUND : search->obstacle_kind,
-                "%s: not found%s%s%s%s%s%s", name, by, who, divided, why,
-                passed, absent ? advice : "");
+    return fail(search->obstacle_kind == E64_OK ? E64_NOTFOUND
+                                                : search->obstacle_kind,
+                "%s: not found%s%s%s%s; %s", name, wanters, divided, why,
+                passed, advice);
+}
+
+static void give_near(const struct search_near *near)
+{
+    const char *names[SEARCH_MOST_NEAR];
+    for (size_t i = 0; i < near->count; i++)
+        names[i] = near->names[i];
+    if (near->count)
+        error_near(names, near->count);
 }
 
 e64_status search_fail(struct search *search)
 {
-    struct alike alike = { .machine = &search->startup->ldso.machine,
-                           .name = search->request->name };
-    cachefile_use(&search->startup->ldso, gather, &alike);
-    const char **near = list_strings(&alike.found, alike.count);
-    const char **scopes = list_strings(&search->scopes, search->scope_count);
-    struct text advice = { 0 };
-    if (near) {
-        text_add(&advice, "; did you mean ");
-        text_add(&advice, near[0]);
-        text_add(&advice, "?");
-    } else {
-        text_add(&advice, "; install it, name its folder in LD_LIBRARY_PATH "
-                          "before the program starts, or open it by a path "
-                          "with a slash");
-    }
-    e64_status status = fail_with(search, text_get(&advice));
     const struct search_wanter *wanter = search->request->wanter;
+    struct search_near near = { .count = 0 };
+    struct text advice = { 0 }, wanters = { 0 };
+    search_near(search, &near);
+    add_advice(search, &near, &advice);
+    add_wanters(&wanters, wanter);
+    e64_status status = fail_with(search, text_get(&wanters),
+                                  text_get(&advice));
     if (wanter && wanter->path)
         error_wanter(wanter->path);
+    // Nothing was wrong with any file: the last place where it might have been.
     if (search->obstacle_kind != E64_OK)
         error_path(text_get(&search->obstacle));
+    else if (search->last.size)
+        error_path(search->last.data);
+    const char **scopes = list_strings(&search->scopes, search->scope_count);
     if (scopes)
         error_scopes(scopes, search->scope_count);
-    if (near)
-        error_near(near, alike.count);
     memory_free(scopes);
-    memory_free(near);
+    give_near(&near);
+    if (advice.size)
+        error_advice(advice.data);
+    search_near_free(&near);
+    text_free(&wanters);
     text_free(&advice);
-    text_free(&alike.found);
     return status;
+}
+
+// The first folder of a path that is not there, without its '/'; NULL when all
+// of them are.
+static char *absent_folder(const char *path)
+{
+    char *copy = memory_copy(path);
+    for (char *at = copy; at && (at = strchr(at + 1, '/')); ) {
+        *at = '\0';
+        if (access(copy, F_OK) != 0)
+            return copy;
+        *at = '/';
+    }
+    memory_free(copy);
+    return NULL;
+}
+
+e64_status search_fail_path(const struct search *search, const char *path)
+{
+    const struct search_wanter *wanter = search->request->wanter;
+    struct search_near near = { .count = 0 };
+    struct text advice = { 0 }, wanters = { 0 };
+    char *absent = absent_folder(path);
+    if (!absent)
+        search_near_path(search, path, &near);
+    if (absent)
+        text_format(&advice, "there is no folder %s", absent);
+    else if (near.count)
+        add_near(&advice, &near);
+    add_wanters(&wanters, wanter);
+    fail(E64_NOTFOUND, "%s: no such file%s%s%s", path, text_get(&wanters),
+         advice.size ? "; " : "", text_get(&advice));
+    error_path(path);
+    if (wanter && wanter->path)
+        error_wanter(wanter->path);
+    give_near(&near);
+    if (advice.size)
+        error_advice(advice.data);
+    search_near_free(&near);
+    text_free(&wanters);
+    text_free(&advice);
+    memory_free(absent);
+    return E64_NOTFOUND;
 }

@@ -18,6 +18,8 @@ struct search {
     struct text path; // scratch: the file that is tried
     const char *place; // which is looked through,
     const char *owner; // and whose it is
+    struct text last; // the last file that was not there
+    bool stale;       // the cache names one that is not there
     bool lenient;     // what is no regular file is passed over
 
     struct text reasons; // where it was looked for, in words
@@ -47,7 +49,34 @@ void search_add_reason(struct search *search, const char *reason);
 void search_add_list(struct search *search, const char *what, const char *who,
                      const struct folder_list *list);
 
+// ---------------------------------------------------------- search_near.c ---
+
+enum { SEARCH_MOST_NEAR = 5 };
+
+struct search_near {
+    char *names[SEARCH_MOST_NEAR]; // the nearest first
+    uint32_t far[SEARCH_MOST_NEAR];
+    size_t count;
+};
+
+// Names of the cache, and paths of files in the folders that were looked
+// through, that may have been meant. Those whose name proper is the wanted one,
+// with another version, are the nearest.
+void search_near(const struct search *search, struct search_near *near);
+// The same in the folder of a path alone.
+void search_near_path(const struct search *search, const char *path,
+                      struct search_near *near);
+void search_near_free(struct search_near *near);
+
+// Where the file is though it does not count there, and what to do; false when
+// it is nowhere.
+bool search_advise(const struct search *search, struct text *advice);
+
+// -------------------------------------------------------- search_report.c ---
+
 // The failure of a search that found nothing.
 e64_status search_fail(struct search *search);
+// That of a path where no file is.
+e64_status search_fail_path(const struct search *search, const char *path);
 
 #endif

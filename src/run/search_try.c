@@ -2,10 +2,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../elf/machine.h"
 #include "../error.h"
 #include "search_state.h"
 
@@ -44,21 +46,41 @@ static enum trial end(struct search *search, const char *path,
     return TRIAL_END;
 }
 
+static enum trial absent(struct search *search, const char *path)
+{
+    text_cut(&search->last, 0);
+    text_add(&search->last, path);
+    search_tell(search, path, E64_NOTFOUND);
+    return TRIAL_NEXT;
+}
+
 // The ELF files that ld.so passes over instead of failing: those of the other
 // class, and well formed ones for another machine (gABI "ELF Identification").
-// Returns the kind of refusal, or E64_OK.
-static e64_status foreign(struct view view)
+// Returns the kind of refusal, or E64_OK, and puts into words why.
+static e64_status foreign(struct view view, char *why, size_t size)
 {
     Elf64_Ehdr header;
+    char room[32];
     if (!view_read(view, 0, &header, sizeof header)
         || memcmp(header.e_ident, ELFMAG, SELFMAG) != 0)
         return E64_OK;
-    if (header.e_ident[EI_CLASS] != ELFCLASS64)
+    // e_machine lies where it lies in both classes.
+    const char *machine = elf_machine_name(header.e_machine, room,
+                                           sizeof room);
+    if (header.e_ident[EI_CLASS] != ELFCLASS64) {
+        snprintf(why, size, "invalid filetype, only ELF64 supported (a %s file "
+                 "for %s)", header.e_ident[EI_CLASS] == ELFCLASS32
+                 ? "32-bit" : "strange", machine);
         return E64_BADFORMAT;
+    }
     bool ours = header.e_ident[EI_DATA] == ELFDATA2LSB
              && header.e_ident[EI_VERSION] == EV_CURRENT
              && header.e_version == EV_CURRENT;
-    return ours && header.e_machine != EM_X86_64 ? E64_BADARCH : E64_OK;
+    if (!ours || header.e_machine == EM_X86_64)
+        return E64_OK;
+    snprintf(why, size, "invalid architecture, only AMD64 supported (it is for "
+             "%s)", machine);
+    return E64_BADARCH;
 }
 
 static e64_status cannot_go_on(const char *path)
@@ -75,8 +97,7 @@ static enum trial cannot_open(struct search *search, const char *path,
     switch (number) {
     case ENOENT:
     case ENOTDIR:
-        search_tell(search, path, E64_NOTFOUND);
-        return TRIAL_NEXT;
+        return absent(search, path);
     case EMFILE:
     case ENFILE:
     case ENOMEM:
@@ -98,10 +119,8 @@ static bool regular(int fd)
 enum trial search_try(void *data, const char *path, bool there)
 {
     struct search *search = data;
-    if (!there) {
-        search_tell(search, path, E64_NOTFOUND);
-        return TRIAL_NEXT;
-    }
+    if (!there)
+        return absent(search, path);
     // Opened here and not by its path, because most files of a search are not
     // there, and a failure with its message costs more than the system call.
     // O_NONBLOCK: a FIFO must not make us wait for its writer.
@@ -124,13 +143,11 @@ enum trial search_try(void *data, const char *path, bool there)
         return end(search, path, status);
     }
     search->file->own_fd = true;
-    e64_status refusal = foreign(search->file->view);
+    char why[128];
+    e64_status refusal = foreign(search->file->view, why, sizeof why);
     if (refusal == E64_OK)
         return end(search, path, E64_OK);
     elf_file_close(search->file);
-    pass_over(search, path, refusal, 0,
-              refusal == E64_BADARCH
-                  ? "invalid architecture, only AMD64 supported"
-                  : "invalid filetype, only ELF64 supported");
+    pass_over(search, path, refusal, 0, why);
     return TRIAL_NEXT;
 }
