@@ -248,6 +248,11 @@ typedef struct e64_runtime_options {
     void *order_data;
     unsigned char force; // the order hook's answer is taken as it is
     unsigned char lazy; // for all opens: see e64_open_options
+    e64_resolve_hook resolve;
+    void *resolve_data;
+    const e64_rules *rules; // copied; NULL: none
+    const e64_override *overrides; // copied
+    size_t override_count;
 } e64_runtime_options;
 
 // Makes a runtime. `options` may be NULL.

@@ -95,6 +95,8 @@ typedef struct e64_plan_binding {
     uint8_t vague;       // it and the runner-up are weak or unique, as what C++
                          // has in more than one file (inline functions) is
     uint8_t loader;      // this loader's own function stands in for it
+    uint8_t intercepted; // what the policy says stands in for it
+    uint8_t resolved;    // nothing defines it: the resolve hook answered
 } e64_plan_binding;
 
 // A name that more than one object of the scope defines, and somebody imports.

@@ -41,6 +41,35 @@ typedef e64_status (*e64_verify_hook)(void *data, e64_runtime *runtime,
                                       const e64_image *image,
                                       e64_error *error);
 
+// How an import is used.
+typedef enum e64_import_kind {
+    E64_IMPORT_CALL = 0, // a function that is called (R_X86_64_JUMP_SLOT)
+    E64_IMPORT_ADDRESS,  // its address is taken (R_X86_64_GLOB_DAT, _64, ...)
+    E64_IMPORT_TLS,      // a thread-local variable
+    E64_IMPORT_SIZE,     // its size is asked for
+} e64_import_kind;
+
+// A name that a plugin wants from elsewhere.
+typedef struct e64_import {
+    size_t struct_size;
+    const char *name;
+    const char *version; // the one that it was linked to; NULL without
+    e64_plugin *wanter;
+    e64_import_kind kind;
+    unsigned char weak; // it may be missing: its address is then NULL
+} e64_import;
+
+// What does a name mean that nothing defines? E64_OK with the address in
+// *symbol, and with its size and kind if they matter; E64_NOTFOUND without
+// touching `error` when the hook does not know either. When `plugin` is set in
+// *symbol, an open plugin of the same runtime, that one stays open as long as
+// the wanter. There is no address for a thread-local variable. Asked once for
+// each such name of a plugin, weak ones too, when it is opened; but not for
+// __gmon_start__ and _ITM_*TMCloneTable, which start files ask for in passing.
+typedef e64_status (*e64_resolve_hook)(void *data, e64_runtime *runtime,
+                                       const e64_import *import,
+                                       e64_symbol *symbol, e64_error *error);
+
 // May this plugin, which is mapped and bound, be started? Asked for each one
 // that an open has mapped, dependencies first, before anything of it has run.
 typedef e64_status (*e64_accept_hook)(void *data, e64_runtime *runtime,
@@ -54,6 +83,59 @@ typedef e64_status (*e64_accept_hook)(void *data, e64_runtime *runtime,
 typedef e64_status (*e64_order_hook)(void *data, e64_runtime *runtime,
                                      e64_plugin **plugins, size_t count,
                                      e64_error *error);
+
+// ------------------------------------------------------------------ tables ---
+
+// Replaces what imports of that name get. It need not be defined.
+typedef struct e64_intercept {
+    size_t struct_size;
+    const char *name;
+    void *address; // what they get
+    // When not NULL: set to what they would have got, NULL when that is
+    // nothing, before a plugin that is opened is written to. Where plugins
+    // would have got different things it is the last one's.
+    void **original;
+    // When not NULL, asked in place of `address` at each such import, like a
+    // hook: fills *address, or leaves it NULL not to intercept this one.
+    // `original` is what it would have got; its address is NULL when nothing
+    // defines the name, and for an IFUNC of a plugin that has not been started.
+    e64_status (*choose)(void *data, e64_runtime *runtime,
+                         const e64_import *import, const e64_symbol *original,
+                         void **address, e64_error *error);
+    void *data;
+} e64_intercept;
+
+// Rules for plugins' imports: for what leaves a plugin when it is opened, and
+// for what it asks dlsym for. What a plugin finds in itself, and what the
+// program looks up, is not under them. Lists of names hold exact names and
+// globs (`*`, `?`, [a-z], [!a-z], and a backslash to quote them) and end in
+// NULL. Of arrays, the first element's struct_size is the size of each.
+//
+// A name that is denied fails the open as E64_DENIED; for a weak import it is
+// as if nothing defined it, and for dlsym it is not found. __cxa_finalize, by
+// which each plugin ends its own destructors, can not be denied.
+//
+// This guards against mistakes and drift, not against hostile code, which can
+// make system calls.
+typedef struct e64_rules {
+    size_t struct_size;
+    const char *const *allow; // NULL: all; a name must be on it
+    const char *const *deny;  // NULL: none; comes before `allow`
+    const e64_intercept *intercept;
+    size_t intercept_count;
+} e64_rules;
+
+// Other rules for some plugins: what is set in them replaces what the runtime
+// says, but what the runtime denies stays denied. `glob` is matched against a
+// plugin's path and the name that it was asked for by; in it `*` stands for no
+// slash and `**` does. Unless it begins with a slash, what comes before a slash
+// of the path need not match: "mods/*" is for "/opt/game/mods/a.so". Where
+// several match, the first that sets something counts for that.
+typedef struct e64_override {
+    size_t struct_size;
+    const char *glob;
+    const e64_rules *rules;
+} e64_override;
 
 // ------------------------------------------------------------------ events ---
 

@@ -13,6 +13,14 @@
 // The class of lookup that a relocation's symbol needs.
 enum link_class { LINK_CLASS_ANY = 0, LINK_CLASS_DEFINED = 1 };
 
+// How an import came to what it got.
+enum link_via {
+    LINK_VIA_SCOPE = 0, // by its scope: the definition is what it got
+    LINK_VIA_OVERRIDE,  // ours, in place of the host's definition
+    LINK_VIA_INTERCEPT, // the policy's, in place of the definition, if any
+    LINK_VIA_HOOK,      // nothing defines it: what the resolve hook answered
+};
+
 // One import and the definition that it got.
 struct link_binding {
     const struct elf_object *definer; // NULL: a weak import without one
@@ -24,7 +32,7 @@ struct link_binding {
     uint8_t type;    // STT_* of the definition
     bool asked;      // target is valid
     bool unique;     // the definition is STB_GNU_UNIQUE
-    bool loader;     // our own function stands in for the host's
+    uint8_t via;     // enum link_via; `definition` is 0 where there is none
 };
 
 // The bindings of one plugin: made by link_resolve, then only read (but for
@@ -105,6 +113,12 @@ struct link_context {
     // Of an STB_GNU_UNIQUE definition that was found, the one that counts:
     // replaces definer and value.
     e64_status (*unique)(void *data, const char *name,
+                         struct link_binding *binding);
+    // What the policy has to say to an import that leaves the unit, or that
+    // nothing defines: it changes the binding, or leaves it. `wanter` of the
+    // import is NULL here. NULL: there is no policy.
+    e64_status (*decide)(void *data, struct link_unit *unit,
+                         const e64_import *import,
                          struct link_binding *binding);
     // The object that a DT_VERNEED file name stands for, or NULL.
     const struct elf_object *(*find)(void *data, const char *file);

@@ -123,9 +123,55 @@ static void *override(const struct link_context *context,
     return definer->host ? context->override(name) : NULL;
 }
 
+static const char *version_text(const struct elf_symbols *symbols,
+                                uint32_t index)
+{
+    const struct elf_version *version = elf_symbol_version(symbols, index);
+    return version ? elf_string(symbols, version->name) : NULL;
+}
+
+static e64_import_kind import_kind(enum reloc_kind kind)
+{
+    switch (kind) {
+    case RELOC_JUMP: return E64_IMPORT_CALL;
+    case RELOC_SIZE: return E64_IMPORT_SIZE;
+    case RELOC_TLS:
+    case RELOC_STATIC_TLS:
+    case RELOC_DESCRIPTOR: return E64_IMPORT_TLS;
+    default: return E64_IMPORT_ADDRESS;
+    }
+}
+
+// What leaves the unit, or leads nowhere, is the policy's to decide. What it
+// said of another relocation for the same symbol holds.
+static e64_status decide(struct resolving *resolving, uint32_t index,
+                         const Elf64_Sym *symbol, enum reloc_kind kind,
+                         enum link_class class, struct link_binding *binding)
+{
+    struct link_unit *unit = resolving->unit;
+    const struct link_context *context = resolving->context;
+    const struct elf_symbols *symbols = unit->object.symbols;
+    if (!context->decide || binding->definer == &unit->object)
+        return E64_OK;
+    const struct link_binding *other = link_binding(&unit->bindings, index,
+        class == LINK_CLASS_ANY ? LINK_CLASS_DEFINED : LINK_CLASS_ANY);
+    if (other && other->via == LINK_VIA_HOOK && !binding->definer) {
+        *binding = *other;
+        return E64_OK;
+    }
+    const e64_import import = {
+        .struct_size = sizeof import,
+        .name = elf_string(symbols, symbol->st_name),
+        .version = version_text(symbols, index),
+        .kind = import_kind(kind),
+        .weak = ELF64_ST_BIND(symbol->st_info) == STB_WEAK,
+    };
+    return context->decide(context->data, unit, &import, binding);
+}
+
 static e64_status bind(struct resolving *resolving, uint32_t index,
-                       const Elf64_Sym *symbol, enum link_class class,
-                       struct link_binding *binding)
+                       const Elf64_Sym *symbol, enum reloc_kind kind,
+                       enum link_class class, struct link_binding *binding)
 {
     const struct link_context *context = resolving->context;
     const char *name = elf_string(resolving->unit->object.symbols,
@@ -134,9 +180,12 @@ static e64_status bind(struct resolving *resolving, uint32_t index,
     find_definition(resolving, index, symbol, class, &found);
     *binding = (struct link_binding){ .symbol = index };
     if (!found.object) {
-        if (context->missing && ELF64_ST_BIND(symbol->st_info) != STB_WEAK)
+        e64_status status = decide(resolving, index, symbol, kind, class,
+                                   binding);
+        if (status == E64_OK && !binding->definer && context->missing
+            && ELF64_ST_BIND(symbol->st_info) != STB_WEAK)
             context->missing(context->data, resolving->unit, index);
-        return E64_OK;
+        return status;
     }
     binding->definer = found.object;
     binding->definition = found.index;
@@ -147,14 +196,16 @@ static e64_status bind(struct resolving *resolving, uint32_t index,
     if (address) {
         binding->value = (uintptr_t)address;
         binding->type = STT_FUNC;
-        binding->loader = true;
+        binding->via = LINK_VIA_OVERRIDE;
     }
     if (ELF64_ST_BIND(found.symbol.st_info) == STB_GNU_UNIQUE
         && !binds_locally(symbol)) {
         binding->unique = true;
-        return context->unique(context->data, name, binding);
+        e64_status status = context->unique(context->data, name, binding);
+        if (status != E64_OK)
+            return status;
     }
-    return E64_OK;
+    return decide(resolving, index, symbol, kind, class, binding);
 }
 
 static e64_status make_room(struct link_bindings *bindings)
@@ -184,7 +235,7 @@ static e64_status read_symbol(const struct link_unit *unit, uint32_t index,
 }
 
 static e64_status add(struct resolving *resolving, uint32_t index,
-                      enum link_class class)
+                      enum reloc_kind kind, enum link_class class)
 {
     struct link_bindings *bindings = &resolving->unit->bindings;
     Elf64_Sym symbol;
@@ -193,7 +244,7 @@ static e64_status add(struct resolving *resolving, uint32_t index,
         return status;
     status = make_room(bindings);
     if (status == E64_OK)
-        status = bind(resolving, index, &symbol, class,
+        status = bind(resolving, index, &symbol, kind, class,
                       &bindings->all[bindings->count]);
     if (status == E64_OK)
         bindings->index[class][index] = ++bindings->count;
@@ -235,7 +286,8 @@ static e64_status resolve_table(struct resolving *resolving, struct view table)
         uint32_t type = ELF64_R_TYPE(info);
         uint32_t symbol = (uint32_t)ELF64_R_SYM(info);
         e64_status status = E64_OK;
-        switch (reloc_kind(type)) {
+        enum reloc_kind kind = reloc_kind(type);
+        switch (kind) {
         case RELOC_NONE:
         case RELOC_RELATIVE:
         case RELOC_IRELATIVE:
@@ -243,15 +295,15 @@ static e64_status resolve_table(struct resolving *resolving, struct view table)
         case RELOC_SYMBOL:
         case RELOC_SIZE:
             if (symbol)
-                status = add(resolving, symbol, LINK_CLASS_ANY);
+                status = add(resolving, symbol, kind, LINK_CLASS_ANY);
             break;
         case RELOC_JUMP:
             if (symbol && !waits(resolving->unit, table.data + at, symbol))
-                status = add(resolving, symbol, LINK_CLASS_DEFINED);
+                status = add(resolving, symbol, kind, LINK_CLASS_DEFINED);
             break;
         case RELOC_TLS:
             if (symbol)
-                status = add(resolving, symbol, LINK_CLASS_DEFINED);
+                status = add(resolving, symbol, kind, LINK_CLASS_DEFINED);
             break;
         case RELOC_COPY:
             status = refuse(resolving->unit, type, symbol, "only "
@@ -260,7 +312,7 @@ static e64_status resolve_table(struct resolving *resolving, struct view table)
             break;
         case RELOC_STATIC_TLS:
             if (symbol)
-                status = add(resolving, symbol, LINK_CLASS_DEFINED);
+                status = add(resolving, symbol, kind, LINK_CLASS_DEFINED);
             if (status == E64_OK)
                 status = storage_place(resolving->unit, symbol,
                                        resolving->context->absent != NULL);
@@ -268,7 +320,7 @@ static e64_status resolve_table(struct resolving *resolving, struct view table)
         case RELOC_DESCRIPTOR:
             resolving->unit->descriptor_room++;
             if (symbol)
-                status = add(resolving, symbol, LINK_CLASS_DEFINED);
+                status = add(resolving, symbol, kind, LINK_CLASS_DEFINED);
             break;
         case RELOC_UNKNOWN:
             status = refuse(resolving->unit, type, symbol, "x86-64 "
@@ -361,7 +413,8 @@ e64_status link_bind(struct link_unit *unit, const struct link_scope *scope,
                                    .context = context };
     Elf64_Sym read = { 0 };
     elf_symbol(unit->object.symbols, symbol, &read);
-    return bind(&resolving, symbol, &read, LINK_CLASS_DEFINED, binding);
+    return bind(&resolving, symbol, &read, RELOC_JUMP, LINK_CLASS_DEFINED,
+                binding);
 }
 
 void link_bindings_free(struct link_bindings *bindings)

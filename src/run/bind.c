@@ -2,10 +2,11 @@
 // each is mapped, then all imports are resolved, then all is written. The
 // plugins are the opening thread's own; nothing of them has run.
 
-#include "hooks.h"
+#include "decide.h"
 
 #include "../error.h"
 #include "../memory.h"
+#include "hooks.h"
 #include "lazy.h"
 #include "missing.h"
 #include "overrides.h"
@@ -66,6 +67,13 @@ static void add_list(struct link_scope *scope,
     scope->counts[scope->count++] = count;
 }
 
+// Has the policy something to say to what a plugin imports? Then it says it
+// when the plugin is opened, not when a name is first called.
+static bool decides(const e64_plugin *plugin)
+{
+    return !rules_are_empty(&plugin->rules) || plugin->runtime->hooks.resolve;
+}
+
 // The order of ld.so: the object itself with DT_SYMBOLIC, then the process with
 // what was opened globally, then the scope of what is being opened; the latter
 // two the other way round with `deepbind`.
@@ -96,6 +104,8 @@ static e64_status resolve_one(struct discovery *discovery, e64_plugin *plugin,
         .absent = discovery->plan ? plan_absent_file : NULL,
         .data = discovery,
     };
+    if (decides(plugin))
+        context.decide = decide_import;
     if (plugin->unit.image.symbolic)
         add_list(&scope, &self, 1);
     add_common(discovery, root, deepbind, &scope);
@@ -241,6 +251,8 @@ static e64_status resolve_all(struct discovery *discovery, e64_plugin **sorted,
 static e64_status apply_all(struct discovery *discovery, e64_plugin **sorted)
 {
     e64_status status = E64_OK;
+    for (uint32_t i = discovery->fresh_count; i-- > 0; )
+        decide_tell_originals(sorted[i]);
     for (uint32_t i = discovery->fresh_count; status == E64_OK && i-- > 0; ) {
         uint64_t begin = run_now();
         status = link_apply(&sorted[i]->unit);
@@ -311,7 +323,8 @@ e64_status bind_group(struct discovery *discovery, e64_plugin *root,
                       "while it was being looked for",
                       root->unit.object.name);
     for (uint32_t i = 0; discovery->lazy && i < count; i++)
-        lazy_prepare(sorted[i], root);
+        if (!decides(sorted[i]))
+            lazy_prepare(sorted[i], root);
     if (status == E64_OK)
         status = map_all(discovery, &root->times);
     uint64_t start = run_now();

@@ -174,6 +174,7 @@ static e64_status read_plugin(struct discovery *discovery, const char *name,
     plugin->unit.file = *file;
     plugin->loader = wanter;
     plugin->isolated = isolated;
+    plugin->rules = policy_rules(discovery->runtime->policy, file->name, name);
     status = link_read(&plugin->unit);
     if (status == E64_OK)
         status = check_openable(discovery, plugin);

@@ -8,6 +8,7 @@
 #include "../error.h"
 #include "../host/forward.h"
 #include "../memory.h"
+#include "decide.h"
 #include "handle.h"
 #include "overrides.h"
 
@@ -153,7 +154,14 @@ static void *look_up(void *handle, const char *name, const char *version,
         return NULL;
     }
     void *address = NULL;
-    if (find(&question, handle)) {
+    bool found = find(&question, handle);
+    if ((!found || question.found.object != &caller->unit.object)
+        && !decide_lookup(caller, name, version, found ? &question.found : NULL,
+                          &address)) {
+        dl_failed("%s", error_pending()->message);
+    } else if (address) {
+        dl_succeeded();
+    } else if (found) {
         address = address_of(&question);
     } else {
         const e64_plugin *asked = handle == RTLD_DEFAULT || handle == RTLD_NEXT
@@ -174,18 +182,25 @@ static bool is_ours(void *handle)
 }
 
 // What glibc found for a plugin, or what plugins get instead.
-static void *instead(void *address, const char *name)
+static void *instead(void *address, const char *name, const char *version,
+                     e64_plugin *caller)
 {
     void *own = address ? override_find(name) : NULL;
+    void *decided = NULL;
+    if (!decide_address(caller, name, version, own ? own : address,
+                        &decided)) {
+        dl_failed("%s", error_pending()->message);
+        return NULL;
+    }
     dl_passed();
-    return own ? own : address;
+    return decided ? decided : own ? own : address;
 }
 
 void *dl_sym(void *handle, const char *name, e64_plugin *caller)
 {
     if (is_ours(handle))
         return look_up(handle, name, NULL, caller);
-    return instead(host_glibc()->dlsym(handle, name), name);
+    return instead(host_glibc()->dlsym(handle, name), name, NULL, caller);
 }
 
 void *dl_vsym(void *handle, const char *name, const char *version,
@@ -193,5 +208,6 @@ void *dl_vsym(void *handle, const char *name, const char *version,
 {
     if (is_ours(handle))
         return look_up(handle, name, version, caller);
-    return instead(host_glibc()->dlvsym(handle, name, version), name);
+    return instead(host_glibc()->dlvsym(handle, name, version), name, version,
+                   caller);
 }

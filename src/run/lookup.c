@@ -36,7 +36,7 @@ e64_kind lookup_kind(unsigned char type)
     }
 }
 
-static void describe(const struct elf_object *object, uint32_t index,
+void lookup_describe(const struct elf_object *object, uint32_t index,
                      const Elf64_Sym *symbol, e64_symbol *out)
 {
     const struct elf_version *version = elf_symbol_version(object->symbols,
@@ -151,7 +151,7 @@ static e64_status look_up(e64_plugin *plugin, const char *text,
     struct lookup_found found;
     e64_status status;
     if (lookup_search(list, count, text, version, &found)) {
-        describe(found.object, found.index, &found.symbol, out);
+        lookup_describe(found.object, found.index, &found.symbol, out);
         status = lookup_address(plugin->runtime, &found, &out->address);
     } else {
         status = lookup_fail(plugin, text, version, list, count);
@@ -210,7 +210,7 @@ static int visit_symbol(void *data, uint32_t index, const Elf64_Sym *symbol)
 {
     const struct visiting *visiting = data;
     e64_symbol out;
-    describe(visiting->object, index, symbol, &out);
+    lookup_describe(visiting->object, index, symbol, &out);
     if (out.kind != E64_KIND_TLS && out.kind != E64_KIND_IFUNC)
         out.address = (void *)elf_symbol_value(visiting->object, symbol);
     return visiting->visit(visiting->data, &out);

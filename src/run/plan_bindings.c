@@ -62,7 +62,9 @@ static e64_status take_provider(struct e64_plan *plan,
     made->offset = symbol.st_value;
     made->absolute = symbol.st_shndx == SHN_ABS;
     made->unique = binding->unique;
-    made->loader = binding->loader;
+    made->loader = binding->via == LINK_VIA_OVERRIDE;
+    made->intercepted = binding->via == LINK_VIA_INTERCEPT;
+    made->resolved = binding->via == LINK_VIA_HOOK;
     return status;
 }
 

@@ -198,6 +198,15 @@ static const struct elf_object *definer_of(const struct link_unit *unit,
         && symbol.st_shndx == SHN_UNDEF ? NULL : binding->definer;
 }
 
+// Is it by the same way that the import got what it has?
+static bool is_alike(const e64_plan_binding *planned,
+                     const struct link_binding *binding)
+{
+    return planned->loader == (binding->via == LINK_VIA_OVERRIDE)
+        && planned->intercepted == (binding->via == LINK_VIA_INTERCEPT)
+        && planned->resolved == (binding->via == LINK_VIA_HOOK);
+}
+
 static e64_status compare_binding(const struct discovery *discovery,
                                   const e64_plan_binding *planned,
                                   const struct link_unit *unit,
@@ -207,7 +216,7 @@ static e64_status compare_binding(const struct discovery *discovery,
     bool alike = !planned->provider == !definer
               && planned->index == binding->symbol
               && (!definer || (planned->definition == binding->definition
-                               && planned->loader == binding->loader
+                               && is_alike(planned, binding)
                                && planned->unique == binding->unique));
     e64_status status = E64_OK;
     if (alike && definer)

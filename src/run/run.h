@@ -10,6 +10,7 @@
 #include "../host/host.h"
 #include "../link/link.h"
 #include "../lock.h"
+#include "rules.h"
 #include "search.h"
 
 // A name by which a plugin is known: as it was asked for, or its DT_SONAME.
@@ -37,6 +38,7 @@ struct e64_plugin {
     char reserved[LINK_MAP_SIZE - sizeof(struct link_map) - sizeof(void *)];
     struct link_unit unit;
     e64_runtime *runtime;
+    struct rules rules; // for what it imports
     uint64_t generation;
     struct plugin_name *names; // the first is what it was opened by
     e64_plugin *loader;        // what needed it when it was mapped, or NULL
@@ -156,6 +158,10 @@ struct e64_runtime {
     // All that it was made with; of search, log and unload, the fields here
     // count. What it points to is not used any more.
     e64_runtime_options hooks;
+    struct policy *policy; // its rules, or NULL
+    // Stands for the owner of addresses that the policy gives; made when it is
+    // needed.
+    e64_plugin *outside;
     e64_plugin **plugins; // in the order in which they were mapped
     uint32_t plugin_count, plugin_room;
     uint64_t turns; // that plugins have been given
@@ -362,6 +368,9 @@ bool lookup_search(const struct elf_object *const *list, uint32_t count,
                    struct lookup_found *found);
 // What a symbol of that type (STT_*) is.
 e64_kind lookup_kind(unsigned char type);
+// What it is, but for its address.
+void lookup_describe(const struct elf_object *object, uint32_t index,
+                     const Elf64_Sym *symbol, e64_symbol *out);
 // What it stands for in this thread: runs the resolver of an IFUNC.
 e64_status lookup_address(e64_runtime *runtime,
                           const struct lookup_found *found, void **address);

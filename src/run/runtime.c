@@ -142,6 +142,8 @@ static void destroy(e64_runtime *runtime)
     memory_free(runtime->globals);
     lazy_list_free(atomic_load(&runtime->lazy_globals));
     memory_free(runtime->path);
+    policy_free(runtime->policy);
+    plugin_drop(runtime->outside);
     lock_unmake(&runtime->lock);
     memory_free(runtime);
 }
@@ -212,6 +214,11 @@ static e64_status make(const e64_runtime_options *options,
     e64_runtime *made = memory_new(sizeof *made);
     if (!made)
         return fail_memory(sizeof *made);
+    e64_status status = policy_make(&all, &made->policy);
+    if (status != E64_OK) {
+        memory_free(made);
+        return status;
+    }
     made->hooks = all;
     made->search = all.search;
     made->search_data = all.search_data;
@@ -221,6 +228,7 @@ static e64_status make(const e64_runtime_options *options,
     made->lazy = all.lazy;
     made->path = all.path ? memory_copy(all.path) : NULL;
     if (all.path && !made->path) {
+        policy_free(made->policy);
         memory_free(made);
         return fail_memory(strlen(all.path) + 1);
     }

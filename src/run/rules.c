@@ -1,0 +1,245 @@
+// Compiles the rules of a runtime, and finds those of a plugin.
+
+#include "rules.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include "../error.h"
+#include "../memory.h"
+
+struct compiled {
+    struct name_set *allow, *deny;
+    struct intercepts intercept;
+};
+
+struct exception {
+    char *glob;
+    struct compiled rules;
+};
+
+struct policy {
+    struct compiled rules;
+    struct exception *exceptions;
+    uint32_t exception_count;
+};
+
+// What the first programs were compiled with ends there.
+#define END_OF(type, field) (offsetof(type, field) + sizeof(((type *)0)->field))
+
+static e64_status fail_size(const char *what, size_t size, size_t least)
+{
+    return fail(E64_INVALID, "e64_runtime_new: struct_size of %s is %zu, less "
+                "than %zu", what, size, least);
+}
+
+// --------------------------------------------------------------- compiling ---
+
+static e64_status make_names(const char *const *list, struct name_set **made)
+{
+    uint32_t count = 0;
+    if (!list)
+        return E64_OK;
+    while (list[count])
+        count++;
+    return names_make(list, count, false, made);
+}
+
+// An array whose elements may be shorter or longer than ours.
+static const void *element(const void *array, size_t index, size_t size)
+{
+    return (const char *)array + index * size;
+}
+
+static e64_status copy_intercept(const e64_intercept *given, size_t size,
+                                 e64_intercept *copy)
+{
+    memcpy(copy, given, size < sizeof *copy ? size : sizeof *copy);
+    if (!copy->name || !*copy->name)
+        return fail(E64_INVALID, "e64_runtime_new: an intercept has no name");
+    if (!copy->address && !copy->choose)
+        return fail(E64_INVALID, "e64_runtime_new: the intercept of '%s' has "
+                    "neither an address nor a function that chooses one",
+                    copy->name);
+    return E64_OK;
+}
+
+static e64_status make_intercepts(const e64_rules *rules,
+                                  struct intercepts *made)
+{
+    uint32_t count = (uint32_t)rules->intercept_count;
+    const size_t least = END_OF(e64_intercept, data);
+    if (!count)
+        return E64_OK;
+    size_t size = rules->intercept->struct_size;
+    if (size < least)
+        return fail_size("an intercept", size, least);
+    const char **names = memory_array(count, sizeof *names);
+    made->all = memory_array(count, sizeof *made->all);
+    e64_status status = names && made->all ? E64_OK
+                      : fail_memory(count * sizeof *made->all);
+    for (uint32_t i = 0; status == E64_OK && i < count; i++) {
+        status = copy_intercept(element(rules->intercept, i, size), size,
+                                &made->all[i]);
+        names[i] = made->all[i].name;
+    }
+    if (status == E64_OK)
+        status = names_make(names, count, true, &made->names);
+    for (uint32_t i = 0; status == E64_OK && i < count; i++) {
+        if (names_find(made->names, names[i]) != i + 1)
+            status = fail(E64_DUPLICATE, "e64_runtime_new: '%s' is intercepted "
+                          "twice", names[i]);
+        made->all[i].name = names_pattern(made->names, i + 1);
+    }
+    memory_free(names);
+    return status;
+}
+
+static e64_status compile(const e64_rules *given, struct compiled *made)
+{
+    const size_t least = END_OF(e64_rules, intercept_count);
+    e64_rules rules = { 0 };
+    if (!given)
+        return E64_OK;
+    if (given->struct_size < least)
+        return fail_size("the rules", given->struct_size, least);
+    memcpy(&rules, given, given->struct_size < sizeof rules
+                          ? given->struct_size : sizeof rules);
+    e64_status status = make_names(rules.allow, &made->allow);
+    if (status == E64_OK)
+        status = make_names(rules.deny, &made->deny);
+    if (status == E64_OK)
+        status = make_intercepts(&rules, &made->intercept);
+    return status;
+}
+
+static void decompile(struct compiled *rules)
+{
+    names_free(rules->allow);
+    names_free(rules->deny);
+    names_free(rules->intercept.names);
+    memory_free(rules->intercept.all);
+}
+
+static e64_status add_exception(struct policy *policy,
+                                const e64_override *override)
+{
+    const char *fault = override->glob ? glob_fault(override->glob)
+                                       : "it is NULL";
+    if (fault)
+        return fail(E64_INVALID, "e64_runtime_new: the glob '%s' of an "
+                    "override is malformed: %s",
+                    override->glob ? override->glob : "", fault);
+    struct exception *made = &policy->exceptions[policy->exception_count];
+    made->glob = memory_copy(override->glob);
+    if (!made->glob)
+        return fail_memory(strlen(override->glob) + 1);
+    policy->exception_count++;
+    return compile(override->rules, &made->rules);
+}
+
+e64_status policy_make(const e64_runtime_options *options,
+                       struct policy **policy)
+{
+    size_t count = options->override_count;
+    *policy = NULL;
+    if (!options->rules && !count)
+        return E64_OK;
+    struct policy *made = memory_new(sizeof *made);
+    if (!made)
+        return fail_memory(sizeof *made);
+    e64_status status = compile(options->rules, &made->rules);
+    const size_t least = END_OF(e64_override, rules);
+    size_t size = count ? options->overrides->struct_size : least;
+    if (status == E64_OK && size < least)
+        status = fail_size("an override", size, least);
+    if (status == E64_OK && count) {
+        made->exceptions = memory_array(count, sizeof *made->exceptions);
+        if (!made->exceptions)
+            status = fail_memory(count * sizeof *made->exceptions);
+    }
+    for (size_t i = 0; status == E64_OK && i < count; i++)
+        status = add_exception(made, element(options->overrides, i, size));
+    if (status == E64_OK)
+        *policy = made;
+    else
+        policy_free(made);
+    return status;
+}
+
+void policy_free(struct policy *policy)
+{
+    if (!policy)
+        return;
+    decompile(&policy->rules);
+    for (uint32_t i = 0; i < policy->exception_count; i++) {
+        decompile(&policy->exceptions[i].rules);
+        memory_free(policy->exceptions[i].glob);
+    }
+    memory_free(policy->exceptions);
+    memory_free(policy);
+}
+
+// ----------------------------------------------------------------- finding ---
+
+// All of the path, or what follows one of its slashes.
+static bool matches(const char *glob, const char *path)
+{
+    if (glob_match(glob, path, true))
+        return true;
+    for (const char *at = path; *glob != '/' && (at = strchr(at, '/')); )
+        if (glob_match(glob, ++at, true))
+            return true;
+    return false;
+}
+
+static void take(struct rules *rules, const struct compiled *from, bool own)
+{
+    if (!rules->allow)
+        rules->allow = from->allow;
+    if (own && !rules->own_deny)
+        rules->own_deny = from->deny;
+    if (!own)
+        rules->deny = from->deny;
+    if (!rules->intercept && from->intercept.names)
+        rules->intercept = &from->intercept;
+}
+
+struct rules policy_rules(const struct policy *policy, const char *path,
+                          const char *name)
+{
+    struct rules rules = { 0 };
+    if (!policy)
+        return rules;
+    for (uint32_t i = 0; path && i < policy->exception_count; i++) {
+        const struct exception *exception = &policy->exceptions[i];
+        if (matches(exception->glob, path) || matches(exception->glob, name))
+            take(&rules, &exception->rules, true);
+    }
+    take(&rules, &policy->rules, false);
+    return rules;
+}
+
+bool rules_deny(const struct rules *rules, const char *name, const char **by)
+{
+    const struct name_set *const lists[] = { rules->deny, rules->own_deny };
+    *by = NULL;
+    if (strcmp(name, "__cxa_finalize") == 0)
+        return false;
+    for (int i = 0; i < 2; i++) {
+        uint32_t place = lists[i] ? names_find(lists[i], name) : 0;
+        if (place) {
+            *by = names_pattern(lists[i], place);
+            return true;
+        }
+    }
+    return rules->allow && !names_find(rules->allow, name);
+}
+
+const e64_intercept *rules_intercept(const struct rules *rules,
+                                     const char *name)
+{
+    uint32_t place = rules->intercept
+                   ? names_find(rules->intercept->names, name) : 0;
+    return place ? &rules->intercept->all[place - 1] : NULL;
+}
