@@ -335,6 +335,17 @@ local function install ()
       put("644", header, prefix .. "/include/" .. header:match("[^/]*$"))
    end
    put("644", "LICENSE", prefix .. "/share/doc/elf64load/LICENSE")
+   -- The manual page and what shells complete are made from what --help says.
+   local manual = dofile("lua/elf64load/manual.lua")
+   for file, text in pairs {
+      ["man/man1/elf64load.1"] = manual.page(version()),
+      ["bash-completion/completions/elf64load"] = manual.bash(),
+      ["zsh/site-functions/_elf64load"] = manual.zsh(),
+   } do
+      local made = "build/" .. file:match("^%l+") .. ".txt"
+      write(made, text)
+      put("644", made, prefix .. "/share/" .. file)
+   end
    for _, name in ipairs { "elf64load", "elf64load-lua" } do
       local archive_file = "lib" .. name .. ".a"
       put("644", built .. "lib/" .. archive_file,

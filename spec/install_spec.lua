@@ -92,9 +92,24 @@ describe("An installed copy #build", function ()
       assert.same({ "libelf64load-lua.a", "libelf64load.a", "lua", "pkgconfig" },
          names(root .. "/lib"))
       assert.same({ "core.so" }, names(root .. "/lib/lua/5.4/elf64load"))
+      assert.same({ "bash-completion", "doc", "lua", "man", "zsh" },
+         names(root .. "/share"))
       assert.same(scripts(), names(root .. "/share/lua/5.4/elf64load"))
       assert.same({ "elf64load-lua.pc", "elf64load.pc" },
          names(root .. "/lib/pkgconfig"))
+   end)
+
+   it("has the manual page and the completions that the command's text makes",
+   function ()
+      local manual = require "elf64load.manual"
+      local version = require "elf64load".version
+      for file, text in pairs {
+         ["man/man1/elf64load.1"] = manual.page(version),
+         ["bash-completion/completions/elf64load"] = manual.bash(),
+         ["zsh/site-functions/_elf64load"] = manual.zsh(),
+      } do
+         assert.equal(text, contents(root .. "/share/" .. file))
+      end
    end)
 
    it("names its prefix without DESTDIR in the pkg-config files", function ()

@@ -2,22 +2,9 @@
 
 local cli = {}
 
-local help = [[
-usage: elf64load FILE.lua [ARGUMENT...]     run a Lua 5.4 script
-       elf64load -e CODE [ARGUMENT...]      run a piece of Lua
-       elf64load open LIB [SYMBOL...]       open a library, show its symbols
-       elf64load --help | --version
-
-A script has all of Lua 5.4, LPeg, and require "elf64load". It runs as it does
-under lua5.4: its arguments are in the table `arg` and in `...`.
-
-`open` shows kind, size, version, address and name of each SYMBOL, looked up as
-dlsym does, or of all that LIB itself exports. LIB is a path if it holds a
-slash; otherwise it is looked for as ld.so does.
-
-Exit status: 0; 1 when something could not be loaded or a script failed; 2 when
-the command was not understood.
-]]
+local json = require "elf64load.json"
+local manual = require "elf64load.manual"
+local show = require "elf64load.clishow"
 
 local function complain (...)
    io.stderr:write("elf64load: ", ..., "\n")
@@ -68,98 +55,258 @@ local function shifted (words, script)
    return arguments
 end
 
----@param symbol table
----@return string[]
-local function row (symbol)
-   local address = symbol.address
-   if math.type(address) == "integer" then
-      address = address ~= 0 and ("0x%x"):format(address) or nil
-   end
-   return {
-      symbol.kind or "-", tostring(symbol.size or 0), symbol.version or "-",
-      address and tostring(address) or "-", symbol.name,
-   }
+-- ------------------------------------------------------------------ failures
+
+-- What was raised may be anything, and hold itself.
+local function flat (detail)
+   local out = {}
+   for name, value in pairs(detail or {}) do out[name] = value end
+   if out.error ~= nil then out.error = tostring(out.error) end
+   return out
 end
 
----@param rows string[][]
-local function show (rows)
-   local widths = {}
-   for _, cells in ipairs(rows) do
-      for column, cell in ipairs(cells) do
-         widths[column] = math.max(widths[column] or 0, #cell)
-      end
-   end
-   for _, cells in ipairs(rows) do
-      local line = {}
-      for column, cell in ipairs(cells) do
-         -- Sizes are numbers and end under one another.
-         local padding = (" "):rep(widths[column] - #cell)
-         line[column] = column == 2 and padding .. cell or cell .. padding
-      end
-      print((table.concat(line, "  "):gsub("%s+$", "")))
-   end
+---@class elf64load.cli.context
+---@field words string[] what follows the command's name
+---@field policy string?
+---@field json boolean?
+---@field color "auto"|"always"|"never"
+---@field terminal boolean standard output is one
+---@field paint fun(style: string, text: string): string
+local Context = {}
+Context.__index = Context
+
+---What could not be done, for JSON.
+---@return table
+function Context.failure (_, message, kind, detail)
+   return { kind = kind, message = message, detail = flat(detail) }
 end
 
----@param library string
----@param names string[]
+---Says what could not be done.
 ---@return integer status
-local function open (library, names)
-   local elf = require "elf64load"
-   local plugin <close>, message = elf.open(library)
-   if not plugin then
+function Context:fail (message, kind, detail)
+   if self.json then
+      print(json.encode({ error = self:failure(message, kind, detail) }, true))
+   else
       complain(message)
-      return 1
    end
-   local rows, status = { { "kind", "size", "version", "address", "name" } }, 0
-   if #names == 0 then
+   return 1
+end
+
+---A runtime under the policy that was asked for.
+---@param watch? fun(event: elf64load.event) told of its events, too
+---@return elf64load.runtime|nil
+---@return string? message
+---@return string? kind
+---@return table? detail
+function Context:runtime (watch)
+   local runtime = require "elf64load.runtime"
+   require "elf64load"
+   local done, made, message, kind, detail = pcall(runtime.new,
+      self.policy or {}, watch)
+   if not done then return nil, made end
+   return made, message, kind, detail
+end
+
+-- ------------------------------------------------------------------ commands
+
+local actions = {}
+
+local function address_of (symbol)
+   local address = symbol.address
+   if math.type(address) ~= "integer" then return address end
+   return address ~= 0 and address or nil
+end
+
+-- The rows of symbols with what stands in the fourth column, or the same as
+-- JSON.
+local function show_symbols (context, symbols, title, value_of)
+   local rows, list = { { "kind", "size", "version", title, "name" } }, {}
+   for at, symbol in ipairs(symbols) do
+      local value = value_of(symbol)
+      local text = math.type(value) == "integer" and ("0x%x"):format(value)
+         or value and tostring(value)
+      rows[at + 1] = { symbol.kind or "-", tostring(symbol.size or 0),
+         symbol.version or "-", text or "-", symbol.name }
+      list[at] = { kind = symbol.kind, size = symbol.size, name = symbol.name,
+         version = symbol.version, [title] = text }
+   end
+   if context.json then
+      print(json.encode(#list > 0 and list or json.array, true))
+   elseif #symbols > 0 then
+      show.columns(rows, { false, true })
+   end
+end
+
+-- With `close` at the end of both, whatever happens.
+local function with_plugin (context, options, act)
+   local runtime <close>, why, what, more = context:runtime()
+   if not runtime then return context:fail(why, what, more) end
+   local plugin <close>, message, kind, detail = runtime:open(context.words[1],
+      options)
+   if not plugin then return context:fail(message, kind, detail) end
+   return act(plugin)
+end
+
+function actions.open (context)
+   return with_plugin(context, nil, function (plugin)
+      local symbols, status = {}, 0
+      if #context.words == 1 then symbols = plugin:symbols() end
+      for at = 2, #context.words do
+         local symbol, message, kind, detail = plugin:lookup(context.words[at])
+         if symbol then
+            symbols[#symbols + 1] = symbol
+         else
+            status = context:fail(message, kind, detail)
+            if context.json then return status end
+         end
+      end
+      show_symbols(context, symbols, "address", address_of)
+      return status
+   end)
+end
+
+function actions.symbols (context)
+   local options = { start = false, lazy = true }
+   return with_plugin(context, options, function (plugin)
+      local globs, symbols = table.move(context.words, 2, #context.words, 1, {}),
+         {}
       for _, symbol in ipairs(plugin:symbols()) do
-         rows[#rows + 1] = row(symbol)
+         if show.fits(symbol.name, globs) then
+            symbols[#symbols + 1] = symbol
+         end
       end
+      show_symbols(context, symbols, "offset", function (symbol)
+         local address = address_of(symbol)
+         return address and address - plugin.base
+      end)
+      return 0
+   end)
+end
+
+function actions.trace (context)
+   return require "elf64load.clitrace".run(context)
+end
+
+function actions.help (context)
+   local name = context.words[1]
+   local text = not name and manual.usage() or manual.explain(name)
+   if text then
+      io.write(text)
+      return 0
    end
-   for _, name in ipairs(names) do
-      local symbol, why = plugin:lookup(name)
-      if symbol then
-         rows[#rows + 1] = row(symbol)
+   complain(("there is no help on '%s'; there is on %s and %s"):format(name,
+      table.concat(manual.names(manual.commands), ", "),
+      table.concat(manual.names(manual.topics), ", ")))
+   return 2
+end
+
+-- --------------------------------------------------------------- the command
+
+-- The command was not understood.
+local function misunderstood (...)
+   if ... then complain(...) end
+   io.stderr:write(manual.usage())
+   return 2
+end
+
+-- Takes an option at words[at] into `given`: the index of its last word, or nil
+-- and what is wrong.
+local function take_option (words, at, given)
+   local name, value = words[at]:match "^(%-%-%l+)=(.*)$"
+   name = name or words[at]
+   local option = manual.option(name)
+   if not option then return nil, ("unknown option '%s'"):format(words[at]) end
+   if option.value and not value then
+      at = at + 1
+      value = words[at]
+   end
+   if option.value and not value then
+      return nil, ("%s needs %s"):format(name, option.value)
+   elseif value and not option.value then
+      return nil, ("%s takes no value"):format(name)
+   elseif option.of and option.of ~= "file"
+      and not (" " .. option.of .. " "):find(" " .. value .. " ", 1, true) then
+      return nil, ("%s is one of %s"):format(name, option.of)
+   end
+   given[option.long:sub(3)] = value or true
+   return at
+end
+
+-- Options stand before and after a command's words.
+local function parse (words, at, given)
+   local rest, options = {}, true
+   while at <= #words do
+      local word, why = words[at], nil
+      if options and word == "--" then
+         options = false
+      elseif options and word:find "^%-." then
+         at, why = take_option(words, at, given)
+         if not at then return nil, why end
       else
-         complain(why)
-         status = 1
+         rest[#rest + 1] = word
       end
+      at = at + 1
    end
-   if #rows > 1 then show(rows) end
+   return rest
+end
+
+local function check (command, given)
+   local count = #given.words
+   if count < command.least or (command.most and count > command.most) then
+      return ("usage: elf64load %s %s"):format(command.name, command.words)
+   end
+end
+
+local function run_command (command, words, at, given, terminal)
+   local rest, why = parse(words, at, given)
+   given.words = rest
+   why = why or (not given.help and check(command, given))
+   if why then return misunderstood(why) end
+   if given.help then
+      io.write(manual.explain(command.name))
+      return 0
+   end
+   local context = setmetatable(given, Context)
+   context.paint = show.painter(given.color or "auto", terminal)
+   local status = actions[command.name](context)
+   io.stdout:flush()
    return status
 end
 
 ---@param words table the command's words, its own name being number 0
 ---@param version string
+---@param terminal boolean is standard output one?
 ---@return integer status the command's exit status
-function cli.main (words, version)
-   local first = words[1]
-   if first == "--help" or first == "-h" then
-      io.write(help)
+function cli.main (words, version, terminal)
+   local given, at = {}, 1
+   while words[at] and words[at]:find "^%-" and words[at] ~= "-e" do
+      local last, why = take_option(words, at, given)
+      if not last then return misunderstood(why) end
+      at = last + 1
+   end
+   local first = words[at]
+   if given.help and not first then
+      io.write(manual.usage())
       return 0
-   elseif first == "--version" then
+   elseif given.version then
       print("elf64load " .. version .. ", " .. _VERSION)
       return 0
-   elseif first == "open" and words[2] then
-      local status = open(words[2], table.move(words, 3, #words, 1, {}))
-      io.stdout:flush()
-      return status
-   elseif first == "-e" and words[2] then
-      local chunk, message = load(words[2], "=(command line)")
-      return run(chunk, message, shifted(words, 2))
-   elseif first and first ~= "open" and first:sub(1, 1) ~= "-" then
+   elseif not first then
+      return misunderstood()
+   end
+   local command = manual.command(first)
+   if command then
+      return run_command(command, words, at + 1, given, terminal)
+   elseif next(given) then
+      return misunderstood("a script has no options of the command's")
+   elseif first ~= "-e" then
       local chunk, message = loadfile(first)
-      return run(chunk, message, shifted(words, 1))
+      return run(chunk, message, shifted(words, at))
+   elseif words[at + 1] then
+      local chunk, message = load(words[at + 1], "=(command line)")
+      return run(chunk, message, shifted(words, at + 1))
    end
-   if first == "open" then
-      complain("open needs the name of a library")
-   elseif first == "-e" then
-      complain("-e needs a piece of Lua")
-   elseif first then
-      complain("unknown option '" .. first .. "'")
-   end
-   io.stderr:write(help)
-   return 2
+   return misunderstood("-e needs a piece of Lua")
 end
 
 return cli

@@ -213,13 +213,23 @@ local hooks = {
    verify = "verify", accept = "accept", order = "order", event = "on",
 }
 
+-- Two functions that are told of events, of which there may be one or none.
+local function both (first, second)
+   if not first or not second then return first or second end
+   return function (event)
+      first(event)
+      second(event)
+   end
+end
+
 ---Makes a runtime. A policy may be a table, or the name of a file that returns one.
 ---@param given elf64load.policy|string
+---@param watch? fun(event: elf64load.event) told of events before the policy is
 ---@return elf64load.runtime|nil runtime
 ---@return string? message of a file that cannot be read
 ---@return string? kind
 ---@return table? detail
-function runtime.new (given)
+function runtime.new (given, watch)
    local folder
    if type(given) == "string" then
       local read, why, kind, detail = policy.file(given)
@@ -229,6 +239,7 @@ function runtime.new (given)
    local made, why = policy.check(given, folder)
    if not made then error(why, 2) end
    local half = assert(core.runtime(made))
+   made.on = both(watch, made.on)
    for hook, key in pairs(hooks) do half:hook(hook, made[key]) end
    return setmetatable({
       core = half,

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <lauxlib.h>
 #include <lua-lpeg.h>
@@ -54,7 +55,8 @@ static int run(lua_State *L)
         lua_rawseti(L, -2, index);
     }
     lua_pushstring(L, e64_version());
-    lua_call(L, 2, 1);
+    lua_pushboolean(L, isatty(STDOUT_FILENO));
+    lua_call(L, 3, 1);
     return 1;
 }
 
