@@ -9,6 +9,7 @@
 ---
 --- In a file, $POLICY in `path` and `provide` stands for the file's folder.
 
+local definition = require "elf64load.definition"
 local near = require "elf64load.near"
 
 local policy = {}
@@ -22,6 +23,14 @@ local ENOENT <const> = 2
 ---@class elf64load.policy
 ---@field path? string templates to search first
 ---@field search? elf64load.searches|elf64load.searches[] asked before that
+---@field resolve? fun(import: elf64load.import): any, string? what a name shall mean
+---that nothing defines: an address, a symbol, or a Lua function and its prototype
+---@field intercept? table<string, any> what names get instead, by prototype: the same,
+---or a Lua function, which is given the original one before its own arguments
+---@field allow? string[] names and globs, and no others, that plugins may import
+---@field deny? string[] those that they may not
+---@field plugins? table<string, elf64load.policy> other allow, deny and intercept for
+---plugins by their paths: of those that match the longest counts
 ---@field verify? fun(image: elf64load.view, name: string): boolean?, string? may
 ---these bytes, and no others, be mapped?
 ---@field accept? fun(plugin: elf64load.plugin): boolean?, string? may this one, which
@@ -51,6 +60,15 @@ local ENOENT <const> = 2
 ---@field message string? the last three of what failed
 ---@field kind elf64load.kind?
 ---@field detail elf64load.detail?
+
+---A name that nothing defines.
+---@class elf64load.import
+---@field name string
+---@field version string?
+---@field demangled string? as C++ has it, where the process has who knows
+---@field wanter elf64load.plugin
+---@field kind "call"|"address"|"tls"|"size" how it is used
+---@field weak boolean it may be missing
 
 -- --------------------------------------------------------------------- faults
 
@@ -88,13 +106,7 @@ end
 
 -- -------------------------------------------------------------------- values
 
----@param value any
----@return boolean
-local function callable (value)
-   if type(value) == "function" then return true end
-   local meta = getmetatable(value)
-   return type(meta) == "table" and meta.__call ~= nil
-end
+local callable = definition.callable
 
 local function a_string (name, value)
    if type(value) ~= "string" then wrong(name, value, "a string") end
@@ -159,6 +171,65 @@ local function a_set (name, value, known, one)
    return made
 end
 
+-- Names by prototypes.
+local function intercepts (name, value, state)
+   if type(value) ~= "table" or getmetatable(value) then
+      wrong(name, value, "a table of what names shall get by their prototypes")
+   end
+   local made = {}
+   for _, text in ipairs(sorted(value)) do
+      local prototype, why = definition.read(text, state.names)
+      if not prototype then fault("the policy's '%s': %s", name, why) end
+      local one, cell
+      if prototype.ctype and prototype.ctype.kind == "function"
+         and callable(value[text]) then
+         one, cell = definition.interpose(prototype, value[text])
+      else
+         one, cell = definition.make(prototype, value[text])
+      end
+      if not one then fault("the policy's '%s': %s", name, cell) end
+      made[#made + 1] = { name = prototype.name, address = one.address,
+         cell = cell, kept = one.kept, callback = one.callback }
+   end
+   return made
+end
+
+local function names (name, value)
+   return a_list(name, value, a_string, "names")
+end
+
+-- What may be said for some plugins alone.
+local rules = { allow = names, deny = names, intercept = intercepts }
+
+local function read_rules (name, value, state)
+   local made = a_set(name, value, rules, function (_, member) return member end)
+   for key, member in pairs(made) do
+      made[key] = rules[key](("%s.%s"):format(name, key), member, state)
+   end
+   return made
+end
+
+-- The longest glob first, as it says most.
+local function overrides (name, value, state)
+   if type(value) ~= "table" or getmetatable(value) then
+      wrong(name, value, "a table of rules by plugins' paths")
+   end
+   local made = {}
+   for glob, member in pairs(value) do
+      if type(glob) ~= "string" then
+         fault("the policy's '%s' has paths of plugins for keys, and %s is none",
+            name, kind_of(glob))
+      end
+      made[#made + 1] = { glob = glob,
+         rules = read_rules(('%s["%s"]'):format(name, glob), member, state) }
+   end
+   table.sort(made, function (one, other)
+      if #one.glob ~= #other.glob then return #one.glob > #other.glob end
+      return one.glob < other.glob
+   end)
+   return made
+end
+
 local events = {
    mapped = true, bound = true, started = true, stopped = true,
    unmapped = true, failed = true,
@@ -209,6 +280,11 @@ local keys = {
       return in_folder(name, a_string(name, value), state)
    end,
    search = functions,
+   allow = names,
+   deny = names,
+   intercept = intercepts,
+   plugins = overrides,
+   resolve = a_hook,
    verify = a_hook,
    accept = a_hook,
    order = a_hook,
@@ -232,6 +308,8 @@ local function read (given, folder)
    for _, name in ipairs(sorted(given)) do
       made[name] = keys[name](name, given[name], state)
    end
+   made.rules = { allow = made.allow, deny = made.deny,
+      intercept = made.intercept }
    if made.force and not made.order then
       fault("the policy's 'force' is about its 'order', which it does not have")
    end

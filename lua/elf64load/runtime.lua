@@ -1,11 +1,13 @@
 --- Runtimes: each has its own plugins and its own policy.
 
 local core = require "elf64load.core"
+local definition = require "elf64load.definition"
 local go = require "elf64load.go"
 local ldscript = require "elf64load.ldscript"
 local policy = require "elf64load.policy"
 local search = require "elf64load.search"
 
+local typed = core.typed
 local runtime = {}
 
 ---@class elf64load.runtime
@@ -81,9 +83,27 @@ local function check_options (given)
    end
 end
 
+-- What plugins were given is kept here, by what it is for: C may call it.
+local function give (self, key, made)
+   local before = self.given[key]
+   if made and made.callback then typed.pin(made.callback, true) end
+   self.given[key] = made
+   if before and before.callback then typed.pin(before.callback, false) end
+end
+
+-- What has been resolved for a plugin goes with it.
+local function sweep (self)
+   for key, made in pairs(self.given) do
+      if made.wanter and made.wanter.state == "closed" then
+         give(self, key, nil)
+      end
+   end
+end
+
 -- Hands to C what a script may have changed: a list of searchers that is as it
 -- was made needs no Lua when a file is looked for.
 local function prepare (self)
+   if self.given then sweep(self) end
    if self.path ~= self.given_path then
       self.core:path(self.path)
       self.given_path = self.path
@@ -203,9 +223,13 @@ end
 ---@return string? kind
 ---@return table? detail
 function Runtime:close ()
-   local done, message, kind, detail = self.core:close()
-   if done then rawset(self, "closed", true) end
-   return done, message, kind, detail
+   local done, left, kind, detail = self.core:close()
+   if not done then return nil, left, kind, detail end
+   rawset(self, "closed", true)
+   if not left then
+      for key in pairs(self.given or {}) do give(self, key, nil) end
+   end
+   return true
 end
 
 -- The hooks that are as the policy has them, and its keys for them.
@@ -219,6 +243,37 @@ local function both (first, second)
    return function (event)
       first(event)
       second(event)
+   end
+end
+
+-- The policy's `resolve`, whose answer may be a Lua function.
+local function resolver (self, resolve, names)
+   return function (import)
+      local value, text = resolve(import)
+      if value == nil then return nil end
+      local prototype, why = definition.read(text or import.name, names)
+      local made
+      if prototype then made, why = definition.make(prototype, value) end
+      if not made then error("the policy's 'resolve': " .. why, 0) end
+      made.wanter = import.wanter
+      give(self, {}, made)
+      return made.address, value
+   end
+end
+
+-- What the rules intercept stays as long as the runtime.
+local function give_rules (self, rules)
+   for _, made in ipairs(rules.intercept or {}) do give(self, made, made) end
+end
+
+local function give_all (self, made)
+   self.given = self.core:given()
+   give_rules(self, made.rules)
+   for _, override in ipairs(made.plugins or {}) do
+      give_rules(self, override.rules)
+   end
+   if made.resolve then
+      self.core:hook("resolve", resolver(self, made.resolve, {}))
    end
 end
 
@@ -238,10 +293,11 @@ function runtime.new (given, watch)
    end
    local made, why = policy.check(given, folder)
    if not made then error(why, 2) end
-   local half = assert(core.runtime(made))
+   local half, message = core.runtime(made)
+   if not half then error(message, 2) end
    made.on = both(watch, made.on)
    for hook, key in pairs(hooks) do half:hook(hook, made[key]) end
-   return setmetatable({
+   local self = setmetatable({
       core = half,
       path = made.path,
       search = made.search,
@@ -249,6 +305,10 @@ function runtime.new (given, watch)
       preload = {},
       given_search = false,
    }, meta)
+   if made.intercept or made.plugins or made.resolve then
+      give_all(self, made)
+   end
+   return self
 end
 
 return runtime

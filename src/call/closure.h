@@ -32,6 +32,12 @@ void *call_closure_entry(const struct call_closure *closure);
 // the closures that are freed after it.
 void call_closure_free(struct call_closure *closure);
 
+// The same where C may call it for good: calls answer zero, the memory stays.
+void call_closure_retire(struct call_closure *closure);
+
+// A place for its owner to use, which is there as long as the memory.
+void **call_closure_cell(struct call_closure *closure);
+
 // How many calls came too late since this was asked last, in the process.
 unsigned long call_closure_late(void);
 

@@ -30,7 +30,8 @@ struct call_closure {
     enum call_kind result;
     bool variadic;
     size_t named, integers, vectors; // of the named; of the rest, in registers
-    struct call_closure *next;       // of those that were freed
+    struct call_closure *next;       // of those that were freed, or retired
+    void *cell;
     ffi_cif cif;
     ffi_type *arguments[];
 };
@@ -39,7 +40,7 @@ struct call_closure {
 enum { WAITING = 256 };
 
 static struct lock lock = LOCK_INITIALIZER;
-static struct call_closure *oldest, *newest;
+static struct call_closure *oldest, *newest, *retired;
 static size_t waiting;
 static atomic_ulong late;
 
@@ -220,6 +221,22 @@ void call_closure_free(struct call_closure *closure)
     lock_give(&lock);
     if (gone)
         destroy(gone);
+}
+
+void call_closure_retire(struct call_closure *closure)
+{
+    if (!closure)
+        return;
+    closure->work = NULL;
+    lock_take(&lock);
+    closure->next = retired;
+    retired = closure;
+    lock_give(&lock);
+}
+
+void **call_closure_cell(struct call_closure *closure)
+{
+    return &closure->cell;
 }
 
 unsigned long call_closure_late(void)

@@ -20,6 +20,7 @@ struct callback {
     struct call_closure *closure;
     const struct call_type *type;
     const lua_State *main;
+    bool pinned; // a runtime has given it to plugins
     atomic_ulong missed; // calls from threads that are in no call of its state
 };
 
@@ -189,7 +190,11 @@ void callback_report(lua_State *L)
 static int collect(lua_State *L)
 {
     struct callback *self = luaL_checkudata(L, 1, CALLBACK);
-    call_closure_free(self->closure);
+    // The state is being closed, and plugins may call it still.
+    if (self->pinned)
+        call_closure_retire(self->closure);
+    else
+        call_closure_free(self->closure);
     self->closure = NULL;
     atomic_fetch_sub(&missed, atomic_exchange(&self->missed, 0));
     return 0;
@@ -259,8 +264,40 @@ int callback_make(lua_State *L, int scope)
     return 1;
 }
 
+static struct callback *check(lua_State *L, int index)
+{
+    const struct reference *reference = reference_check(L, index);
+    luaL_argcheck(L, reference->origin == REFERENCE_CALLBACK, index,
+                  "a callback expected");
+    lua_getiuservalue(L, index, 1);
+    return luaL_checkudata(L, -1, CALLBACK);
+}
+
+// typed.pin(callback, whether): a runtime has given it to plugins, or has taken
+// it back.
+static int pin(lua_State *L)
+{
+    check(L, 1)->pinned = lua_toboolean(L, 2);
+    return 0;
+}
+
+// typed.cell(callback): the address of a pointer that is there as long as C may
+// call it.
+static int cell(lua_State *L)
+{
+    lua_pushinteger(L, (lua_Integer)(intptr_t)
+                    call_closure_cell(check(L, 1)->closure));
+    return 1;
+}
+
 void callback_open(lua_State *L)
 {
+    static const luaL_Reg functions[] = {
+        { "pin", pin },
+        { "cell", cell },
+        { NULL, NULL },
+    };
+    luaL_setfuncs(L, functions, 0);
     calling_open(L);
     if (luaL_newmetatable(L, CALLBACK)) {
         lua_pushcfunction(L, collect);

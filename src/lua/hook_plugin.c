@@ -43,11 +43,23 @@ static e64_status accept_ended(void *data, e64_runtime *self,
     return ask_ended("accept", plugin->unit.object.name, error);
 }
 
+// What is defined or intercepted as a Lua function is gone with the state.
+static e64_status given_ended(void *data, e64_runtime *self,
+                              e64_plugin *plugin, e64_error *error)
+{
+    (void)data, (void)self;
+    return ask_failed(error, E64_HOOK, plugin->unit.object.name,
+                      "what its runtime defines are Lua's functions and "
+                      "variables, and their Lua state has been closed");
+}
+
 void hook_accept_plugin(struct runtime *self, enum hook_change change)
 {
     e64_runtime_options *hooks = &self->runtime->hooks;
     hooks->accept = change == HOOK_SET ? accept
-                  : change == HOOK_END && hooks->accept ? accept_ended : NULL;
+                  : change != HOOK_END ? NULL
+                  : hooks->accept ? accept_ended
+                  : self->gave ? given_ended : NULL;
     hooks->accept_data = self;
 }
 

@@ -13,6 +13,7 @@ static const struct {
     { "accept", hook_accept_plugin },
     { "order", hook_order_plugins },
     { "verify", hook_verify_image },
+    { "resolve", hook_resolve_import },
     { "event", hook_event },
 };
 

@@ -12,6 +12,7 @@
 #include "handle.h"
 #include "memory.h"
 #include "plan.h"
+#include "rules.h"
 #include "run/run.h"
 #include "source.h"
 
@@ -19,6 +20,10 @@
 
 // The key in the registry of a weak table: userdata by the address of theirs.
 static const char runtimes_key = 'r';
+
+// And of a table of those that have given something to plugins: it keeps them
+// until they are closed.
+static const char givers_key = 'g';
 
 // Lets a runtime be found by its address, at -1.
 static void remember(lua_State *L, const struct runtime *runtime)
@@ -195,9 +200,33 @@ static int plugins(lua_State *L)
     return 1;
 }
 
+static void push_givers(lua_State *L)
+{
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &givers_key) == LUA_TTABLE)
+        return;
+    lua_pop(L, 1);
+    lua_newtable(L);
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &givers_key);
+}
+
+// runtime:given(): the table of what it has given to plugins, to be added to.
+static int given(lua_State *L)
+{
+    struct runtime *runtime = runtime_check(L, 1);
+    push_givers(L);
+    lua_pushvalue(L, 1);
+    lua_rawsetp(L, -2, runtime);
+    runtime->gave = true;
+    lua_getiuservalue(L, 1, 2);
+    return 1;
+}
+
+// runtime:close() -> true, whether plugins are left | nil, ...
 static int close(lua_State *L)
 {
     struct runtime *runtime = runtime_check(L, 1);
+    const e64_runtime *freed = runtime->runtime;
     struct calling here;
     e64_error error;
     calling_enter(&here, L);
@@ -207,9 +236,16 @@ static int close(lua_State *L)
         runtime->runtime = NULL;
     calling_rethrow(L, &here);
     if (status != E64_OK)
-        return failure_push(L, &error, 0);
+        return failure_push(L, &error, here.cause);
+    bool left = runtime_remains(freed);
+    if (!left) {
+        push_givers(L);
+        lua_pushnil(L);
+        lua_rawsetp(L, -2, runtime);
+    }
     lua_pushboolean(L, true);
-    return 1;
+    lua_pushboolean(L, left);
+    return 2;
 }
 
 // Collecting a runtime unloads nothing, as with handles; but it will not be
@@ -244,12 +280,15 @@ static int new(lua_State *L)
         options.force = flag(L, 1, "force");
         lua_getfield(L, 1, "unload");
         options.unload = (e64_unload)luaL_checkoption(L, 2, "wait", ways);
+        rules_read(L, 1, &options);
     }
-    struct runtime *runtime = lua_newuserdatauv(L, sizeof *runtime, 1);
+    struct runtime *runtime = lua_newuserdatauv(L, sizeof *runtime, 2);
     *runtime = (struct runtime){ .main = calling_main(L) };
     luaL_setmetatable(L, RUNTIME);
-    lua_newtable(L);
-    lua_setiuservalue(L, -2, 1);
+    for (int value = 1; value <= 2; value++) {
+        lua_newtable(L);
+        lua_setiuservalue(L, -2, value);
+    }
     remember(L, runtime);
     if (e64_runtime_new(&options, &runtime->runtime, &error) != E64_OK)
         return failure_push(L, &error, 0);
@@ -279,6 +318,7 @@ void runtime_open(lua_State *L)
         { "plugins", plugins },
         { "hook", hooks_set },
         { "path", set_path },
+        { "given", given },
         { "close", close },
         { NULL, NULL },
     };

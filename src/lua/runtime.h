@@ -9,9 +9,10 @@
 
 #include "elf64load.h"
 
-// Uservalue 1: the table of hooks, by name.
+// Uservalue 1: the table of hooks, by name; 2: of what it has given to plugins.
 struct runtime {
     e64_runtime *runtime;  // NULL once it is closed
+    bool gave; // something to plugins: the collector must not take it
     const lua_State *main; // of the state that it belongs to
 };
 
@@ -44,6 +45,7 @@ void hook_search(struct runtime *runtime, enum hook_change change);
 void hook_accept_plugin(struct runtime *runtime, enum hook_change change);
 void hook_order_plugins(struct runtime *runtime, enum hook_change change);
 void hook_verify_image(struct runtime *runtime, enum hook_change change);
+void hook_resolve_import(struct runtime *runtime, enum hook_change change);
 void hook_event(struct runtime *runtime, enum hook_change change);
 
 #endif

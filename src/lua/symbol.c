@@ -18,6 +18,11 @@ static const char *const kinds[] = {
     [E64_KIND_IFUNC] = "ifunc",
 };
 
+struct lua_symbol *symbol_test(lua_State *L, int index)
+{
+    return luaL_testudata(L, index, SYMBOL);
+}
+
 struct lua_symbol *symbol_check(lua_State *L, int index)
 {
     return luaL_checkudata(L, index, SYMBOL);

@@ -22,7 +22,8 @@ void symbol_open(lua_State *L);
 // Pushes a symbol.
 void symbol_push(lua_State *L, const e64_symbol *symbol);
 
-// Raises on anything else.
+// NULL for anything else, or raises.
+struct lua_symbol *symbol_test(lua_State *L, int index);
 struct lua_symbol *symbol_check(lua_State *L, int index);
 
 // Raises when the plugin that defines it has been stopped.

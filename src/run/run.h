@@ -483,6 +483,9 @@ struct process process_start(void);
 
 // All runtimes, for looking addresses up and for the end of the process.
 e64_runtime *runtime_first(void);
+// Is there something left of one that was freed, of which only the address may
+// be used? What must not be unloaded, or not yet.
+bool runtime_remains(const e64_runtime *ended);
 // While a thread runs constructors or destructors of a runtime's plugins, the
 // runtime is busy. `busy` lies on the stack of that thread.
 struct busy {

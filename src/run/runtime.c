@@ -42,6 +42,16 @@ e64_runtime *runtime_first(void)
     return first;
 }
 
+bool runtime_remains(const e64_runtime *ended)
+{
+    lock_take(&list_lock);
+    const e64_runtime *runtime = first;
+    while (runtime && runtime != ended)
+        runtime = runtime->next;
+    lock_give(&list_lock);
+    return runtime != NULL;
+}
+
 void busy_enter_locked(struct busy *busy, e64_runtime *runtime)
 {
     runtime->busy++;

@@ -351,8 +351,8 @@ function runtime:plugins () end
 ---Sets a hook, or none. `search` is asked for files: nil without a reason leaves a
 ---file to the loader's own search, and so does a third answer that is true, which
 ---has the reason told when nothing is found. The others are as in a policy; `event`
----is one function for all.
----@param name "search"|"verify"|"accept"|"order"|"event"
+---is one function for all, and `resolve` answers an address and what it is of.
+---@param name "search"|"verify"|"accept"|"order"|"resolve"|"event"
 ---@param hook function|nil
 function runtime:hook (name, hook) end
 
@@ -360,9 +360,15 @@ function runtime:hook (name, hook) end
 ---@param templates string|nil
 function runtime:path (templates) end
 
+---What it has given to plugins, to be added to. From then on the collector leaves
+---the runtime alone, until it is closed and nothing of it is left.
+---@return table
+function runtime:given () end
+
 ---Stops and unmaps all that is open in it.
 ---@return true|nil done
----@return string? message
+---@return string|boolean|nil message or whether plugins are left, which must not be
+---unloaded, or not yet
 ---@return elf64load.kind? kind
 ---@return elf64load.detail? detail
 function runtime:close () end
@@ -412,7 +418,7 @@ function view:digest (name) end
 ---@field typed elf64load.typed
 local core = {}
 
----@param options? { unload: "wait"|"refuse"|"leak"|nil, force: boolean? }
+---@param options? table unload, force, and what policy.lua makes of the rules
 ---@return elf64load.core.runtime|nil runtime
 ---@return string? message
 ---@return elf64load.kind? kind

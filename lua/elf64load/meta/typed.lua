@@ -80,6 +80,17 @@ function typed.address (pointer) end
 ---@type table<string, function>
 typed.methods = {}
 
+---A runtime has given a callback to plugins, or has taken it back. While it is given
+---its memory stays, even when the Lua state is closed.
+---@param callback elf64load.pointer
+---@param given boolean
+function typed.pin (callback, given) end
+
+---The address of a pointer that is there as long as C may call the callback.
+---@param callback elf64load.pointer
+---@return integer
+function typed.cell (callback) end
+
 -- What cdef.lua and ctypes.lua build with. What makes a type answers nil and the
 -- reason when there is no such type.
 
