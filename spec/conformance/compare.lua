@@ -26,6 +26,8 @@ local compare = {}
 ---@field rewritten integer memory of no file, on both sides: a constructor's
 ---@field different integer
 ---@field excluded integer
+---@field chosen integer of a plan: where an IFUNC resolver of the planned file says
+---@field other integer of a plan: relocations for no import
 
 ---@class comparison
 ---@field mode "host"|"own"
@@ -40,8 +42,8 @@ local compare = {}
 ---@field reader string
 
 local FOLDER = "spec/conformance/"
-local SOURCES = { "side.c", "objects.c", "relocations.c", "ours.c", "objects.h",
-   "relocations.h", "ours.h" }
+local SOURCES = { "side.c", "objects.c", "relocations.c", "ours.c", "planned.c",
+   "objects.h", "relocations.h", "ours.h", "planned.h" }
 
 --- Builds the two programs of the comparison.
 ---@return sides
@@ -162,16 +164,52 @@ local function judge (theirs, ours, program)
    return "different", other
 end
 
+-- The same with a line of a plan: what the slot was to hold.
+local function judge_plan (theirs, ours)
+   local flag, offset, kind, symbol, meaning = theirs:match(LINE)
+   local flag2, offset2, kind2, symbol2, meaning2 = ours:match(LINE)
+   local other = { offset = offset, type = kind, symbol = symbol,
+      theirs = meaning, ours = meaning2 }
+   if not flag or not flag2 or offset ~= offset2 or kind ~= kind2
+      or symbol ~= symbol2 or flag2 == "!" then
+      return "excluded", other
+   elseif flag2 == "-" then
+      return "other"
+   elseif flag == "!" then
+      return "excluded", other
+   elseif flag2 == "*" then
+      -- Resolvers of libc's choose the kernel's functions for the time.
+      for place in meaning:gmatch "[^\t]+" do
+         local file = place:match "^(.*)%+%x+$"
+         if file == meaning2 or file == "linux-vdso.so.1"
+            and meaning2:match "/libc%.so%.6$" then
+            return "chosen"
+         end
+      end
+   elseif flag2 == "=" then
+      if design[symbol] and meet(meaning, meaning2) then return "design" end
+      return "different", other
+   elseif meet(meaning, meaning2) then
+      return "equal"
+   end
+   -- A constructor has put the address of memory of its own into a variable.
+   if flag == "~" and kind == "64" then return "rewritten" end
+   return "different", other
+end
+
 local function compare_file (result, program, path, total, theirs, ours)
+   local planned = ours.name == "planned"
    local file = { path = path, total = total, equal = 0, design = 0,
-      rewritten = 0, different = 0, excluded = 0 }
+      rewritten = 0, different = 0, excluded = 0, chosen = 0, other = 0 }
    for number = 1, total do
       local left, right = theirs.line(), ours.line()
       if not left or not right then
          file.excluded = file.excluded + total - number + 1
          break
       end
-      local verdict, other = judge(left, right, program)
+      local verdict, other
+      if planned then verdict, other = judge_plan(left, right)
+      else verdict, other = judge(left, right, program) end
       file[verdict] = file[verdict] + 1
       if other then
          other.file, other.verdict = path, verdict
@@ -184,7 +222,8 @@ end
 ---@class compare_options
 ---@field alter? integer the relocation of the library whose slot our side damages
 ---@field drop? integer the relocation that our side pretends not to know
----@field ours? "ours"|"theirs"|"lazy" what the second side is: dlopen against itself
+---@field ours? "ours"|"theirs"|"lazy"|"planned" what the second side is: dlopen against
+---itself, calls bound as they are made, a plan
 ---@field second? string what the second side opens instead
 
 --- Compares one library in one mode.
@@ -238,7 +277,7 @@ function compare.run (sides, path, mode, options)
          else
             result.files[#result.files + 1] = { path = left,
                total = left_count, equal = 0, design = 0, rewritten = 0,
-               different = 0, excluded = left_count }
+               different = 0, excluded = left_count, chosen = 0, other = 0 }
             if left == right then
                faults[#faults + 1] = left .. " has two counts of relocations"
             elseif first[left] then
@@ -295,7 +334,7 @@ end
 ---@param result comparison
 function compare.sum (result)
    local sum = { total = 0, equal = 0, design = 0, rewritten = 0,
-      different = 0, excluded = 0 }
+      different = 0, excluded = 0, chosen = 0, other = 0 }
    for _, file in ipairs(result.files) do
       for key, count in pairs(sum) do sum[key] = count + file[key] end
    end
@@ -308,7 +347,8 @@ end
 function compare.good (result)
    local sum = compare.sum(result)
    return #result.faults == 0 and sum.different == 0 and sum.excluded == 0
-      and sum.total == sum.equal + sum.design + sum.rewritten
+      and sum.total == sum.equal + sum.design + sum.rewritten + sum.chosen
+         + sum.other
 end
 
 return compare

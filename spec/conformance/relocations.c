@@ -162,6 +162,7 @@ static void read_rela(struct elf *elf, const struct tables *tables,
                         .offset = entry->r_offset,
                         .type = ELF64_R_TYPE(entry->r_info),
                         .addend = entry->r_addend,
+                        .index = ELF64_R_SYM(entry->r_info),
                         .symbol = symbol_name(elf, tables,
                                               ELF64_R_SYM(entry->r_info)),
                     });
@@ -179,13 +180,13 @@ static void read_relr(struct elf *elf, uint64_t address, uint64_t size)
     for (; count; count--, entry++) {
         if ((*entry & 1) == 0) {
             where = *entry + 8;
-            append(elf, (struct relocation){ *entry, RELOCATION_RELR, 0, "" });
+            append(elf, (struct relocation){ *entry, RELOCATION_RELR, 0, 0, "" });
             continue;
         }
         for (int bit = 1; bit < 64; bit++)
             if (*entry >> bit & 1)
                 append(elf, (struct relocation){ where + (bit - 1) * 8,
-                                                 RELOCATION_RELR, 0, "" });
+                                                 RELOCATION_RELR, 0, 0, "" });
         where += 63 * 8;
     }
     // The addend is what the file has in the word.

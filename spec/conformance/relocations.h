@@ -16,6 +16,7 @@ struct relocation {
     uint64_t offset;
     uint32_t type;
     int64_t addend;
+    uint32_t index;     // of the symbol in DT_SYMTAB; 0 for none
     const char *symbol; // "" for none
 };
 

@@ -30,6 +30,7 @@
 
 #include "objects.h"
 #include "ours.h"
+#include "planned.h"
 
 static void open_host(const char *path)
 {
@@ -108,6 +109,15 @@ static void *host_tls_address(uint64_t module, uint64_t offset)
     return __tls_get_addr(index);
 }
 
+static int finish(FILE *out)
+{
+    fputs("end\n", out);
+    if (fflush(out) != 0)
+        err(3, "report");
+    // Destructors are not what this is about.
+    _exit(0);
+}
+
 int main(int count, char **words)
 {
     static const char *const mappers[] = { "start", "glibc", "ours" };
@@ -134,6 +144,10 @@ int main(int count, char **words)
     process_add_host(&process, MAPPER_START);
     for (int i = 7; host && i < count; i++)
         open_host(words[i]);
+    if (strcmp(words[1], "planned") == 0) {
+        planned_report(out, words[6], host, atol(words[4]));
+        return finish(out);
+    }
     if (ours)
         ours_open(words[6], lazy);
     else
@@ -160,9 +174,5 @@ int main(int count, char **words)
         if (wanted && (!host || strcmp(object->path, report.library) == 0))
             report_file(&report, object);
     }
-    fputs("end\n", out);
-    if (fflush(out) != 0)
-        err(3, "report");
-    // Destructors are not what this is about.
-    _exit(0);
+    return finish(out);
 }
