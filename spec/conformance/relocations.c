@@ -180,7 +180,8 @@ static void read_relr(struct elf *elf, uint64_t address, uint64_t size)
     for (; count; count--, entry++) {
         if ((*entry & 1) == 0) {
             where = *entry + 8;
-            append(elf, (struct relocation){ *entry, RELOCATION_RELR, 0, 0, "" });
+            append(elf, (struct relocation){ *entry, RELOCATION_RELR, 0, 0,
+                                             "" });
             continue;
         }
         for (int bit = 1; bit < 64; bit++)

@@ -6,7 +6,8 @@
 //         what dlopen of LIB brings in besides LIB, a path a line
 //     side SIDE MODE READER ALTER DROP LIB [DEPENDENCY...]
 //         SIDE    theirs (dlopen), ours, or lazy: ours, in which all calls are
-//                 bound as a first call binds them
+//                 bound as a first call binds them; or planned, which opens
+//                 nothing: see planned.h
 //         MODE    host: glibc opens the dependencies first; own: nobody does
 //         READER  the library made from reader.c
 //         ALTER   the number of a relocation of LIB whose slot is damaged
