@@ -97,6 +97,7 @@ typedef struct e64_plan_binding {
     uint8_t loader;      // this loader's own function stands in for it
     uint8_t intercepted; // what the policy says stands in for it
     uint8_t resolved;    // nothing defines it: the resolve hook answered
+    uint8_t denied;      // the policy says no, so that it has no provider
 } e64_plan_binding;
 
 // A name that more than one object of the scope defines, and somebody imports.
@@ -112,8 +113,9 @@ typedef struct e64_clash {
 
 // What the open would fail for.
 typedef struct e64_missing {
-    // E64_UNDEFINED: a symbol that nothing defines. E64_VERSION: a version that
-    // `library` should define. Else `library` cannot be had.
+    // E64_UNDEFINED: a symbol that nothing defines. E64_DENIED with a symbol:
+    // one that the policy denies. E64_VERSION: a version that `library` should
+    // define. Else `library` cannot be had.
     e64_status status;
     const char *symbol;
     const char *version;

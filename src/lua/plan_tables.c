@@ -195,6 +195,7 @@ static int add_binding(void *data, const e64_plan_binding *binding)
     set_text(L, "symbol", binding->symbol);
     set_text(L, "version", binding->version);
     set_flag(L, "weak", binding->weak);
+    set_flag(L, "denied", binding->denied);
     if (binding->provider) {
         set_object(L, "provider", binding->provider);
         set_text(L, "provided", binding->provided);
@@ -206,6 +207,8 @@ static int add_binding(void *data, const e64_plan_binding *binding)
         set_flag(L, "unique", binding->unique);
         set_flag(L, "vague", binding->vague);
         set_flag(L, "loader", binding->loader);
+        set_flag(L, "intercepted", binding->intercepted);
+        set_flag(L, "resolved", binding->resolved);
     }
     append(L);
     return 0;

@@ -74,6 +74,21 @@ static bool decides(const e64_plugin *plugin)
     return !rules_are_empty(&plugin->rules) || plugin->runtime->hooks.resolve;
 }
 
+// A plan goes on where an open is denied something, and says what.
+static e64_status decide_for_plan(void *data, struct link_unit *unit,
+                                  const e64_import *import,
+                                  struct link_binding *binding)
+{
+    struct discovery *discovery = data;
+    uint32_t symbol = binding->symbol;
+    e64_status status = decide_import(data, unit, import, binding);
+    if (status != E64_DENIED)
+        return status;
+    *binding = (struct link_binding){ .symbol = symbol,
+                                      .via = LINK_VIA_DENIED };
+    return plan_fails(discovery->plan, status);
+}
+
 // The order of ld.so: the object itself with DT_SYMBOLIC, then the process with
 // what was opened globally, then the scope of what is being opened; the latter
 // two the other way round with `deepbind`.
@@ -105,7 +120,7 @@ static e64_status resolve_one(struct discovery *discovery, e64_plugin *plugin,
         .data = discovery,
     };
     if (decides(plugin))
-        context.decide = decide_import;
+        context.decide = discovery->plan ? decide_for_plan : decide_import;
     if (plugin->unit.image.symbolic)
         add_list(&scope, &self, 1);
     add_common(discovery, root, deepbind, &scope);

@@ -84,11 +84,18 @@ static e64_status find_outside(e64_runtime *runtime, e64_plugin **outside)
     return E64_OK;
 }
 
+// For a plan nothing is where it would be.
+static bool is_mapped(const struct elf_object *object)
+{
+    const e64_plugin *plugin = plugin_of(object);
+    return plugin ? plugin->unit.mapped : !host_module_of(object)->foreseen;
+}
+
 // What the import would have got. The host's IFUNC resolvers may be asked at
 // any time; those of plugins only once they are sealed.
 static uint64_t address_of(const struct link_binding *binding)
 {
-    if (!binding->definer)
+    if (!binding->definer || !is_mapped(binding->definer))
         return 0;
     if (binding->type != STT_GNU_IFUNC)
         return binding->value;

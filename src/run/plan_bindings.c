@@ -111,6 +111,7 @@ static e64_status take(struct e64_plan *plan, const struct link_unit *unit,
         .weak = ELF64_ST_BIND(symbol.st_info) == STB_WEAK,
         .jump = link_import_class(&unit->bindings, import)
                 == LINK_CLASS_DEFINED,
+        .denied = binding->via == LINK_VIA_DENIED,
     };
     e64_status status = plan_text(plan, elf_string(symbols, symbol.st_name),
                                   &made->symbol);

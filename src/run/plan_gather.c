@@ -48,7 +48,8 @@ static uint64_t hash(const e64_plan_binding *binding)
 static bool is_alike(const e64_plan_binding *a, const e64_plan_binding *b)
 {
     return a->symbol == b->symbol && a->version == b->version
-        && a->provider == b->provider && a->runner_up == b->runner_up;
+        && a->provider == b->provider && a->runner_up == b->runner_up
+        && a->denied == b->denied;
 }
 
 static struct group *find(struct grouping *grouping,
@@ -214,8 +215,11 @@ void plan_old(struct e64_plan *plan, const struct link_unit *unit,
 
 e64_status plan_fails(struct e64_plan *plan, e64_status status)
 {
-    if (status != E64_UNDEFINED && status != E64_VERSION)
+    if (status != E64_UNDEFINED && status != E64_VERSION
+        && status != E64_DENIED)
         return status;
+    if (plan->info.message)
+        return E64_OK; // it is what the open would come upon first
     plan->info.status = status;
     return plan_text(plan, error_pending()->message, &plan->info.message);
 }
@@ -250,7 +254,7 @@ static e64_status gather_symbols(struct e64_plan *plan)
         e64_missing *made = add(plan);
         if (made)
             *made = (e64_missing){
-                .status = E64_UNDEFINED,
+                .status = one->first->denied ? E64_DENIED : E64_UNDEFINED,
                 .symbol = one->first->symbol,
                 .version = one->first->version,
                 .wanters = one->list,

@@ -254,6 +254,9 @@ function plugin:type (what) end
 ---@field absolute boolean|nil `offset` is all of it
 ---@field unique boolean|nil STB_GNU_UNIQUE
 ---@field loader boolean|nil this loader's own function stands in for it
+---@field intercepted boolean|nil what the policy says stands in for it
+---@field resolved boolean|nil nothing defines it: the policy's `resolve` answered
+---@field denied boolean|nil the policy says no, so that it has no provider
 ---@field runner_up string|nil who else in the scope defines it
 ---@field runner_up_version string|nil
 ---@field vague boolean|nil both are weak or unique, as what C++ has twice is
@@ -267,8 +270,8 @@ function plugin:type (what) end
 ---@field vague boolean|nil
 ---@field wanters string[]
 
----A symbol (`undefined`), a version that a library should define (`version`), or
----a library that cannot be had (any other kind).
+---A symbol (`undefined`, or `denied` by the policy), a version that a library
+---should define (`version`), or a library that cannot be had (any other kind).
 ---@class elf64load.planmissing
 ---@field kind elf64load.kind
 ---@field symbol string|nil
