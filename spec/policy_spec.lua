@@ -227,6 +227,27 @@ describe("The policy's search", function ()
    end)
 end)
 
+describe("The policy's lazy", function ()
+   local lacking = compile.shared [[
+      int absent(void);
+      int answer(void) { return 42; }
+      int call(void) { return absent(); }
+   ]]
+
+   it("has functions bound when they are first called", function ()
+      local eager <close> = elf.runtime { lazy = false }
+      assert.fails_with("undefined", eager.open, eager, lacking)
+      local runtime <close> = elf.runtime { lazy = true }
+      local p = assert(runtime:open(lacking))
+      assert.equal(42, p:cdef "int answer(void);".answer())
+   end)
+
+   it("is true or false", function ()
+      assert.equal("the policy's 'lazy' is 'yes'; true or false expected",
+         refused { lazy = "yes" })
+   end)
+end)
+
 describe("What is preloaded", function ()
    it("stands for names and paths, before all searching", function ()
       local runtime <close> = elf.runtime {

@@ -37,6 +37,7 @@ local ENOENT <const> = 2
 ---is mapped and bound, be started?
 ---@field order? fun(plugins: elf64load.plugin[]): elf64load.plugin[] the same in the
 ---order in which they shall start, each after those that it needs
+---@field lazy? boolean functions are bound when they are first called
 ---@field force? boolean the order is taken as it is
 ---@field on? table<elf64load.eventname, fun(event: elf64load.event)>
 ---@field unload? "wait"|"refuse"|"leak" what becomes of a plugin that is closed
@@ -287,6 +288,7 @@ local keys = {
    resolve = a_hook,
    verify = a_hook,
    accept = a_hook,
+   lazy = a_boolean,
    order = a_hook,
    force = a_boolean,
    on = on,

@@ -278,6 +278,7 @@ static int new(lua_State *L)
     if (!lua_isnil(L, 1)) {
         luaL_checktype(L, 1, LUA_TTABLE);
         options.force = flag(L, 1, "force");
+        options.lazy = flag(L, 1, "lazy");
         lua_getfield(L, 1, "unload");
         options.unload = (e64_unload)luaL_checkoption(L, 2, "wait", ways);
         rules_read(L, 1, &options);
