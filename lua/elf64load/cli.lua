@@ -69,6 +69,7 @@ end
 ---@field words string[] what follows the command's name
 ---@field policy string?
 ---@field json boolean?
+---@field dot boolean?
 ---@field color "auto"|"always"|"never"
 ---@field terminal boolean standard output is one
 ---@field paint fun(style: string, text: string): string
@@ -183,6 +184,14 @@ function actions.symbols (context)
    end)
 end
 
+function actions.plan (context)
+   return require "elf64load.cliplan".run(context)
+end
+
+function actions.why (context)
+   return require "elf64load.cliwhy".run(context)
+end
+
 function actions.trace (context)
    return require "elf64load.clitrace".run(context)
 end
@@ -254,6 +263,10 @@ local function check (command, given)
    local count = #given.words
    if count < command.least or (command.most and count > command.most) then
       return ("usage: elf64load %s %s"):format(command.name, command.words)
+   elseif given.dot and command.name ~= "plan" then
+      return "--dot is for plan"
+   elseif given.dot and given.json then
+      return "--dot and --json are two ways to show the same"
    end
 end
 

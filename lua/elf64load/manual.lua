@@ -16,6 +16,7 @@ manual.options = {
    { long = "--policy", value = "FILE", of = "file",
       text = "open LIB under the policy that FILE, a Lua file, returns" },
    { long = "--json", text = "print JSON, errors too" },
+   { long = "--dot", text = "with plan: print a graph for Graphviz" },
    { long = "--color", value = "WHEN", of = "auto always never",
       text = "auto (on a terminal, unless NO_COLOR is set), always, never" },
    { long = "--help", short = "-h", text = "print this" },
@@ -44,6 +45,19 @@ exports.]] },
 Shows kind, size, version, offset and name of what LIB itself exports, or of
 that of which one GLOB (with * and ?) is the name. LIB is mapped and not
 started.]] },
+   { name = "plan", words = "LIB", least = 1, most = 1,
+      summary = "show what opening would do, do nothing",
+      text = [[
+Shows what LIB needs as a tree, with the file that each name stands for and why;
+what would be bound to what; names that more than one file defines; what nothing
+defines; the order in which constructors would run; and what memory it takes.
+Nothing is mapped and nothing runs. The status is 1 when opening would fail.]] },
+   { name = "why", words = "LIB SYMBOL", least = 2, most = 2,
+      summary = "show who defines a symbol for whom",
+      text = [[
+Shows for the files of LIB's plan that import SYMBOL (NAME or NAME@VERSION) what
+it would be bound to and what else defines that name, and what looking it up in
+LIB would find. Nothing runs. The status is 1 when there is none.]] },
    { name = "trace", words = "LIB", least = 1, most = 1,
       summary = "show what happens when it is opened",
       text = [[
@@ -143,7 +157,9 @@ A name with a slash is a path. Another is looked for in this order:
 Each folder is tried with glibc-hwcaps first. $ORIGIN is the folder of who needs
 it. A file for another machine is passed over. A name without .so is also tried
 as libNAME.so, and GNU ld scripts are followed. What glibc has open already is
-used as it is, and libc and its family are always glibc's.]] },
+used as it is, and libc and its family are always glibc's.
+
+`elf64load plan LIB` shows what was tried.]] },
    { name = "errors", summary = "kinds of failures", text = [[
 What the world causes is nil, a message, a kind and a table of details (wanter,
 path, symbol, version, scopes, near, missing, errno, error). Kinds stay as they
