@@ -137,6 +137,47 @@ typedef struct e64_override {
     const e64_rules *rules;
 } e64_override;
 
+// ------------------------------------------------------------- definitions ---
+
+// A name that a runtime defines by itself, for all plugins that it opens from
+// then on: it is found as in a library that is preloaded, by imports and by
+// plugins' dlsym, before what the host and the plugins define; after a plugin's
+// own definitions where it was linked with -Bsymbolic, or after all of its own
+// scope where it is opened with `deepbind`. Plugins with such names are bound
+// when they are opened, never lazily.
+typedef struct e64_definition {
+    size_t struct_size;
+    const char *name;
+    // NULL: it counts for every version that is asked for.
+    const char *version;
+    void *address;
+    uint64_t size; // in bytes; 0 when that does not matter
+    e64_kind kind; // E64_KIND_FUNCTION, _OBJECT or _NOTYPE
+    // A function's address is that of a cell, which goes on to `address`:
+    // defining it again with a cell has all that is bound to it go on to the
+    // new one, from one call to the next.
+    unsigned char cell;
+} e64_definition;
+
+// E64_DUPLICATE when the runtime defines that name of that version already,
+// unless both have cells. May be called from hooks.
+E64_API e64_status e64_define(e64_runtime *runtime,
+                              const e64_definition *definition,
+                              e64_error *error);
+
+// All of an array, whose first element's struct_size is the size of each, or
+// none of it.
+E64_API e64_status e64_define_all(e64_runtime *runtime,
+                                  const e64_definition *definitions,
+                                  size_t count, e64_error *error);
+
+// From then on the runtime does not define it any more. E64_INUSE while a
+// plugin that is mapped is bound to it; with a cell it can be taken back all
+// the same, and what is bound to it goes on to the last address: define
+// something that may stay there before.
+E64_API e64_status e64_undefine(e64_runtime *runtime, const char *name,
+                                const char *version, e64_error *error);
+
 // ------------------------------------------------------------------ events ---
 
 typedef enum e64_event_kind {

@@ -99,8 +99,8 @@ const char *link_type_name(uint32_t type);
 
 // The ordered lists in which a unit's imports are looked up.
 struct link_scope {
-    const struct elf_object *const *lists[4];
-    uint32_t counts[4];
+    const struct elf_object *const *lists[6];
+    uint32_t counts[6];
     uint32_t count;
     // What is on the lists and does not count, or NULL: all does.
     bool (*skip)(void *data, const struct elf_object *object);

@@ -6,6 +6,7 @@
 
 #include "../error.h"
 #include "../memory.h"
+#include "define.h"
 #include "hooks.h"
 #include "lazy.h"
 #include "missing.h"
@@ -89,7 +90,8 @@ static e64_status decide_for_plan(void *data, struct link_unit *unit,
     return plan_fails(discovery->plan, status);
 }
 
-// The order of ld.so: the object itself with DT_SYMBOLIC, then the process with
+// The order of ld.so: the object itself with DT_SYMBOLIC, then, like a library
+// that is preloaded, what the runtime defines by itself, then the process with
 // what was opened globally, then the scope of what is being opened; the latter
 // two the other way round with `deepbind`.
 static void add_common(const struct discovery *discovery,
@@ -98,6 +100,8 @@ static void add_common(const struct discovery *discovery,
 {
     if (deepbind)
         add_list(scope, root->scope, root->scope_count);
+    if (discovery->defined)
+        add_list(scope, &discovery->defined, 1);
     add_list(scope, discovery->snapshot->globals,
              discovery->snapshot->global_count);
     add_list(scope, discovery->globals, discovery->global_count);
@@ -202,7 +206,8 @@ static e64_status keep_definers(e64_plugin *plugin,
     return E64_OK;
 }
 
-static e64_status keep_all(e64_plugin *plugin)
+static e64_status keep_all(const struct discovery *discovery,
+                           e64_plugin *plugin)
 {
     const struct link_bindings *bindings = &plugin->unit.bindings;
     struct definers definers = { 0 };
@@ -213,6 +218,9 @@ static e64_status keep_all(e64_plugin *plugin)
         if (definer && definer != last && definer != &plugin->unit.object)
             status = add_definer(&definers, definer);
         last = definer;
+        if (status == E64_OK && definer && definer == discovery->defined)
+            status = define_use(plugin, discovery->definitions,
+                                bindings->all[i].definition);
     }
     for (uint32_t i = 0; status == E64_OK && i < plugin->need_count; i++)
         if (plugin->needs[i]->host)
@@ -248,7 +256,7 @@ static e64_status resolve_all(struct discovery *discovery, e64_plugin **sorted,
         status = resolve_one(discovery, sorted[i], root, deepbind);
         // What is missing fails the open when all of it is known.
         if (status == E64_OK && !missing_any(&missing) && !discovery->plan)
-            status = keep_all(sorted[i]);
+            status = keep_all(discovery, sorted[i]);
         sorted[i]->binding_time = hook_since(begin);
     }
     if (status == E64_OK && missing_any(&missing)) {
@@ -337,7 +345,8 @@ e64_status bind_group(struct discovery *discovery, e64_plugin *root,
         status = fail(E64_CHANGED, "%s: the host opened or closed libraries "
                       "while it was being looked for",
                       root->unit.object.name);
-    for (uint32_t i = 0; discovery->lazy && i < count; i++)
+    bool lazy = discovery->lazy && !discovery->defined;
+    for (uint32_t i = 0; lazy && i < count; i++)
         if (!decides(sorted[i]))
             lazy_prepare(sorted[i], root);
     if (status == E64_OK)

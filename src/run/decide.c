@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "../error.h"
-#include "../memory.h"
 #include "hooks.h"
 #include "overrides.h"
 
@@ -58,21 +57,10 @@ choose(const e64_plugin *plugin, const e64_intercept *intercept,
 // it.
 static e64_status find_outside(e64_runtime *runtime, e64_plugin **outside)
 {
-    static const struct elf_symbols none;
     e64_plugin *made;
-    e64_status status = plugin_new(runtime, &made);
+    e64_status status = plugin_new_outside(runtime, "(policy)", &made);
     if (status != E64_OK)
         return status;
-    made->unit.file.name = memory_copy("(policy)");
-    if (!made->unit.file.name) {
-        plugin_drop(made);
-        return fail_memory(sizeof "(policy)");
-    }
-    made->unit.object.name = made->unit.file.name;
-    made->unit.object.symbols = &none;
-    made->nodelete = true;
-    made->turn = 1; // open, though no registry has it
-    atomic_store(&made->state, E64_STATE_STARTED);
     lock_take(&runtime->lock);
     if (!runtime->outside) {
         runtime->outside = made;

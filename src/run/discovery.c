@@ -1,9 +1,10 @@
 // What an open has while it lasts: where it begins, and how it is undone.
 
-#include "hooks.h"
+#include "define.h"
 
 #include "../error.h"
 #include "../memory.h"
+#include "hooks.h"
 #include "unwind.h"
 #include "work.h"
 
@@ -26,9 +27,11 @@ static e64_status copy_global(struct discovery *discovery,
 e64_status discovery_globals(struct discovery *discovery)
 {
     e64_runtime *runtime = discovery->runtime;
-    e64_status status = E64_OK;
+    e64_status status = define_snapshot(runtime, &discovery->definitions);
+    if (discovery->definitions)
+        discovery->defined = &discovery->definitions->unit.object;
     lock_take(&runtime->lock);
-    uint32_t count = runtime->global_count;
+    uint32_t count = status == E64_OK ? runtime->global_count : 0;
     if (count) {
         discovery->globals = memory_array(count, sizeof *discovery->globals);
         if (!discovery->globals)
@@ -80,6 +83,7 @@ void discovery_free(struct discovery *discovery)
     memory_free(discovery->fresh);
     memory_free(discovery->globals);
     unique_free(&discovery->uniques);
+    plugin_drop(discovery->definitions);
     pinned_release(discovery);
     host_let_go(&discovery->hold);
     if (discovery->snapshot)

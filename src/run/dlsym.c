@@ -9,6 +9,7 @@
 #include "../host/forward.h"
 #include "../memory.h"
 #include "decide.h"
+#include "define.h"
 #include "handle.h"
 #include "overrides.h"
 
@@ -18,6 +19,7 @@ struct question {
     struct host_snapshot *snapshot;
     struct host_hold hold; // of it
     struct lookup_found found;
+    e64_plugin *definitions; // of the runtime, held, or NULL
 };
 
 static bool search(struct question *question,
@@ -27,8 +29,14 @@ static bool search(struct question *question,
                          &question->found);
 }
 
+// What the runtime defines by itself comes before the host.
 static bool search_host(struct question *question)
 {
+    const e64_plugin *definitions = question->definitions;
+    const struct elf_object *defined = definitions ? &definitions->unit.object
+                                                   : NULL;
+    if (defined && search(question, &defined, 1))
+        return true;
     return search(question, question->snapshot->globals,
                   question->snapshot->global_count);
 }
@@ -153,8 +161,17 @@ static void *look_up(void *handle, const char *name, const char *version,
         dl_failed("%s", error_pending()->message);
         return NULL;
     }
+    if (define_snapshot(caller->runtime, &question.definitions) != E64_OK) {
+        dl_failed("%s", error_pending()->message);
+        host_let_go(&question.hold);
+        host_snapshot_release(question.snapshot);
+        return NULL;
+    }
     void *address = NULL;
     bool found = find(&question, handle);
+    if (found && question.definitions
+        && question.found.object == &question.definitions->unit.object)
+        define_use(caller, question.definitions, question.found.index);
     if ((!found || question.found.object != &caller->unit.object)
         && !decide_lookup(caller, name, version, found ? &question.found : NULL,
                           &address)) {
@@ -170,6 +187,7 @@ static void *look_up(void *handle, const char *name, const char *version,
                   ? process_start().argv[0] : asked->map.l_name, name,
                   version ? ", version " : "", version ? version : "");
     }
+    plugin_drop(question.definitions);
     host_let_go(&question.hold);
     host_snapshot_release(question.snapshot);
     return address;

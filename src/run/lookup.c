@@ -41,13 +41,14 @@ void lookup_describe(const struct elf_object *object, uint32_t index,
 {
     const struct elf_version *version = elf_symbol_version(object->symbols,
                                                            index);
+    e64_plugin *owner = plugin_of(object);
     *out = (e64_symbol){
         .name = elf_string(object->symbols, symbol->st_name),
         .version = version && !version->needed
                  ? elf_string(object->symbols, version->name) : NULL,
         .size = symbol->st_size,
         .kind = lookup_kind(ELF64_ST_TYPE(symbol->st_info)),
-        .plugin = plugin_of(object),
+        .plugin = owner && !owner->outside ? owner : NULL,
         .file = object->name,
     };
 }

@@ -8,6 +8,7 @@
 #include "../error.h"
 #include "../memory.h"
 #include "debugger.h"
+#include "define.h"
 #include "lazy.h"
 
 e64_status plugin_new(e64_runtime *runtime, e64_plugin **plugin)
@@ -22,6 +23,29 @@ e64_status plugin_new(e64_runtime *runtime, e64_plugin **plugin)
     made->unit.file.fd = -1;
     atomic_init(&made->holds, 1);
     atomic_init(&made->state, E64_STATE_MAPPED);
+    *plugin = made;
+    return E64_OK;
+}
+
+e64_status plugin_new_outside(e64_runtime *runtime, const char *name,
+                              e64_plugin **plugin)
+{
+    static const struct elf_symbols none;
+    e64_plugin *made;
+    e64_status status = plugin_new(runtime, &made);
+    if (status != E64_OK)
+        return status;
+    made->unit.file.name = memory_copy(name);
+    if (!made->unit.file.name) {
+        plugin_drop(made);
+        return fail_memory(strlen(name) + 1);
+    }
+    made->unit.object.name = made->unit.file.name;
+    made->unit.object.symbols = &none;
+    made->outside = true;
+    made->nodelete = true;
+    made->turn = 1;
+    atomic_store(&made->state, E64_STATE_STARTED);
     *plugin = made;
     return E64_OK;
 }
@@ -74,6 +98,7 @@ e64_status plugin_add_name(e64_plugin *plugin, const char *name)
 void plugin_unload(e64_plugin *plugin)
 {
     debugger_remove(plugin);
+    define_unuse(plugin);
     for (uint32_t i = 0; i < plugin->kept_count; i++)
         host_unkeep(plugin->kept[i]);
     plugin->kept_count = 0;

@@ -39,6 +39,10 @@ struct e64_plugin {
     struct link_unit unit;
     e64_runtime *runtime;
     struct rules rules; // for what it imports
+    bool outside; // stands for what the program gives, and is no file
+    // Definitions of the runtime that it is bound to: define.c.
+    struct define_used *used;
+    uint32_t used_count;
     uint64_t generation;
     struct plugin_name *names; // the first is what it was opened by
     e64_plugin *loader;        // what needed it when it was mapped, or NULL
@@ -162,6 +166,7 @@ struct e64_runtime {
     // Stands for the owner of addresses that the policy gives; made when it is
     // needed.
     e64_plugin *outside;
+    struct definitions *definitions; // define.c; NULL: there were none
     e64_plugin **plugins; // in the order in which they were mapped
     uint32_t plugin_count, plugin_room;
     uint64_t turns; // that plugins have been given
@@ -198,6 +203,10 @@ uint64_t run_now(void); // nanoseconds, monotonic
 // ------------------------------------------------------------- plugin.c ---
 
 e64_status plugin_new(e64_runtime *runtime, e64_plugin **plugin);
+// One that stands for what the program gives: open, though no registry has it.
+// Its object has nothing to look up in yet.
+e64_status plugin_new_outside(e64_runtime *runtime, const char *name,
+                              e64_plugin **plugin);
 e64_status plugin_add_name(e64_plugin *plugin, const char *name);
 bool plugin_has_name(const e64_plugin *plugin, const char *name, uint32_t hash);
 // In two steps, of which the first alone can fail (NULL, and a failure).
@@ -257,6 +266,9 @@ struct discovery {
     struct missing *missing; // what resolving finds so: missing.h
     bool lazy; // calls are bound when they are made first
     bool hold_back; // nothing of a file that is opened by its path may run
+    // What the runtime defines by itself, as it was: held, or NULL.
+    e64_plugin *definitions;
+    const struct elf_object *defined; // its object
     const struct elf_object **globals; // the runtime's, as they were
     uint32_t global_count;
     e64_plugin **fresh; // new ones, in the order of ld.so's list

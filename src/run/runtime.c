@@ -10,6 +10,7 @@
 #include "../error.h"
 #include "../host/internals.h"
 #include "../memory.h"
+#include "define.h"
 #include "handle.h"
 #include "hooks.h"
 #include "lazy.h"
@@ -154,6 +155,7 @@ static void destroy(e64_runtime *runtime)
     memory_free(runtime->path);
     policy_free(runtime->policy);
     plugin_drop(runtime->outside);
+    define_free(runtime);
     lock_unmake(&runtime->lock);
     memory_free(runtime);
 }
