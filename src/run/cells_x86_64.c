@@ -17,7 +17,7 @@ struct cells {
     struct cells *next;
     uint8_t *pages;
     uint16_t used;       // how many were ever given out
-    void *free_word;     // the first of those given back: their words are a list
+    void *free_word;     // the first of those given back: a list by their words
 };
 
 static void *_Atomic *word_of(void *cell)
@@ -94,7 +94,8 @@ void cell_set(void *cell, void *target)
 void cell_free(struct cells **cells, void *cell)
 {
     struct cells *found = *cells;
-    while ((uintptr_t)found->pages != ((uintptr_t)cell & ~(uintptr_t)(PAGE - 1)))
+    uintptr_t page = (uintptr_t)cell & ~(uintptr_t)(PAGE - 1);
+    while ((uintptr_t)found->pages != page)
         found = found->next;
     atomic_store(word_of(cell), found->free_word);
     found->free_word = cell;
