@@ -331,8 +331,10 @@ local function install ()
    prefix = prefix:gsub("(.)/+$", "%1")
    put_module(prefix .. "/share/lua/5.4", prefix .. "/lib/lua/5.4")
    put("755", built .. "bin/elf64load", prefix .. "/bin/elf64load")
-   for _, header in ipairs(os.matchfiles("src/elf64load*.h")) do
-      put("644", header, prefix .. "/include/" .. header:match("[^/]*$"))
+   for _, folder in ipairs { "src/", "src/lua/" } do
+      for _, header in ipairs(os.matchfiles(folder .. "elf64load*.h")) do
+         put("644", header, prefix .. "/include/" .. header:match("[^/]*$"))
+      end
    end
    put("644", "LICENSE", prefix .. "/share/doc/elf64load/LICENSE")
    -- The manual page and what shells complete are made from what --help says.

@@ -85,9 +85,12 @@ describe("An installed copy #build", function ()
       assert.same({ "bin", "include", "lib", "share" }, names(root))
       assert.same({ "elf64load" }, names(root .. "/bin"))
       local headers = {}
-      for _, name in ipairs(names "src") do
-         if name:match "^elf64load.*%.h$" then headers[#headers + 1] = name end
+      for _, folder in ipairs { "src", "src/lua" } do
+         for _, name in ipairs(names(folder)) do
+            if name:match "^elf64load.*%.h$" then headers[#headers + 1] = name end
+         end
       end
+      table.sort(headers)
       assert.same(headers, names(root .. "/include"))
       assert.same({ "libelf64load-lua.a", "libelf64load.a", "lua", "pkgconfig" },
          names(root .. "/lib"))

@@ -53,10 +53,18 @@ e64_status ask_raised(lua_State *L, const char *about, e64_error *error)
     return E64_HOOK;
 }
 
-e64_status ask(const struct question *question, lua_State **state,
-               e64_error *error)
+static bool get_in(struct question *question)
 {
-    if (!calling || calling->main != question->runtime->main) {
+    const lua_State *main = question->runtime->main;
+    if (calling && calling->main == main)
+        return true;
+    question->visiting = calling_visit(&question->visit, main);
+    return question->visiting;
+}
+
+e64_status ask(struct question *question, lua_State **state, e64_error *error)
+{
+    if (!get_in(question)) {
         fail(E64_HOOK, "%s: the policy's '%s' is a Lua function, and this "
              "thread is not in a call from its Lua state", question->about,
              question->hook);
@@ -68,10 +76,17 @@ e64_status ask(const struct question *question, lua_State **state,
         return ask_failed(error, E64_NOMEMORY, question->about,
                           "no room on the Lua stack");
     lua_pushcfunction(L, put);
-    lua_pushlightuserdata(L, (void *)question);
+    lua_pushlightuserdata(L, question);
     if (lua_pcall(L, 1, question->answers, 0) != LUA_OK)
         return ask_raised(L, question->about, error);
     return E64_OK;
+}
+
+void asked(struct question *question)
+{
+    if (question->visiting)
+        calling_depart(&question->visit);
+    question->visiting = false;
 }
 
 // Protected, as making a message may raise.
@@ -82,18 +97,16 @@ static int refuse(lua_State *L)
                       "why not expected", question->hook, luaL_typename(L, 2));
 }
 
-e64_status ask_whether(const struct question *question, e64_error *error)
+static e64_status take_whether(lua_State *L, struct question *question,
+                               e64_error *error)
 {
-    lua_State *L;
-    e64_status status = ask(question, &L, error);
-    if (status != E64_OK)
-        return status;
     int answer = lua_gettop(L) - 1;
     const char *why = lua_type(L, answer + 1) == LUA_TSTRING
                     ? lua_tostring(L, answer + 1) : NULL;
+    e64_status status = E64_OK;
     if (!lua_isnil(L, answer) && !lua_isboolean(L, answer)) {
         lua_pushcfunction(L, refuse);
-        lua_pushlightuserdata(L, (void *)question);
+        lua_pushlightuserdata(L, question);
         lua_pushvalue(L, answer);
         lua_pcall(L, 2, 0, 0);
         return ask_raised(L, question->about, error);
@@ -105,5 +118,15 @@ e64_status ask_whether(const struct question *question, e64_error *error)
         status = error_give(E64_DENIED, error);
     }
     lua_settop(L, answer - 1);
+    return status;
+}
+
+e64_status ask_whether(struct question *question, e64_error *error)
+{
+    lua_State *L;
+    e64_status status = ask(question, &L, error);
+    if (status == E64_OK)
+        status = take_whether(L, question, error);
+    asked(question);
     return status;
 }

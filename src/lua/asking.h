@@ -5,6 +5,7 @@
 #ifndef LUA_ASKING_H
 #define LUA_ASKING_H
 
+#include "calling.h"
 #include "runtime.h"
 
 // What a hook is asked. `push` puts its arguments on the stack and says how
@@ -16,14 +17,17 @@ struct question {
     int (*push)(lua_State *L, const struct question *question);
     int answers; // how many are wanted
     const void *data;
+    bool visiting; // by a thread that was let in: `visit`
+    struct calling visit;
 };
 
-// Leaves the answers on top of *state.
-e64_status ask(const struct question *question, lua_State **state,
-               e64_error *error);
+// Leaves the answers on top of *state, and must be ended by asked, after which
+// they are there only if the thread is not visiting.
+e64_status ask(struct question *question, lua_State **state, e64_error *error);
+void asked(struct question *question);
 
-// The same for true, or nil and why not, which is E64_DENIED.
-e64_status ask_whether(const struct question *question, e64_error *error);
+// All of it for true, or nil and why not, which is E64_DENIED.
+e64_status ask_whether(struct question *question, e64_error *error);
 
 // Keeps what lies on top, which was raised, for detail.error.
 e64_status ask_raised(lua_State *L, const char *about, e64_error *error);

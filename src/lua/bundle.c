@@ -7,6 +7,8 @@
 #include <lauxlib.h>
 #include <lualib.h>
 
+#include "elf64load_lua.h"
+
 static const struct bundle_script *find(const char *name)
 {
     const struct bundle_script *script = bundle_scripts;
@@ -65,6 +67,7 @@ void bundle_install(lua_State *L)
     lua_pop(L, 3);
 }
 
+// As a C module's opener: for an engine's luaL_requiref or package.preload.
 int luaopen_elf64load(lua_State *L)
 {
     bundle_install(L);

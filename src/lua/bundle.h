@@ -25,12 +25,6 @@ extern const struct bundle_script bundle_scripts[];
 // program's core. Doing it twice is doing it once.
 void bundle_install(lua_State *L);
 
-// Installs the bundle and leaves the module elf64load, as a C module's opener
-// does, so that an engine can write
-//     luaL_requiref(L, "elf64load", luaopen_elf64load, 0);
-// or put it into package.preload. LPeg must be where `require` finds it.
-int luaopen_elf64load(lua_State *L);
-
 // The opener of elf64load.core: the one name that the module core.so shows.
 E64_API int luaopen_elf64load_core(lua_State *L);
 

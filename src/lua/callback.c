@@ -115,31 +115,43 @@ static int call(lua_State *L)
     return 0;
 }
 
+static void miss(struct callback *self)
+{
+    atomic_fetch_add(&self->missed, 1);
+    atomic_fetch_add(&missed, 1);
+}
+
+static void run(lua_State *L, struct invocation *invocation)
+{
+    // Without room on its stack it is as with a call from elsewhere.
+    if (!lua_checkstack(L, LUA_MINSTACK)) {
+        miss(invocation->callback);
+        return;
+    }
+    lua_pushcfunction(L, call);
+    lua_pushlightuserdata(L, invocation);
+    if (lua_pcall(L, 1, 0, 0) != LUA_OK) {
+        memset(invocation->result, 0, sizeof *invocation->result);
+        calling_raised(L);
+    }
+    if (invocation->given)
+        invocation->given->rest = NULL;
+}
+
 static void work(void *data, void *const *values, struct call_rest *rest,
                  union call_value *result)
 {
     struct callback *self = data;
     struct invocation invocation = { self, values, rest, result, NULL };
-    if (!calling || calling->main != self->main) {
-        atomic_fetch_add(&self->missed, 1);
-        atomic_fetch_add(&missed, 1);
-        return;
+    struct calling visit;
+    if (calling && calling->main == self->main) {
+        run(calling->L, &invocation);
+    } else if (calling_visit(&visit, self->main)) {
+        run(visit.L, &invocation);
+        calling_depart(&visit);
+    } else {
+        miss(self);
     }
-    lua_State *L = calling->L;
-    // Without room on its stack it is as with a call from elsewhere.
-    if (!lua_checkstack(L, LUA_MINSTACK)) {
-        atomic_fetch_add(&self->missed, 1);
-        atomic_fetch_add(&missed, 1);
-        return;
-    }
-    lua_pushcfunction(L, call);
-    lua_pushlightuserdata(L, &invocation);
-    if (lua_pcall(L, 1, 0, 0) != LUA_OK) {
-        memset(result, 0, sizeof *result);
-        calling_raised(L);
-    }
-    if (invocation.given)
-        invocation.given->rest = NULL;
 }
 
 // -------------------------------------------------------------------- reports

@@ -73,3 +73,26 @@ void calling_rethrow(lua_State *L, const struct calling *self)
     lua_rawseti(L, -3, self->depth);
     lua_error(L);
 }
+
+static int show(lua_State *L)
+{
+    luaL_tolstring(L, 1, NULL);
+    return 1;
+}
+
+void calling_warn(lua_State *L, const struct calling *self)
+{
+    if (self->depth > MOST_DEPTH)
+        return;
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &errors_key);
+    lua_pushcfunction(L, show);
+    lua_rawgeti(L, -2, self->depth);
+    lua_pushboolean(L, false);
+    lua_rawseti(L, -4, self->depth);
+    const char *text = lua_pcall(L, 1, 1, 0) == LUA_OK ? lua_tostring(L, -1)
+                                                       : NULL;
+    lua_warning(L, "a callback raised in a thread that is in no call from its "
+                "Lua state: ", 1);
+    lua_warning(L, text ? text : "out of memory", 0);
+    lua_pop(L, 2);
+}

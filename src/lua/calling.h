@@ -17,6 +17,7 @@ struct calling {
     const lua_State *main; // of its state
     int depth;             // how many of this thread it makes
     bool raised;           // by a callback
+    int top;   // of a visit: where its stack began
     int cause; // stack index of what a hook raised last, or 0
     struct lua_reader reader; // of the source that a hook answered last
 };
@@ -40,6 +41,15 @@ void calling_raised(lua_State *L);
 
 // Raises what a callback raised meanwhile, if one did.
 void calling_rethrow(lua_State *L, const struct calling *self);
+
+// The same for who has nobody to raise it to: a warning.
+void calling_warn(lua_State *L, const struct calling *self);
+
+// Lets a thread into a state that it is in no call from, by what the embedder
+// has given for that (visiting.c); false where it may not. It leaves the stack
+// as it was.
+bool calling_visit(struct calling *self, const lua_State *main);
+void calling_depart(struct calling *self);
 
 // The first thread of a state, by which states are told apart.
 const lua_State *calling_main(lua_State *L);

@@ -52,21 +52,22 @@ static void warn(lua_State *L, const char *name, const char *text)
 
 static void tell(void *data, e64_runtime *self, const e64_event *event)
 {
-    const struct runtime *runtime = data;
-    const struct question question = {
-        .runtime = runtime, .hook = "event", .about = event->path,
+    struct question question = {
+        .runtime = data, .hook = "event", .about = event->path,
         .push = push_event, .data = event,
     };
-    (void)self;
-    if (!calling || calling->main != runtime->main)
-        return;
-    lua_State *L = calling->L;
-    int cause = calling->cause, top = lua_gettop(L);
+    int top = calling ? lua_gettop(calling->L) : 0;
+    int cause = calling ? calling->cause : 0;
+    lua_State *L = NULL;
     e64_error error;
-    if (ask(&question, &L, &error) != E64_OK)
+    (void)self;
+    if (ask(&question, &L, &error) != E64_OK && L)
         warn(L, event->name, error.message);
-    calling->cause = cause;
-    lua_settop(L, top);
+    if (L && !question.visiting) {
+        calling->cause = cause;
+        lua_settop(L, top);
+    }
+    asked(&question);
 }
 
 void hook_event(struct runtime *self, enum hook_change change)

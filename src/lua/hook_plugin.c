@@ -27,7 +27,7 @@ static int push_accepted(lua_State *L, const struct question *question)
 static e64_status accept(void *data, e64_runtime *self, e64_plugin *plugin,
                          e64_error *error)
 {
-    const struct question question = {
+    struct question question = {
         .runtime = data, .hook = "accept",
         .about = plugin->unit.object.name, .push = push_accepted,
         .answers = 2, .data = plugin,
@@ -108,7 +108,7 @@ static e64_status order(void *data, e64_runtime *self, e64_plugin **plugins,
                         size_t count, e64_error *error)
 {
     const struct ordering ordering = { plugins, count };
-    const struct question question = {
+    struct question question = {
         .runtime = data, .hook = "order",
         .about = plugins[count - 1]->unit.object.name,
         .push = push_ordered, .answers = 1, .data = &ordering,
@@ -116,14 +116,16 @@ static e64_status order(void *data, e64_runtime *self, e64_plugin **plugins,
     lua_State *L;
     (void)self;
     e64_status status = ask(&question, &L, error);
-    if (status != E64_OK)
-        return status;
-    lua_pushcfunction(L, take_ordered);
-    lua_insert(L, -2);
-    lua_pushlightuserdata(L, (void *)&ordering);
-    lua_insert(L, -2);
-    return lua_pcall(L, 2, 0, 0) == LUA_OK
-         ? E64_OK : ask_raised(L, question.about, error);
+    if (status == E64_OK) {
+        lua_pushcfunction(L, take_ordered);
+        lua_insert(L, -2);
+        lua_pushlightuserdata(L, (void *)&ordering);
+        lua_insert(L, -2);
+        if (lua_pcall(L, 2, 0, 0) != LUA_OK)
+            status = ask_raised(L, question.about, error);
+    }
+    asked(&question);
+    return status;
 }
 
 static e64_status order_ended(void *data, e64_runtime *self,

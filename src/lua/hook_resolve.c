@@ -66,14 +66,16 @@ static e64_status resolve(void *data, e64_runtime *self,
                           const e64_import *import, e64_symbol *symbol,
                           e64_error *error)
 {
-    const struct question question = {
+    struct question question = {
         .runtime = data, .hook = "resolve", .about = import->name,
         .push = push_import, .answers = 2, .data = import,
     };
     lua_State *L;
     e64_status status = ask(&question, &L, error);
-    if (status != E64_OK)
+    if (status != E64_OK) {
+        asked(&question);
         return status;
+    }
     int answer = lua_gettop(L) - 1;
     const struct lua_symbol *owner = symbol_test(L, answer + 1);
     symbol->address = (void *)(intptr_t)lua_tointeger(L, answer);
@@ -83,6 +85,7 @@ static e64_status resolve(void *data, e64_runtime *self,
         symbol->kind = owner->symbol.kind;
     }
     lua_settop(L, answer - 1);
+    asked(&question);
     return symbol->address ? E64_OK : E64_NOTFOUND;
 }
 

@@ -3,6 +3,7 @@
 #include "asking.h"
 
 #include <lauxlib.h>
+#include <string.h>
 
 #include "calling.h"
 #include "run/run.h"
@@ -113,19 +114,42 @@ static e64_status take_found(lua_State *L, const char *name,
     }
 }
 
+// A thread that was let in takes a path with it. Bytes stay, as nobody may look
+// at them when it has left, and so does a reason of which there is no copy.
+static e64_status take_along(e64_status status, const char *name,
+                             e64_source *source, e64_error *error)
+{
+    if (status == E64_NOTFOUND && error->status == E64_OK)
+        error->message = NULL;
+    if (status != E64_OK)
+        return status;
+    if (source->kind != E64_SOURCE_PATH
+        || strlen(source->path) >= sizeof error->storage)
+        return ask_failed(error, E64_HOOK, name, "the search answered a source "
+                          "to a thread that is in no call from its Lua state, "
+                          "and may answer it a path alone");
+    source->path = strcpy(error->storage, source->path);
+    return E64_OK;
+}
+
 static e64_status search(void *data, e64_runtime *self, const char *name,
                          e64_plugin *wanter, e64_source *source,
                          e64_error *error)
 {
     const struct wanted wanted = { name, wanter };
-    const struct question question = {
+    struct question question = {
         .runtime = data, .hook = "search", .about = name,
         .push = push_wanted, .answers = 3, .data = &wanted,
     };
     lua_State *L;
     (void)self;
     e64_status status = ask(&question, &L, error);
-    return status == E64_OK ? take_found(L, name, source, error) : status;
+    if (status == E64_OK)
+        status = take_found(L, name, source, error);
+    if (question.visiting)
+        status = take_along(status, name, source, error);
+    asked(&question);
+    return status;
 }
 
 static e64_status search_ended(void *data, e64_runtime *self, const char *name,

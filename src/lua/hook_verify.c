@@ -32,7 +32,7 @@ static e64_status verify(void *data, e64_runtime *self, const e64_image *image,
                          e64_error *error)
 {
     struct verifying verifying = { image, NULL };
-    const struct question question = {
+    struct question question = {
         .runtime = data, .hook = "verify", .about = image->path,
         .push = push_verified, .answers = 2, .data = &verifying,
     };
