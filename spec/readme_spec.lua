@@ -317,6 +317,7 @@ end
 describe("README's list", function ()
    local header = contents "src/elf64load.h"
       .. contents "src/elf64load_policy.h" .. contents "src/elf64load_plan.h"
+      .. contents "src/elf64load_why.h"
 
    it("of kinds has those that there are", function ()
       local wanted = {}

@@ -475,6 +475,11 @@ E64_API e64_status e64_whence(const void *address, e64_place *place,
 // What an open would do, asked before anything of it is done.
 #include "elf64load_plan.h"
 
+// ------------------------------------------------------------------- why ---
+
+// Why a plugin is mapped, and what its imports are bound to.
+#include "elf64load_why.h"
+
 #ifdef __cplusplus
 }
 #endif

@@ -12,11 +12,13 @@ local core = require "elf64load.core"
 local cdef = require "elf64load.cdef"
 local runtime = require "elf64load.runtime"
 local source = require "elf64load.source"
+local why = require "elf64load.why"
 
 local typed = core.typed
 
 -- What handles have besides what C gives them.
 core.methods.cdef = cdef.bind
+core.methods.why = why.plugin
 for name, method in pairs(typed.methods) do core.methods[name] = method end
 
 ---@class elf64load
@@ -38,13 +40,13 @@ local elf = {
 -- its fields the module's.
 local default = runtime.new {}
 
-for _, name in ipairs { "open", "load", "plan", "searchpath" } do
+for _, name in ipairs { "open", "load", "plan", "bindings", "searchpath" } do
    elf[name] = function (...) return default[name](default, ...) end
 end
 
 ---What lies at an address (an integer, a symbol, a pointer or a function).
 ---@param place any
----@return table? where { path, base, host, symbol, version, offset, size }
+---@return table? where path base host, symbol version offset size address
 ---@return string? message
 ---@return string? kind
 ---@return table? detail

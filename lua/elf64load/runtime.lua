@@ -6,6 +6,7 @@ local go = require "elf64load.go"
 local ldscript = require "elf64load.ldscript"
 local policy = require "elf64load.policy"
 local search = require "elf64load.search"
+local reasons = require "elf64load.why"
 
 local typed = core.typed
 local runtime = {}
@@ -205,6 +206,16 @@ function Runtime:load (from, name, given)
    check_options(given)
    prepare(self)
    return self.core:load(from, name, given)
+end
+
+---Every binding of that symbol in what is open.
+---@param symbol string
+---@return elf64load.binding[]
+function Runtime:bindings (symbol)
+   if type(symbol) ~= "string" then
+      error("bindings needs the name of a symbol", 2)
+   end
+   return reasons.bindings(self.core, symbol)
 end
 
 ---Finds a file by templates, as package.searchpath does; the name is put in as it

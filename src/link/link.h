@@ -181,6 +181,10 @@ struct link_memory {
 };
 void link_measure(const struct link_unit *unit, struct link_memory *memory);
 
+// All that is going to be bound is: the table stays to be looked at, what finds
+// a symbol in it does not. Cannot fail.
+void link_bindings_keep(struct link_bindings *bindings);
+
 // Applies all relocations but those that need an IFUNC resolver of a plugin.
 e64_status link_apply(struct link_unit *unit);
 

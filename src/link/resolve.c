@@ -417,6 +417,25 @@ e64_status link_bind(struct link_unit *unit, const struct link_scope *scope,
                 binding);
 }
 
+void link_bindings_keep(struct link_bindings *bindings)
+{
+    for (int class = 0; class < 2; class++) {
+        memory_free(bindings->index[class]);
+        bindings->index[class] = NULL;
+    }
+    bindings->symbols = 0;
+    if (!bindings->count) {
+        link_bindings_free(bindings);
+        return;
+    }
+    struct link_binding *all = memory_resize(bindings->all, bindings->count
+                                             * sizeof *all);
+    if (all) {
+        bindings->all = all;
+        bindings->room = bindings->count;
+    }
+}
+
 void link_bindings_free(struct link_bindings *bindings)
 {
     memory_free(bindings->all);

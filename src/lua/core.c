@@ -15,6 +15,7 @@
 #include "symbol.h"
 #include "typed.h"
 #include "view.h"
+#include "why.h"
 
 // core.whence(address): a table, or nil and why not.
 static int whence(lua_State *L)
@@ -40,6 +41,8 @@ static int whence(lua_State *L)
         lua_setfield(L, -2, "offset");
         lua_pushinteger(L, (lua_Integer)place.size);
         lua_setfield(L, -2, "size");
+        lua_pushinteger(L, (lua_Integer)(intptr_t)place.address);
+        lua_setfield(L, -2, "address");
     }
     return 1;
 }
@@ -55,6 +58,7 @@ int luaopen_elf64load_core(lua_State *L)
     peek_open(L);
     typed_open(L);
     view_open(L);
+    why_open(L);
     lua_pushcfunction(L, whence);
     lua_setfield(L, -2, "whence");
     // The program runs with rights that its caller does not have.

@@ -241,7 +241,7 @@ void bind_publish(e64_plugin *plugin)
         if (bindings->all[i].unique && bindings->all[i].definer)
             unique_keep_owner(plugin->runtime, bindings->all[i].definer);
     plugin->imports = bindings->count;
-    link_bindings_free(bindings);
+    link_bindings_keep(bindings);
     link_use(&plugin->unit);
 }
 

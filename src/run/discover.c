@@ -189,6 +189,10 @@ static e64_status read_plugin(struct discovery *discovery, const char *name,
         return status;
     }
     // Threads of the Go runtime run on, and it cannot be stopped.
+    if (wanter)
+        discovery->why.wanter = memory_copy(wanter->unit.object.name);
+    plugin->why = discovery->why;
+    discovery->why = (struct why){ .asked = false };
     plugin->nodelete = plugin->unit.image.flags_1 & DF_1_NODELETE
                     || plugin->unit.image.go;
     *made = plugin;
@@ -257,8 +261,10 @@ static e64_status open_file(struct discovery *discovery, const char *name,
     e64_status status;
     if (!wanter)
         wanter = discovery->caller;
+    why_free(&discovery->why);
     if (runtime->search
         && ask_hook(runtime, name, wanter, file, &status, &why)) {
+        discovery->why.asked = true;
         if (discovery->plan)
             plan_asked(discovery->plan);
         return status;
@@ -269,8 +275,9 @@ static e64_status open_file(struct discovery *discovery, const char *name,
         .wanter = wanters(wanter, chain),
         .path = runtime->path,
         .refused = why,
-        .probe = discovery->plan ? plan_probe : NULL,
-        .probe_data = discovery->plan,
+        .probe = discovery->plan ? plan_probe : why_probe,
+        .probe_data = discovery->plan ? (void *)discovery->plan
+                                      : &discovery->why,
     };
     return search_open(&request, file);
 }

@@ -84,6 +84,7 @@ void discovery_free(struct discovery *discovery)
     memory_free(discovery->globals);
     unique_free(&discovery->uniques);
     plugin_drop(discovery->definitions);
+    why_free(&discovery->why);
     pinned_release(discovery);
     host_let_go(&discovery->hold);
     if (discovery->snapshot)

@@ -140,6 +140,7 @@ void plugin_drop(e64_plugin *plugin)
     memory_free(plugin->starts);
     memory_free(plugin->bound);
     memory_free(plugin->kept);
+    why_free(&plugin->why);
     lazy_list_free(atomic_load(&plugin->roots));
     if (plugin->snapshot)
         host_snapshot_release(plugin->snapshot);

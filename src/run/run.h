@@ -12,6 +12,7 @@
 #include "../lock.h"
 #include "rules.h"
 #include "search.h"
+#include "why.h"
 
 // A name by which a plugin is known: as it was asked for, or its DT_SONAME.
 struct plugin_name {
@@ -125,6 +126,7 @@ struct e64_plugin {
     struct host_module *host; // for a plugin that stands for one of glibc's
     bool process;             // for the one that stands for the process
 
+    struct why why; // it is mapped
     e64_times times;
     size_t imports; // that were bound
 };
@@ -263,6 +265,7 @@ struct discovery {
     const struct e64_plan *committed; // that it must come to
     bool unlike;                      // and does not
     struct promise *promise; // to start what it opens, or NULL
+    struct why why; // what is found is found: of the last search
     struct missing *missing; // what resolving finds so: missing.h
     bool lazy; // calls are bound when they are made first
     bool hold_back; // nothing of a file that is opened by its path may run

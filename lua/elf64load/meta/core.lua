@@ -30,11 +30,20 @@
 ---@field path? string the file that it is about
 ---@field symbol? string
 ---@field version? string of the symbol
+---@field demangled? string the symbol as C++ has it
+---@field versions? string[] that there are instead
 ---@field scopes? string[] where it was looked for
 ---@field near? string[] names much like it
----@field missing? string[] all that is missing
+---@field missing? string[] all symbols that are missing, or as many as fit
+---@field groups? elf64load.missinggroup[] the same by who wants them
+---@field advice? string what to do
 ---@field errno? integer of the system call that failed
 ---@field error? any what a hook raised
+
+---@class elf64load.missinggroup
+---@field wanter string
+---@field version? string
+---@field symbols string[]
 
 -- ---------------------------------------------------------------- symbols ---
 
@@ -145,7 +154,30 @@ function plugin:relocations () end
 ---@return elf64load.pin[]
 function plugin:pins () end
 
+---One import and what it is bound to.
+---@class elf64load.binding
+---@field wanter string
+---@field symbol string
+---@field version string|nil that is asked for
+---@field how "scope"|"own"|"loader"|"intercepted"|"resolved"|"waiting"|"nothing"
+---@field provider string|nil path of what it is bound to
+---@field provided string|nil version of the definition
+---@field host boolean|nil glibc has mapped the provider
+---@field kind "notype"|"object"|"function"|"tls"|"ifunc"|nil
+---@field address integer|nil where it is known and one for all threads
+---@field others string[] who else in the scope defines it, of a named symbol
+
+---What each import is bound to, or those of that name.
+---@param symbol? string
+---@return elf64load.binding[]
+function plugin:bindings (symbol) end
+
 -- What Lua adds by core.methods.
+
+---Why it is mapped: who asked for it, by which name, what its search came upon,
+---what keeps it open.
+---@return elf64load.why
+function plugin:why () end
 
 ---Declares in C and answers what was declared. Types and constants of earlier
 ---texts of the same handle are known.
@@ -403,6 +435,7 @@ function view:digest (name) end
 ---@field version string|nil
 ---@field offset integer|nil from the symbol
 ---@field size integer|nil of the symbol
+---@field address integer|nil of the symbol
 
 ---The steps of a search, each a searcher of its own.
 ---@class elf64load.core.search
@@ -467,6 +500,11 @@ function core.cfunction (symbol) end
 ---@return elf64load.kind? kind
 ---@return elf64load.detail? detail
 function core.peek (path, symbol) end
+
+---All that e64_why tells of a plugin, as it comes.
+---@param handle elf64load.plugin
+---@return table[]
+function core.reasons (handle) end
 
 ---@param address integer
 ---@return elf64load.place|nil where

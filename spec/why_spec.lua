@@ -1,0 +1,285 @@
+--- Why what is open is as it is: plugin:why, plugin:bindings, runtime:bindings.
+
+local assert = require "spec.support.assert"
+local child = require "spec.support.child"
+local compile = require "spec.support.compile"
+local elf = require "elf64load"
+
+local scratch
+
+local function place (name, path)
+   local target = scratch .. "/" .. name
+   child.run { "mkdir", "-p", target:match "^(.*)/" }
+   child.run { "cp", path, target }
+   return target
+end
+
+local function needing (source, names, flags)
+   local words = { "-Wl,--no-as-needed " .. (flags or "") }
+   for _, name in ipairs(names) do
+      words[#words + 1] = compile.shared("", "-Wl,-soname," .. name)
+   end
+   return compile.shared(source, table.concat(words, " "))
+end
+
+local function runpath (folders)
+   return "-Wl,--enable-new-dtags -Wl,-rpath,'" .. folders .. "'"
+end
+
+local runtime
+
+before_each(function ()
+   scratch = child.run({ "mktemp", "-d" }).out:match "[^\n]+"
+   runtime = elf.runtime {}
+end)
+
+after_each(function ()
+   assert(runtime:close())
+   child.run { "rm", "-rf", scratch }
+end)
+
+describe("plugin:why", function ()
+   it("says who asked for it, and every file that was tried", function ()
+      local deep = place("lib/libdeep.so", compile.shared "long d(void){return 1;}")
+      local mid = place("lib/libmid.so", needing("long m(void) { return 2; }",
+         { "libdeep.so" }, runpath "$ORIGIN/none:$ORIGIN"))
+      local top = place("top.so", needing("long t(void) { return 3; }",
+         { "libmid.so" }, runpath "$ORIGIN/lib"))
+      local p = assert(runtime:open(top))
+      local why = assert(runtime.loaded[deep]):why()
+      assert.equal(deep, why.path)
+      assert.equal("libdeep.so", why.name)
+      assert.equal(mid, why.wanter)
+      assert.same({ mid, top }, why.wanters)
+      assert.equal("DT_RUNPATH", why.found)
+      local last = why.probes[#why.probes]
+      assert.same({ path = deep, place = "DT_RUNPATH", owner = mid,
+         result = "taken" }, last)
+      assert.is_true(#why.probes > 1)
+      for at = 1, #why.probes - 1 do
+         assert.equal("notfound", why.probes[at].result)
+      end
+      assert.same({ { path = mid, as = "libdeep.so" } }, why.dependents)
+      assert.equal(0, why.handles)
+      for _, words in ipairs {
+         ("%s needs 'libdeep.so', which is %s\n"):format(mid, deep),
+         ("%s needs 'libmid.so', which is %s\n"):format(top, mid),
+         ("'%s' was opened, which is %s\n"):format(top, top),
+         ("/lib/none/libdeep.so (DT_RUNPATH of %s)\n"):format(mid),
+         ("%s was taken (DT_RUNPATH of %s)\n"):format(deep, mid),
+         ("%s needs it as 'libdeep.so'"):format(mid),
+      } do
+         assert.is_not_nil(why.message:find(words, 1, true), words .. "\n\n"
+            .. why.message)
+      end
+      assert(p:close())
+   end)
+
+   it("says what was passed over", function ()
+      local path = compile.shared "long d(void) { return 1; }"
+      local file = assert(io.open(path, "rb"))
+      local bytes = file:read "a"
+      file:close()
+      local other = place("one/libx.so", path)
+      file = assert(io.open(other, "wb"))
+      file:write(bytes:sub(1, 18), "\183\0", bytes:sub(21))
+      file:close()
+      local found = place("two/libx.so", path)
+      local folders <close> = elf.runtime { path = scratch .. "/one/?;"
+         .. scratch .. "/two/?" }
+      local why = assert(folders:open "libx.so"):why()
+      assert.same({
+         { path = other, place = "the runtime's path", result = "badarch" },
+         { path = found, place = "the runtime's path", result = "taken" },
+      }, why.probes)
+      assert.is_not_nil(why.message:find(other .. " was passed over: badarch "
+         .. "(the runtime's path)", 1, true), why.message)
+   end)
+
+   it("says that the policy's search answered", function ()
+      local path = compile.shared "long d(void) { return 1; }"
+      local own <close> = elf.runtime { search = function (name)
+         if name == "thing" then return path end
+      end }
+      local why = assert(own:open "thing"):why()
+      assert.is_true(why.asked)
+      assert.same({}, why.probes)
+      assert.equal("thing", why.name)
+   end)
+
+   it("says what keeps it open, by which names", function ()
+      local path = place("libmany.so", compile.shared("long one(void){return 1;}",
+         "-Wl,-soname,libmany.so.4"))
+      local user = place("user.so", compile.shared(
+         "extern long one(void); long two(void) { return one(); }"))
+      local p = assert(runtime:open(path, { global = true }))
+      assert(runtime:open(path))
+      assert(runtime:open(scratch .. "/./libmany.so"))
+      assert(runtime:open(user))
+      local why = p:why()
+      assert.equal(3, why.handles)
+      assert.same({ { path = user } }, why.dependents)
+      table.sort(why.names)
+      assert.same({ scratch .. "/./libmany.so", "libmany.so.4" }, why.names)
+      assert.is_not_nil(why.message:find(
+         user .. " is bound to it, though it does not need it", 1, true))
+   end)
+
+   it("says that two need each other", function ()
+      local paths = compile.group {
+         a = { source = "long a(void) { return 1; }", needs = { "b" } },
+         b = { source = "long b(void) { return 1; }", needs = { "c" } },
+         c = { source = "long c(void) { return 1; }", needs = { "a" } },
+      }
+      local p = assert(runtime:open(paths.a))
+      assert.equal(("it needs %s, which needs %s, which needs it: one of them is "
+         .. "started before what it needs"):format(paths.b, paths.c),
+         p:why().circle)
+      local alone = assert(runtime:open(compile.shared "long x;"))
+      assert.is_nil(alone:why().circle)
+   end)
+
+   it("has little to say of what glibc has mapped", function ()
+      local c = assert(runtime:open "libc.so.6")
+      assert.equal(1, c:why().handles)
+      assert.equal("", elf.host:why().message)
+   end)
+end)
+
+describe("plugin:bindings", function ()
+   local ONE = "long twice(void) { return 1; } long only(void) { return 2; }"
+
+   it("says whom an import is bound to and who else defines it", function ()
+      local one = place("one.so", compile.shared(ONE))
+      local two = place("two.so", compile.shared "long twice(void) { return 9; }")
+      local user = place("user.so", needing([[
+         extern long twice(void), only(void);
+         extern long weak(void) __attribute__((weak));
+         long f(void) { return twice() + only() + (weak ? weak() : 0); }]],
+         { one, two }))
+      local p = assert(runtime:open(user))
+      local list = p:bindings "twice"
+      assert.equal(1, #list)
+      local binding = list[1]
+      assert.equal("scope", binding.how)
+      assert.equal(user, binding.wanter)
+      assert.equal(one, binding.provider)
+      assert.is_false(binding.host)
+      assert.same({ two }, binding.others)
+      assert.equal(runtime.loaded[one]:lookup "twice".address, binding.address)
+      assert.same({}, p:bindings "only"[1].others)
+      local weak = p:bindings "weak"[1]
+      assert.equal("nothing", weak.how)
+      assert.is_nil(weak.provider)
+      assert.same({}, p:bindings "nowhere")
+      -- All of them, as the slots have them.
+      local all = {}
+      for _, each in ipairs(p:bindings()) do all[each.symbol] = each end
+      assert.equal(one, all.only.provider)
+      assert.same({}, all.twice.others)
+   end)
+
+   it("has versions, and tells its own and ours", function ()
+      local path = compile.shared([[
+         #include <string.h>
+         #include <dlfcn.h>
+         __attribute__((visibility("protected"))) long mine(void) { return 1; }
+         long (*at)(void) = mine;
+         __thread long local_ = 5;
+         extern __thread int foreign __attribute__((weak));
+         long f(const char *s) { return strtol(s, 0, 0) + local_ + mine(); }
+         void *g(void) { return dlsym(0, "x"); } ]])
+      local p = assert(runtime:open(path))
+      assert.equal("own", p:bindings "mine"[1].how)
+      assert.equal("GLIBC_2.2.5", p:bindings "strtol"[1].version)
+      assert.equal("GLIBC_2.2.5", p:bindings "strtol"[1].provided)
+      assert.is_true(p:bindings "strtol"[1].host)
+      assert.equal("loader", p:bindings "dlsym"[1].how)
+      assert.equal("tls", p:bindings "local_"[1].kind)
+      assert.is_nil(p:bindings "local_"[1].address)
+   end)
+
+   it("tells what waits for its first call, and what it got then", function ()
+      local one = place("one.so", compile.shared(ONE))
+      local user = place("user.so", needing(
+         "extern long only(void); long f(void) { return only(); }", { one },
+         "-Wl,-z,lazy"))
+      local p = assert(runtime:open(user, { lazy = true }))
+      assert.equal("waiting", p:bindings "only"[1].how)
+      assert.equal(2, p:lookup "f":as "long (void)"())
+      local binding = p:bindings "only"[1]
+      assert.equal("scope", binding.how)
+      assert.equal(one, binding.provider)
+      assert.equal(runtime.loaded[one]:lookup "only".address, binding.address)
+   end)
+
+   it("tells what the policy has put in its place", function ()
+      local user = compile.shared [[
+         extern long unknown(void); extern int puts(const char *);
+         long f(void) { return unknown() + puts("x"); } ]]
+      local own <close> = elf.runtime {
+         resolve = function (import)
+            if import.name == "unknown" then
+               return function () return 5 end, "long unknown(void)"
+            end
+         end,
+         intercept = { ["int puts(const char *)"] = function () return 6 end },
+      }
+      local p = assert(own:open(user))
+      assert.equal("resolved", p:bindings "unknown"[1].how)
+      assert.equal("intercepted", p:bindings "puts"[1].how)
+      assert.is_true(p:bindings "puts"[1].address ~= 0)
+   end)
+
+   it("is one list for all that is open", function ()
+      local one = place("one.so", compile.shared(ONE))
+      local paths = {}
+      for _, name in ipairs { "a", "b" } do
+         paths[#paths + 1] = place(name .. ".so", needing(
+            "extern long only(void); long f(void) { return only(); }", { one }))
+         assert(runtime:open(paths[#paths]))
+      end
+      local wanters = {}
+      for at, binding in ipairs(runtime:bindings "only") do
+         assert.equal(one, binding.provider)
+         wanters[at] = binding.wanter
+      end
+      table.sort(wanters)
+      assert.same(paths, wanters)
+      assert.has_error(function () runtime:bindings() end,
+         "bindings needs the name of a symbol")
+   end)
+
+   it("and why leave nothing behind", function ()
+      local p = assert(runtime:open(compile.shared(
+         "extern int puts(const char *); int f(void) { return puts(\"\"); }")))
+      assert.keeps_heap(function ()
+         p:why()
+         p:bindings()
+         p:bindings "puts"
+         collectgarbage()
+      end)
+   end)
+
+   it("and why raise for a handle that is closed", function ()
+      local p = assert(runtime:open(compile.shared(
+         "extern int puts(const char *); int f(void) { return puts(\"\"); }")))
+      p:close()
+      assert.has_error(function () p:bindings() end)
+      assert.has_error(function () p:why() end)
+   end)
+end)
+
+describe("elf.whence", function ()
+   it("says what lies at an address", function ()
+      local path = compile.shared "long before; long here(void) { return 1; }"
+      local p = assert(runtime:open(path))
+      local symbol = p:lookup "here"
+      local where = elf.whence(symbol.address + 1)
+      assert.same({ path = path, base = p.base, host = false, symbol = "here",
+         offset = 1, size = symbol.size, address = symbol.address }, where)
+      local c = elf.whence(elf.host:lookup "puts")
+      assert.is_true(c.host)
+      assert.is_nil((elf.whence(1)))
+   end)
+end)

@@ -1,0 +1,21 @@
+// Why a plugin is mapped: what its search came upon, kept with it.
+
+#ifndef RUN_WHY_H
+#define RUN_WHY_H
+
+#include "search.h"
+#include "text.h"
+
+// Made while a name is looked for, then the plugin's. Of what memory lacked for
+// there is none.
+struct why {
+    struct text probes; // why.c
+    bool asked;         // the search hook answered
+    char *wanter;       // the path of who needed it, or NULL
+};
+
+// The callback of a search: `data` is a struct why.
+void why_probe(void *data, const struct search_probe *probe);
+void why_free(struct why *why);
+
+#endif
