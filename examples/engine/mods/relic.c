@@ -1,0 +1,6 @@
+// From another game.
+
+int old_frame(void)
+{
+    return 0;
+}
