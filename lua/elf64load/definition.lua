@@ -19,6 +19,8 @@ local definition = {}
 ---@field size integer 0 where it is not known
 ---@field kept any
 ---@field callback elf64load.pointer|nil when it is a Lua function
+---@field ctype elf64load.ctype|nil
+---@field foreign boolean|nil a variable that was there before
 
 ---@param value any
 ---@return boolean
@@ -82,7 +84,7 @@ end
 
 local function of_variable (prototype, value)
    local ctype = prototype.ctype
-   local memory = value
+   local memory, foreign = value, true
    local symbol = type(value) == "userdata"
       and (getmetatable(value) or {}).__name == "elf64load.symbol"
    if not symbol and not is_variable(ctype, value) then
@@ -93,10 +95,10 @@ local function of_variable (prototype, value)
       if not done then
          return nil, ("'%s' cannot be made: %s"):format(prototype.text, made)
       end
-      memory = made
+      memory, foreign = made, false
    end
    return { address = typed.address(memory), size = ctype.size or 0,
-      kept = memory }
+      kept = memory, foreign = foreign }
 end
 
 ---@param prototype elf64load.prototype

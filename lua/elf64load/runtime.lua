@@ -3,12 +3,12 @@
 local core = require "elf64load.core"
 local definition = require "elf64load.definition"
 local go = require "elf64load.go"
+local grants = require "elf64load.grants"
 local ldscript = require "elf64load.ldscript"
 local policy = require "elf64load.policy"
 local search = require "elf64load.search"
 local reasons = require "elf64load.why"
 
-local typed = core.typed
 local runtime = {}
 
 ---@class elf64load.runtime
@@ -84,27 +84,10 @@ local function check_options (given)
    end
 end
 
--- What plugins were given is kept here, by what it is for: C may call it.
-local function give (self, key, made)
-   local before = self.given[key]
-   if made and made.callback then typed.pin(made.callback, true) end
-   self.given[key] = made
-   if before and before.callback then typed.pin(before.callback, false) end
-end
-
--- What has been resolved for a plugin goes with it.
-local function sweep (self)
-   for key, made in pairs(self.given) do
-      if made.wanter and made.wanter.state == "closed" then
-         give(self, key, nil)
-      end
-   end
-end
-
 -- Hands to C what a script may have changed: a list of searchers that is as it
 -- was made needs no Lua when a file is looked for.
 local function prepare (self)
-   if self.given then sweep(self) end
+   grants.sweep(self)
    if self.path ~= self.given_path then
       self.core:path(self.path)
       self.given_path = self.path
@@ -228,6 +211,9 @@ function Runtime.searchpath (_, name, path)
    return search.searchpath(name, path)
 end
 
+Runtime.define = grants.define
+Runtime.undefine = grants.undefine
+
 ---Stops and unmaps all that is open in it; what has to wait is unmapped later.
 ---@return boolean? done
 ---@return string? message
@@ -237,9 +223,7 @@ function Runtime:close ()
    local done, left, kind, detail = self.core:close()
    if not done then return nil, left, kind, detail end
    rawset(self, "closed", true)
-   if not left then
-      for key in pairs(self.given or {}) do give(self, key, nil) end
-   end
+   if not left then grants.release(self) end
    return true
 end
 
@@ -267,18 +251,19 @@ local function resolver (self, resolve, names)
       if prototype then made, why = definition.make(prototype, value) end
       if not made then error("the policy's 'resolve': " .. why, 0) end
       made.wanter = import.wanter
-      give(self, {}, made)
+      grants.keep(self, {}, made)
       return made.address, value
    end
 end
 
 -- What the rules intercept stays as long as the runtime.
 local function give_rules (self, rules)
-   for _, made in ipairs(rules.intercept or {}) do give(self, made, made) end
+   for _, made in ipairs(rules.intercept or {}) do
+      grants.keep(self, made, made)
+   end
 end
 
 local function give_all (self, made)
-   self.given = self.core:given()
    give_rules(self, made.rules)
    for _, override in ipairs(made.plugins or {}) do
       give_rules(self, override.rules)
@@ -316,9 +301,7 @@ function runtime.new (given, watch)
       preload = {},
       given_search = false,
    }, meta)
-   if made.intercept or made.plugins or made.resolve then
-      give_all(self, made)
-   end
+   give_all(self, made)
    return self
 end
 

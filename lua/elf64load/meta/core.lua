@@ -395,6 +395,23 @@ function runtime:hook (name, hook) end
 ---@param templates string|nil
 function runtime:path (templates) end
 
+---Defines names for plugins, all of the list or none.
+---@param list { name: string, version: string?, address: integer, size: integer?,
+---kind: "function"|"object"|"notype"|nil, cell: boolean? }[]
+---@return true|nil done
+---@return string? message
+---@return elf64load.kind? kind
+---@return elf64load.detail? detail
+function runtime:define (list) end
+
+---@param name string
+---@param version? string
+---@return true|nil done
+---@return string? message
+---@return elf64load.kind? kind
+---@return elf64load.detail? detail
+function runtime:undefine (name, version) end
+
 ---What it has given to plugins, to be added to. From then on the collector leaves
 ---the runtime alone, until it is closed and nothing of it is left.
 ---@return table

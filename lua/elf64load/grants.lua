@@ -1,0 +1,139 @@
+--- What a runtime has given to plugins: Lua functions, variables and addresses under
+--- names of C. It is the runtime's as long as plugins may use it.
+
+local core = require "elf64load.core"
+local definition = require "elf64load.definition"
+
+local typed = core.typed
+local grants = {}
+
+-- The table of it, made when there is first something to keep.
+local function all (self)
+   if not rawget(self, "given") then rawset(self, "given", self.core:given()) end
+   return self.given
+end
+
+---Keeps it under a key, in place of what was there.
+---@param self elf64load.runtime
+---@param key any
+---@param made elf64load.made|nil
+function grants.keep (self, key, made)
+   local kept = all(self)
+   local before = kept[key]
+   if made and made.callback then typed.pin(made.callback, true) end
+   kept[key] = made
+   if before and before.callback then typed.pin(before.callback, false) end
+end
+
+---Lets go of what was resolved for plugins that are gone.
+---@param self elf64load.runtime
+function grants.sweep (self)
+   for key, made in pairs(rawget(self, "given") or {}) do
+      if made.wanter and made.wanter.state == "closed" then
+         grants.keep(self, key, nil)
+      end
+   end
+end
+
+---Lets go of everything: no plugin is left.
+---@param self elf64load.runtime
+function grants.release (self)
+   for key in pairs(rawget(self, "given") or {}) do grants.keep(self, key, nil) end
+end
+
+-- ---------------------------------------------------------------- definitions
+
+local function key_of (name) return "define " .. name end
+
+---@param self elf64load.runtime
+---@param text string
+---@param value any
+---@return table|nil row for the core
+---@return elf64load.made|string made or why not
+local function prepare (self, text, value)
+   local prototype, why = definition.read(text, self)
+   if not prototype then return nil, why end
+   local made
+   made, why = definition.make(prototype, value)
+   if not made then return nil, why end
+   local kind = prototype.ctype and prototype.ctype.kind
+   made.ctype = prototype.ctype
+   return {
+      name = prototype.name, address = made.address, size = made.size,
+      kind = kind == "function" and "function" or kind and "object" or "notype",
+      cell = kind == "function",
+   }, made
+end
+
+-- A variable that is defined already, as a value of that type, takes a new one.
+local function assign (self, row, made, value)
+   local before = all(self)[key_of(row.name)]
+   if row.kind ~= "object" or not before or before.foreign or made.foreign
+      or not typed.same(before.ctype, made.ctype)
+      or made.ctype.kind == "array" then
+      return false
+   end
+   before.kept[0] = value
+   return true
+end
+
+---Defines a name for the plugins that the runtime opens from then on, before what the
+---host and other plugins define: a Lua function, a variable with its value, or an
+---address. Defining a function again has those that are bound to it call the new one;
+---a variable takes the new value.
+---@param self elf64load.runtime
+---@param text string "int score(int)", "int level", or for an address the name alone
+---@param value any
+---@return true|nil done
+---@return string? message
+---@return elf64load.kind? kind
+---@return elf64load.detail? detail
+function grants.define (self, text, value)
+   local row, made = prepare(self, text, value)
+   if not row then error("define: " .. made, 2) end
+   if assign(self, row, made, value) then return true end
+   local done, message, kind, detail = self.core:define { row }
+   if not done then return nil, message, kind, detail end
+   grants.keep(self, key_of(row.name), made)
+   return true
+end
+
+-- What is called in place of a Lua function that was taken back: one for each
+-- type, for good, as plugins may have its address.
+local function gone (self, ctype)
+   local key = "gone " .. tostring(ctype)
+   if not all(self)[key] then
+      local callback = typed.callback(ctype, function ()
+         error("a function was called that its runtime does not define any more",
+            0)
+      end)
+      grants.keep(self, key, { address = typed.address(callback), size = 0,
+         kept = callback, callback = callback })
+   end
+   return all(self)[key]
+end
+
+---Takes a definition back. A variable or an address that a plugin is bound to is
+---`inuse`; who is bound to a Lua function gets an error from it from then on.
+---@param self elf64load.runtime
+---@param text string the name, or what it was defined by
+---@return true|nil done
+---@return string? message
+---@return elf64load.kind? kind
+---@return elf64load.detail? detail
+function grants.undefine (self, text)
+   local prototype, why = definition.read(text, self)
+   if not prototype then error("undefine: " .. why, 2) end
+   local name = prototype.name
+   local before = all(self)[key_of(name)]
+   if before and before.callback then
+      self.core:define { { name = name, kind = "function", cell = true,
+         address = gone(self, before.ctype).address } }
+   end
+   local done, message, kind, detail = self.core:undefine(name)
+   if not done then return nil, message, kind, detail end
+   grants.keep(self, key_of(name), nil)
+   return true
+end
+
+return grants
