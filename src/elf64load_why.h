@@ -60,6 +60,7 @@ typedef enum e64_bound {
     E64_BOUND_OWN,       // its own: the symbol is local, hidden or protected
     E64_BOUND_LOADER,    // a function of this loader's, for one of glibc's
     E64_BOUND_INTERCEPTED, // what the policy has in place of the definition
+    E64_BOUND_DEFINED,   // what the runtime defines by itself: e64_define
     E64_BOUND_RESOLVED,  // what the resolve hook answered
     E64_BOUND_WAITING,   // not yet: it is looked for when it is first called
     E64_BOUND_NOTHING,   // weak, and nothing defines it: the address is zero

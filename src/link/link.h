@@ -19,6 +19,7 @@ enum link_via {
     LINK_VIA_OVERRIDE,  // ours, in place of the host's definition
     LINK_VIA_INTERCEPT, // the policy's, in place of the definition, if any
     LINK_VIA_HOOK,      // nothing defines it: what the resolve hook answered
+    LINK_VIA_DEFINED,   // a definition of the runtime's own, which is not kept
     LINK_VIA_DENIED,    // in a plan: the policy says no, and it got nothing
 };
 

@@ -234,12 +234,19 @@ static e64_status keep_all(const struct discovery *discovery,
     return status;
 }
 
-void bind_publish(e64_plugin *plugin)
+void bind_publish(e64_plugin *plugin, const struct elf_object *defined)
 {
     struct link_bindings *bindings = &plugin->unit.bindings;
-    for (uint32_t i = 0; i < bindings->count; i++)
-        if (bindings->all[i].unique && bindings->all[i].definer)
-            unique_keep_owner(plugin->runtime, bindings->all[i].definer);
+    for (uint32_t i = 0; i < bindings->count; i++) {
+        struct link_binding *binding = &bindings->all[i];
+        if (binding->unique && binding->definer)
+            unique_keep_owner(plugin->runtime, binding->definer);
+        // The definitions are there as they were for this open alone.
+        if (binding->definer && binding->definer == defined) {
+            binding->definer = NULL;
+            binding->via = LINK_VIA_DEFINED;
+        }
+    }
     plugin->imports = bindings->count;
     link_bindings_keep(bindings);
     link_use(&plugin->unit);

@@ -26,6 +26,7 @@ static const char *const names[] = {
     [E64_BOUND_OWN] = "own",
     [E64_BOUND_LOADER] = "loader",
     [E64_BOUND_INTERCEPTED] = "intercepted",
+    [E64_BOUND_DEFINED] = "defined",
     [E64_BOUND_RESOLVED] = "resolved",
     [E64_BOUND_WAITING] = "waiting",
     [E64_BOUND_NOTHING] = "nothing",
@@ -118,6 +119,7 @@ static e64_bound bound_as(const struct asking *asking,
     switch (binding->via) {
     case LINK_VIA_OVERRIDE: return E64_BOUND_LOADER;
     case LINK_VIA_INTERCEPT: return E64_BOUND_INTERCEPTED;
+    case LINK_VIA_DEFINED: return E64_BOUND_DEFINED;
     case LINK_VIA_HOOK: return E64_BOUND_RESOLVED;
     }
     if (!binding->definer)
@@ -172,7 +174,8 @@ static int tell_bound(struct asking *asking, const struct link_binding *bound)
     const e64_plugin *outside = asking->plugin->runtime->outside;
     Elf64_Sym symbol;
     // An address that the policy has given is whose it is.
-    if (definer && outside && definer == &outside->unit.object)
+    if (bound->via == LINK_VIA_DEFINED
+        || (definer && outside && definer == &outside->unit.object))
         definer = object_at(asking, bound->value);
     elf_symbol(self->symbols, bound->symbol, &symbol);
     e64_binding binding = {

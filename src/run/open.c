@@ -180,7 +180,7 @@ static e64_status publish(struct discovery *discovery, e64_plugin *root,
         for (uint32_t i = 0; i < discovery->fresh_count; i++) {
             registry_add(runtime, discovery->fresh[i]);
             add_dependents(discovery->fresh[i]);
-            bind_publish(discovery->fresh[i]);
+            bind_publish(discovery->fresh[i], discovery->defined);
             claims_remove(discovery->fresh[i]);
         }
         lazy_add_root(root);

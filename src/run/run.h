@@ -432,10 +432,10 @@ e64_status bind_group(struct discovery *discovery, e64_plugin *root,
 // Binds them for a plan, without mapping them.
 e64_status bind_plan(struct discovery *discovery, const e64_plugin *root,
                      bool deepbind);
-// The plugin is part of the runtime: what it is bound to is no matter any more,
-// but for owners of unique symbols, who must stay. With the runtime's lock
-// held.
-void bind_publish(e64_plugin *plugin);
+// The plugin is part of the runtime: what it is bound to is kept to be looked
+// at, and owners of unique symbols must stay. `defined` is what the runtime
+// defined by itself, or NULL. With the runtime's lock held.
+void bind_publish(e64_plugin *plugin, const struct elf_object *defined);
 // IFUNC resolvers and RELRO, for each of the plugins.
 e64_status bind_finish(e64_plugin **plugins, uint32_t count);
 

@@ -159,7 +159,7 @@ function plugin:pins () end
 ---@field wanter string
 ---@field symbol string
 ---@field version string|nil that is asked for
----@field how "scope"|"own"|"loader"|"intercepted"|"resolved"|"waiting"|"nothing"
+---@field how "scope"|"own"|"loader"|"defined"|"intercepted"|"resolved"|"waiting"|"nothing"
 ---@field provider string|nil path of what it is bound to
 ---@field provided string|nil version of the definition
 ---@field host boolean|nil glibc has mapped the provider
