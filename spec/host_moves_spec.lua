@@ -99,6 +99,33 @@ describe("A provider that the host closes", function ()
    end)
 end)
 
+describe("A plugin that came along with another", function ()
+   it("has a scope of the host as it is when it is opened by its name",
+      function ()
+      local function that_needs (what)
+         return compile.shared("", "-Wl,--no-as-needed " .. what)
+      end
+      local host = that_needs(lone)
+      local along = that_needs(host)
+      local script = { "host " .. host .. " as p",
+         "open n " .. that_needs(along) }
+      local function add (line) script[#script + 1] = line end
+      local function move ()
+         add("host " .. other .. " as m")
+         add "unhost m"
+      end
+      move()
+      add("open e " .. along)
+      for _ = 1, 2 do
+         move()
+         add("open a " .. compile.shared "long a;")
+         add "close a"
+      end
+      add "call e thing"
+      assert.like_ldso(script, { "thing() = 99" })
+   end)
+end)
+
 describe("A host library that is made global by RTLD_NOLOAD | RTLD_GLOBAL",
    function ()
    it("is seen from then on", function ()

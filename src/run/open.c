@@ -79,8 +79,7 @@ static e64_status make_scope(struct discovery *discovery, e64_plugin *root)
         root->scope_count = scope_count;
         root->order = order;
         root->order_count = order_count;
-        if (!root->snapshot)
-            root->snapshot = host_snapshot_retain(discovery->snapshot);
+        root->scope_snapshot = host_snapshot_retain(discovery->snapshot);
         scope = NULL;
         order = NULL;
     }

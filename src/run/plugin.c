@@ -144,6 +144,8 @@ void plugin_drop(e64_plugin *plugin)
     lazy_list_free(atomic_load(&plugin->roots));
     if (plugin->snapshot)
         host_snapshot_release(plugin->snapshot);
+    if (plugin->scope_snapshot)
+        host_snapshot_release(plugin->scope_snapshot);
     link_free(&plugin->unit);
     memory_free(plugin);
 }

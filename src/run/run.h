@@ -119,9 +119,10 @@ struct e64_plugin {
     _Atomic(struct lazy_list *) roots;
     _Atomic(const struct elf_object *) booked[LAZY_BOOKED];
 
-    // The host as it was when this was opened: keeps the records of all its
-    // modules that the lists above name.
-    struct host_snapshot *snapshot;
+    // The host as it was when this was mapped, and when it was first opened by
+    // name, which may be much later: they keep the records of all modules that
+    // the lists above, and `scope`, name.
+    struct host_snapshot *snapshot, *scope_snapshot;
 
     struct host_module *host; // for a plugin that stands for one of glibc's
     bool process;             // for the one that stands for the process
