@@ -208,6 +208,39 @@ describe("A first call", function ()
       assert.equal("wrong 0\n", out)
    end)
 
+   it("finds what the runtime has defined since", function ()
+      local path = shared [[ extern long absent(void), labs(long);
+         long call_absent(void) { return absent() + labs(-1); } ]]
+      local out = threads.program([[
+         static long mine(void) { return 41; }
+         static long its(long x) { return 2; }
+         int main(int argc, char **argv)
+         {
+             const e64_open_options lazily = { sizeof lazily, .lazy = 1 };
+             const e64_definition definitions[] = {
+                 { sizeof *definitions, .name = "absent", .address = mine,
+                   .kind = E64_KIND_FUNCTION },
+                 { sizeof *definitions, .name = "labs", .address = its,
+                   .kind = E64_KIND_FUNCTION },
+             };
+             e64_plugin *p;
+             e64_runtime_new(NULL, &runtime, NULL);
+             e64_open(runtime, argv[1], &lazily, &p, NULL);
+             long (*f)(void) = (void *)e64_entry(p, "call_absent");
+             e64_define_all(runtime, definitions, 2, NULL);
+             printf("%ld\n", f());
+             // As long as it is bound to them.
+             printf("%s\n", e64_status_name(
+                 e64_undefine(runtime, "absent", NULL, NULL)));
+             e64_close(p, NULL);
+             printf("%d\n", e64_undefine(runtime, "absent", NULL, NULL));
+             e64_runtime_free(runtime, NULL);
+             return 0;
+         }
+      ]], { path })
+      assert.equal("43\ninuse\n0\n", out)
+   end)
+
    it("of what is missing is logged before the process ends", function ()
       local path = shared [[ extern long absent(void);
          long call_absent(void) { return absent(); } ]]

@@ -115,6 +115,7 @@ static e64_status get(e64_runtime *runtime, struct definitions **all)
     if (!runtime->definitions)
         runtime->definitions = memory_new(sizeof *runtime->definitions);
     *all = runtime->definitions;
+    atomic_store(&runtime->defines, *all != NULL);
     return *all ? E64_OK : fail_memory(sizeof **all);
 }
 

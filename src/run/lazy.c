@@ -11,6 +11,7 @@
 #include "../error.h"
 #include "../memory.h"
 #include "../tls/tls.h"
+#include "define.h"
 #include "overrides.h"
 #include "startup.h"
 
@@ -150,6 +151,7 @@ struct call {
     bool held;      // all modules of the host stay while this goes on
     bool uncertain; // something was left out
     bool unique;    // STB_GNU_UNIQUE: what others have counts
+    const struct elf_object *defined; // by the runtime itself, or NULL
 };
 
 // What the host could close is left to be looked up with locks, and what is
@@ -215,6 +217,9 @@ static bool search_globals(struct call *call)
         = atomic_load(&call->plugin->runtime->lazy_globals);
     const struct host_snapshot *snapshot = call->plugin->snapshot;
     // What comes after something that was left out must not be taken.
+    call->uncertain = atomic_load(&call->plugin->runtime->defines);
+    if (call->uncertain)
+        return false;
     if (search(call, snapshot->globals, snapshot->global_count))
         return true;
     if (!list || call->uncertain)
@@ -355,12 +360,39 @@ static bool find_locked(struct call *call,
     bool deepbind = call->plugin->deepbind;
     bool found = search_itself(call)
         || (deepbind && search_own_locked(call))
+        || (call->defined && search(call, &call->defined, 1))
         || search(call, snapshot->globals, snapshot->global_count)
         || search(call, runtime->globals, runtime->global_count)
         || (!deepbind && search_own_locked(call));
-    if (found && !call->binding.definer->host)
+    if (found && call->binding.definer != call->defined
+        && !call->binding.definer->host)
         found = is_kept(call) || book_locked(call);
     return found;
+}
+
+// What the runtime defines by itself counts its users.
+static e64_status find_among(struct call *call,
+                             const struct host_snapshot *snapshot)
+{
+    e64_plugin *definitions;
+    e64_status status = define_snapshot(call->plugin->runtime, &definitions);
+    if (status != E64_OK)
+        return status;
+    call->defined = definitions ? &definitions->unit.object : NULL;
+    call->unique = false;
+    call->binding = (struct link_binding){ 0 };
+    lock_take(&call->plugin->runtime->lock);
+    bool found = find_locked(call, snapshot);
+    lock_give(&call->plugin->runtime->lock);
+    const struct elf_object *definer = call->binding.definer;
+    if (found && definer == call->defined)
+        status = define_use(call->plugin, definitions,
+                            call->binding.definition);
+    else if (found && definer->host
+             && !depend_on_host(call->plugin, host_module_of(definer)))
+        status = error_pending()->status;
+    plugin_drop(definitions);
+    return status;
 }
 
 static __attribute__((noinline)) e64_status find_slowly(struct call *call)
@@ -371,15 +403,11 @@ static __attribute__((noinline)) e64_status find_slowly(struct call *call)
     if (status != E64_OK)
         return status;
     call->held = true;
-    call->unique = false;
-    call->binding = (struct link_binding){ 0 };
-    lock_take(&call->plugin->runtime->lock);
-    bool found = find_locked(call, snapshot);
-    lock_give(&call->plugin->runtime->lock);
-    const struct elf_object *definer = call->binding.definer;
-    if (found && definer->host
-        && !depend_on_host(call->plugin, host_module_of(definer)))
-        status = error_pending()->status;
+    // It may be defined anew while it is looked for.
+    do
+        status = find_among(call, snapshot);
+    while (status == E64_CHANGED && call->binding.definer == call->defined
+           && call->defined);
     host_let_go(&hold);
     host_snapshot_release(snapshot);
     return status;

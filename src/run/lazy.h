@@ -5,8 +5,9 @@
 // global to the process at its start, in what the runtime has made global, in
 // the scopes that the plugin was opened for. These stand in lists that are
 // never changed, only replaced. What cannot be told by them is looked up again
-// with locks: names that none of them defines, and all that comes after modules
-// of the host which the host could close.
+// with locks: names that none of them defines, all names once the runtime has
+// defined some by itself, and all that comes after modules of the host which
+// the host could close.
 
 #ifndef RUN_LAZY_H
 #define RUN_LAZY_H

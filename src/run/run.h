@@ -170,6 +170,7 @@ struct e64_runtime {
     // needed.
     e64_plugin *outside;
     struct definitions *definitions; // define.c; NULL: there were none
+    atomic_bool defines; // that there were some, for readers without a lock
     e64_plugin **plugins; // in the order in which they were mapped
     uint32_t plugin_count, plugin_room;
     uint64_t turns; // that plugins have been given
