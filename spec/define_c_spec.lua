@@ -307,7 +307,7 @@ describe("A cell", function ()
    it("is re-pointed by one thread while others call it, open #threads", function ()
       assert.equal("1000 0\n", policy.program(HEAD .. "\n" .. [[
          #include <pthread.h>
-         static volatile int done;
+         static _Atomic int done;
          static long wrong;
          static void *callers(void *path)
          {

@@ -105,6 +105,26 @@ typedef struct e64_intercept {
     void *data;
 } e64_intercept;
 
+// What stands for a library that is asked for by that name, by a plugin that
+// needs it or by whoever opens it.
+typedef enum e64_provide_kind {
+    E64_PROVIDE_HOST = 0, // the host's: glibc opens it if it has it not yet
+    E64_PROVIDE_PATH,     // what `path` is the path or the name of
+    E64_PROVIDE_SOURCE,   // what is read from `source`
+    E64_PROVIDE_TABLE,    // what is defined, and nothing else
+} e64_provide_kind;
+
+typedef struct e64_provide {
+    size_t struct_size;
+    const char *name; // exactly as it is asked for: "libfoo.so.1"
+    e64_provide_kind kind;
+    const char *path;
+    const e64_source *source; // copied, but not its bytes, which must stay as
+                              // long as the runtime, like what it reads from
+    const struct e64_definition *definitions; // copied; none has a cell
+    size_t definition_count;
+} e64_provide;
+
 // Rules for plugins' imports: for what leaves a plugin when it is opened, and
 // for what it asks dlsym for. What a plugin finds in itself, and what the
 // program looks up, is not under them. Lists of names hold exact names and
@@ -123,6 +143,8 @@ typedef struct e64_rules {
     const char *const *deny;  // NULL: none; comes before `allow`
     const e64_intercept *intercept;
     size_t intercept_count;
+    const e64_provide *provide; // for whom it is needed; the runtime's also for
+    size_t provide_count;       // what is opened by name
 } e64_rules;
 
 // Other rules for some plugins: what is set in them replaces what the runtime

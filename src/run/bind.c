@@ -12,6 +12,7 @@
 #include "missing.h"
 #include "overrides.h"
 #include "plan.h"
+#include "provide.h"
 #include "unwind.h"
 #include "work.h"
 
@@ -36,7 +37,9 @@ static e64_status map_all(struct discovery *discovery, e64_times *times)
 // What DT_VERNEED's file names are looked up among.
 static const struct elf_object *find_file(void *data, const char *file)
 {
-    return discover_open(data, file);
+    struct discovery *discovery = data;
+    return provide_open(discovery, provide_rule(discovery, discovery->binding,
+                                                file), file);
 }
 
 static e64_status find_unique(void *data, const char *name,
@@ -128,7 +131,9 @@ static e64_status resolve_one(struct discovery *discovery, e64_plugin *plugin,
     if (plugin->unit.image.symbolic)
         add_list(&scope, &self, 1);
     add_common(discovery, root, deepbind, &scope);
+    discovery->binding = plugin;
     e64_status status = link_resolve(&plugin->unit, &scope, &context);
+    discovery->binding = NULL;
     if (status == E64_OK && discovery->plan)
         status = plan_bind(discovery, plugin, &scope);
     return status;

@@ -1,7 +1,7 @@
 // Finds and reads the file that a name stands for: what the runtime or the
 // process has already, then the host family, then the search.
 
-#include "hooks.h"
+#include "provide.h"
 
 #include <errno.h>
 #include <string.h>
@@ -380,14 +380,10 @@ static e64_status open_by_glibc(struct discovery *discovery, const char *name,
     return E64_OK;
 }
 
-// The host family is opened by glibc. Of it, libgcc_s and libstdc++ by the path
-// that the plugin's own search gives, as ld.so would find them.
-static e64_status open_family(struct discovery *discovery, const char *name,
-                              e64_plugin *wanter,
-                              const struct elf_object **found)
+e64_status discover_by_glibc(struct discovery *discovery, const char *name,
+                             e64_plugin *wanter,
+                             const struct elf_object **found)
 {
-    if (!host_is_compiler_family(name))
-        return open_by_glibc(discovery, name, name, found);
     struct elf_file file;
     e64_status status = open_file(discovery, name, wanter, &file);
     if (status != E64_OK)
@@ -397,6 +393,17 @@ static e64_status open_family(struct discovery *discovery, const char *name,
         status = open_by_glibc(discovery, name, file.name, found);
     elf_file_close(&file);
     return status;
+}
+
+// The host family is opened by glibc. Of it, libgcc_s and libstdc++ by the path
+// that the plugin's own search gives, as ld.so would find them.
+static e64_status open_family(struct discovery *discovery, const char *name,
+                              e64_plugin *wanter,
+                              const struct elf_object **found)
+{
+    return host_is_compiler_family(name)
+         ? discover_by_glibc(discovery, name, wanter, found)
+         : open_by_glibc(discovery, name, name, found);
 }
 
 // A file of another name may turn out to be one of the host family.
@@ -448,6 +455,29 @@ static e64_status blame(e64_status status, const e64_plugin *wanter)
     return status;
 }
 
+// What a file has been opened as already, or its plugin when it is new. Takes
+// the file over in any case.
+static e64_status take_file(struct discovery *discovery, const char *name,
+                            e64_plugin *wanter, struct elf_file *file,
+                            bool isolated, e64_plugin **made,
+                            const struct elf_object **found)
+{
+    e64_status status = E64_OK;
+    *made = NULL;
+    if (!isolated)
+        status = find_file(discovery, name, file, found);
+    if (status == E64_OK && !*found && !discovery->trusted)
+        status = hook_verify(discovery->runtime, file);
+    if (status != E64_OK || *found) {
+        elf_file_close(file);
+        return status;
+    }
+    status = read_plugin(discovery, name, wanter, file, isolated, made);
+    if (status == E64_OK)
+        *found = &(*made)->unit.object;
+    return status;
+}
+
 static e64_status discover(struct discovery *discovery, const char *name,
                            e64_plugin *wanter, bool isolated,
                            const struct elf_object **found)
@@ -457,35 +487,34 @@ static e64_status discover(struct discovery *discovery, const char *name,
     if (host_is_family(name))
         return open_family(discovery, name, wanter, found);
     e64_status status = open_file(discovery, name, wanter, &file);
-    if (status != E64_OK)
-        return status;
-    if (!isolated)
-        status = find_file(discovery, name, &file, found);
-    if (status == E64_OK && !*found)
-        status = hook_verify(discovery->runtime, &file);
-    if (status != E64_OK || *found) {
-        elf_file_close(&file);
-        return status;
-    }
-    status = read_plugin(discovery, name, wanter, &file, isolated, &plugin);
-    if (status == E64_OK && is_family(plugin))
-        return give_to_host(discovery, plugin, found);
     if (status == E64_OK)
-        *found = &plugin->unit.object;
-    return status;
+        status = take_file(discovery, name, wanter, &file, isolated, &plugin,
+                           found);
+    return status == E64_OK && plugin && is_family(plugin)
+         ? give_to_host(discovery, plugin, found) : status;
+}
+
+e64_status discover_plain(struct discovery *discovery, const char *name,
+                          e64_plugin *wanter, bool isolated,
+                          const struct elf_object **found)
+{
+    *found = isolated ? NULL : discover_open(discovery, name);
+    if (*found && (*found)->host && atomic_load(&anchor_due)
+        && host_is_compiler_family(name) && !discovery->plan)
+        return anchor(discovery, host_module_of(*found));
+    return *found ? E64_OK
+         : discover(discovery, name, wanter, isolated, found);
 }
 
 static e64_status find_name(struct discovery *discovery, const char *name,
                             e64_plugin *wanter, bool isolated,
                             const struct elf_object **found)
 {
-    *found = isolated ? NULL : discover_open(discovery, name);
-    if (*found && (*found)->host && atomic_load(&anchor_due)
-        && host_is_compiler_family(name) && !discovery->plan)
-        return blame(anchor(discovery, host_module_of(*found)), wanter);
-    if (*found)
-        return E64_OK;
-    return blame(discover(discovery, name, wanter, isolated, found), wanter);
+    const struct provided *rule = provide_rule(discovery, wanter, name);
+    return blame(rule ? provide_find(discovery, rule, name, wanter, isolated,
+                                     found)
+                 : discover_plain(discovery, name, wanter, isolated, found),
+                 wanter);
 }
 
 e64_status discover_name(struct discovery *discovery, const char *name,
@@ -504,9 +533,11 @@ e64_status discover_loaded(struct discovery *discovery, const char *name,
                            const struct elf_object **found)
 {
     struct elf_file file;
-    *found = discover_open(discovery, name);
-    if (*found)
+    const struct provided *rule = provide_rule(discovery, NULL, name);
+    *found = provide_open(discovery, rule, name);
+    if (*found || provide_is_made(rule))
         return E64_OK;
+    name = provide_name(rule, name);
     e64_status status = open_file(discovery, name, NULL, &file);
     if (status != E64_OK)
         return status;
@@ -524,24 +555,16 @@ e64_status discover_source(struct discovery *discovery,
     e64_status status = elf_file_open(source, &file);
     if (status != E64_OK)
         return status;
-    if (!isolated)
-        status = find_file(discovery, file.name, &file, found);
-    if (status == E64_OK && !*found)
-        status = hook_verify(discovery->runtime, &file);
-    if (status != E64_OK || *found) {
-        elf_file_close(&file);
-        return status;
-    }
-    const char *name = source->name ? source->name : file.name;
-    status = read_plugin(discovery, name, NULL, &file, isolated, &plugin);
-    if (status == E64_OK && is_family(plugin)) {
+    const char *name = source->name ? source->name : source->path;
+    status = take_file(discovery, name ? name : file.name, NULL, &file,
+                       isolated, &plugin, found);
+    if (status == E64_OK && plugin && is_family(plugin)) {
+        name = plugin->names->text;
         fail(E64_UNSUPPORTED, "%s: is %s, which belongs to the host family: "
              "only glibc may open it, by its path", name,
              plugin->unit.object.soname);
         error_path(name);
         return E64_UNSUPPORTED;
     }
-    if (status == E64_OK)
-        *found = &plugin->unit.object;
     return status;
 }

@@ -9,6 +9,7 @@
 #include "debugger.h"
 #include "handle.h"
 #include "hooks.h"
+#include "provide.h"
 #include "lazy.h"
 #include "plan.h"
 #include "unwind.h"
@@ -157,6 +158,8 @@ static bool is_overtaken(const struct discovery *discovery)
         if (plugin->host ? registry_find_host(runtime, plugin->host) != NULL
             : file->identified && !plugin->isolated
               && registry_find_file(runtime, file->device, file->inode))
+            return true;
+        if (plugin->provided && provide_registered(runtime, plugin->provided))
             return true;
     }
     return false;

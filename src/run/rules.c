@@ -5,12 +5,15 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "../elf/written.h"
 #include "../error.h"
+#include "../mapping.h"
 #include "../memory.h"
 
 struct compiled {
     struct name_set *allow, *deny;
     struct intercepts intercept;
+    struct provides provide;
 };
 
 struct exception {
@@ -95,6 +98,116 @@ static e64_status make_intercepts(const e64_rules *rules,
     return status;
 }
 
+static e64_status make_table(const e64_provide *given, struct provided *made)
+{
+    size_t count = given->definition_count;
+    size_t size = count ? given->definitions->struct_size : 0;
+    const size_t least = offsetof(e64_definition, cell) + 1;
+    struct elf_written *rows = memory_array(count ? count : 1, sizeof *rows);
+    size_t bytes;
+    if (!rows)
+        return fail_memory(count * sizeof *rows);
+    e64_status status = count && size < least
+                      ? fail_size("a definition", size, least) : E64_OK;
+    for (size_t i = 0; status == E64_OK && i < count; i++) {
+        const e64_definition *one = element(given->definitions, i, size);
+        if (!one->name || !*one->name || !one->address || one->cell
+            || one->kind > E64_KIND_FUNCTION)
+            status = fail(E64_INVALID, "e64_runtime_new: what stands for '%s' "
+                          "defines '%s' as what can be none: each needs a name "
+                          "and an address, and has no cell", given->name,
+                          one->name ? one->name : "");
+        rows[i] = (struct elf_written){ one->name, one->version,
+                                        (uintptr_t)one->address, one->size,
+                                        one->kind };
+    }
+    if (status == E64_OK)
+        status = elf_write(rows, (uint32_t)count, given->name, &made->written,
+                           &bytes);
+    memory_free(rows);
+    if (status == E64_OK)
+        made->source = (e64_source){ .struct_size = sizeof made->source,
+                                     .kind = E64_SOURCE_BYTES,
+                                     .bytes = made->written, .size = bytes };
+    return status;
+}
+
+// Its bytes, its descriptor and its reader stay the caller's.
+static e64_status copy_source(const e64_source *given, struct provided *made)
+{
+    if (given->struct_size < sizeof *given)
+        return fail_size("a source", given->struct_size, sizeof *given);
+    made->source = *given;
+    if (given->path) {
+        made->path = memory_copy(given->path);
+        made->source.path = made->path;
+        if (!made->path)
+            return fail_memory(strlen(given->path) + 1);
+    }
+    return E64_OK;
+}
+
+static e64_status copy_provide(const e64_provide *given, struct provided *made)
+{
+    const char *name = given->name, *shown = name;
+    bool wrong = !name || !*name
+        || (given->kind == E64_PROVIDE_PATH && !given->path)
+        || (given->kind == E64_PROVIDE_SOURCE && !given->source)
+        || (given->kind == E64_PROVIDE_TABLE && given->definition_count
+            && !given->definitions)
+        || given->kind > E64_PROVIDE_TABLE;
+    if (wrong)
+        return fail(E64_INVALID, "e64_runtime_new: nothing is given to stand "
+                    "for '%s'", name ? name : "");
+    made->kind = given->kind;
+    e64_status status = E64_OK;
+    if (given->kind == E64_PROVIDE_PATH) {
+        made->path = memory_copy(given->path);
+        return made->path ? E64_OK : fail_memory(strlen(given->path) + 1);
+    } else if (given->kind == E64_PROVIDE_SOURCE) {
+        status = copy_source(given->source, made);
+        shown = given->source->name ? given->source->name
+              : made->path ? made->path : name;
+    } else if (given->kind == E64_PROVIDE_TABLE) {
+        status = make_table(given, made);
+    }
+    if (status == E64_OK) {
+        made->name = memory_copy(shown);
+        made->source.name = made->name;
+    }
+    return status != E64_OK || made->name ? status
+         : fail_memory(strlen(shown) + 1);
+}
+
+static e64_status make_provides(const e64_rules *rules, struct provides *made)
+{
+    uint32_t count = (uint32_t)rules->provide_count;
+    const size_t least = END_OF(e64_provide, definition_count);
+    if (!count)
+        return E64_OK;
+    size_t size = rules->provide->struct_size;
+    if (size < least)
+        return fail_size("what is provided", size, least);
+    const char **names = memory_array(count, sizeof *names);
+    made->all = memory_array(count, sizeof *made->all);
+    e64_status status = names && made->all ? E64_OK
+                      : fail_memory(count * sizeof *made->all);
+    for (uint32_t i = 0; status == E64_OK && i < count; i++) {
+        const e64_provide *given = element(rules->provide, i, size);
+        made->count = i + 1;
+        status = copy_provide(given, &made->all[i]);
+        names[i] = given->name;
+    }
+    if (status == E64_OK)
+        status = names_make(names, count, true, &made->names);
+    for (uint32_t i = 0; status == E64_OK && i < count; i++)
+        if (names_find(made->names, names[i]) != i + 1)
+            status = fail(E64_DUPLICATE, "e64_runtime_new: '%s' is provided "
+                          "twice", names[i]);
+    memory_free(names);
+    return status;
+}
+
 static e64_status compile(const e64_rules *given, struct compiled *made)
 {
     const size_t least = END_OF(e64_rules, intercept_count);
@@ -110,6 +223,8 @@ static e64_status compile(const e64_rules *given, struct compiled *made)
         status = make_names(rules.deny, &made->deny);
     if (status == E64_OK)
         status = make_intercepts(&rules, &made->intercept);
+    if (status == E64_OK)
+        status = make_provides(&rules, &made->provide);
     return status;
 }
 
@@ -119,6 +234,15 @@ static void decompile(struct compiled *rules)
     names_free(rules->deny);
     names_free(rules->intercept.names);
     memory_free(rules->intercept.all);
+    names_free(rules->provide.names);
+    for (uint32_t i = 0; i < rules->provide.count; i++) {
+        struct provided *provided = &rules->provide.all[i];
+        memory_free(provided->path);
+        memory_free(provided->name);
+        if (provided->written)
+            mapping_drop(provided->written, provided->source.size);
+    }
+    memory_free(rules->provide.all);
 }
 
 static e64_status add_exception(struct policy *policy,
@@ -203,6 +327,8 @@ static void take(struct rules *rules, const struct compiled *from, bool own)
         rules->deny = from->deny;
     if (!rules->intercept && from->intercept.names)
         rules->intercept = &from->intercept;
+    if (!rules->provide && from->provide.names)
+        rules->provide = &from->provide;
 }
 
 struct rules policy_rules(const struct policy *policy, const char *path,
@@ -242,4 +368,12 @@ const e64_intercept *rules_intercept(const struct rules *rules,
     uint32_t place = rules->intercept
                    ? names_find(rules->intercept->names, name) : 0;
     return place ? &rules->intercept->all[place - 1] : NULL;
+}
+
+const struct provided *rules_provide(const struct rules *rules,
+                                     const char *name)
+{
+    uint32_t place = rules->provide
+                   ? names_find(rules->provide->names, name) : 0;
+    return place ? &rules->provide->all[place - 1] : NULL;
 }

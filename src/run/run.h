@@ -40,6 +40,7 @@ struct e64_plugin {
     struct link_unit unit;
     e64_runtime *runtime;
     struct rules rules; // for what it imports
+    const struct provided *provided; // what it stands for a library by, or NULL
     bool outside; // stands for what the program gives, and is no file
     // Definitions of the runtime that it is bound to: define.c.
     struct define_used *used;
@@ -270,6 +271,8 @@ struct discovery {
     struct why why; // what is found is found: of the last search
     struct missing *missing; // what resolving finds so: missing.h
     bool lazy; // calls are bound when they are made first
+    bool trusted; // what is being read is made here, not to be verified
+    e64_plugin *binding; // whose imports are being resolved
     bool hold_back; // nothing of a file that is opened by its path may run
     // What the runtime defines by itself, as it was: held, or NULL.
     e64_plugin *definitions;
@@ -297,6 +300,14 @@ struct discovery {
 e64_status discover_name(struct discovery *discovery, const char *name,
                          e64_plugin *wanter, bool isolated,
                          const struct elf_object **found);
+// The same whatever the policy provides.
+e64_status discover_plain(struct discovery *discovery, const char *name,
+                          e64_plugin *wanter, bool isolated,
+                          const struct elf_object **found);
+// The same of what is to be glibc's: has it open the file that a search finds.
+e64_status discover_by_glibc(struct discovery *discovery, const char *name,
+                             e64_plugin *wanter,
+                             const struct elf_object **found);
 e64_status discover_source(struct discovery *discovery,
                            const e64_source *source, bool isolated,
                            const struct elf_object **found);
