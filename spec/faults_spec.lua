@@ -27,9 +27,9 @@ end
 
 -- Of each kind one. Sanitizers are slow, and look for leaks each time.
 local FEW <const> = child.sanitizer
-   and { "cache", "initial-exec", "ifunc-in-text", "close-tree" }
+   and { "cache", "initial-exec", "ifunc-in-text", "close-tree", "plan" }
    or { "tree-partly-open", "cache", "initial-exec", "ifunc-in-text", "c++",
-      "start-text", "close-tree", "lookup-special" }
+      "start-text", "close-tree", "lookup-special", "plan", "commit" }
 
 describe("A fault leaves nothing behind and changes nothing the second time, "
    .. "and without it all works", function ()

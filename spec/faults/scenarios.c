@@ -12,6 +12,7 @@
 e64_runtime *scenario_runtime;
 
 static e64_plugin *plugin;    // that is opened
+static struct e64_plan *plan; // that is made
 static e64_plugin *others[4]; // that are open already
 static e64_runtime *second;
 static e64_symbol found[4];
@@ -343,6 +344,48 @@ static e64_status free_under_faults(const struct scenario *scenario,
     return status;
 }
 
+static e64_status plan_it(const struct scenario *scenario, e64_error *error)
+{
+    e64_open_options options = scenario->options;
+    options.struct_size = sizeof options;
+    return e64_plan(scenario_runtime, path_of(scenario->key), &options, &plan,
+                    error);
+}
+
+static int count_binding(void *data, const e64_plan_binding *binding)
+{
+    *(int *)data += binding->symbol[0] && binding->wanter->path;
+    return 0;
+}
+
+static bool is_planned(const struct scenario *scenario)
+{
+    int count = 0;
+    (void)scenario;
+    e64_plan_bindings(plan, count_binding, &count);
+    return count > 0;
+}
+
+static void forget_plan(const struct scenario *scenario)
+{
+    (void)scenario;
+    e64_plan_free(plan);
+    plan = NULL;
+}
+
+static void plan_ready(const struct scenario *scenario)
+{
+    e64_error error;
+    if (!plan)
+        demand(plan_it(scenario, &error) == E64_OK, "plan", &error);
+}
+
+static e64_status commit_it(const struct scenario *scenario, e64_error *error)
+{
+    (void)scenario;
+    return e64_plan_commit(plan, &plugin, error);
+}
+
 // ------------------------------------------------------------- the list ---
 
 const struct scenario scenarios[] = {
@@ -418,6 +461,20 @@ const struct scenario scenarios[] = {
     { .name = "runtime-free", .key = "root", .ready = runtime_ready,
       .operate = free_under_faults, .works = finds_nothing,
       .undo = nothing },
+    { .name = "plan", .key = "root", .before = { "leaf" },
+      .operate = plan_it, .works = is_planned, .undo = forget_plan },
+    { .name = "plan-family", .key = "family", .operate = plan_it,
+      .works = is_planned, .undo = forget_plan },
+    { .name = "plan-c++", .key = "cpp", .operate = plan_it,
+      .works = is_planned, .undo = forget_plan },
+    { .name = "plan-missing", .key = "undefined", .operate = plan_it,
+      .works = is_planned, .undo = forget_plan },
+    { .name = "plan-version", .key = "version", .operate = plan_it,
+      .works = is_planned, .undo = forget_plan },
+    { .name = "plan-nowhere", .key = "libfaults-nowhere.so.7",
+      .operate = plan_it, .expected = E64_NOTFOUND },
+    { .name = "commit", .key = "root", .ready = plan_ready,
+      .operate = commit_it },
     { .name = NULL },
 };
 
@@ -505,6 +562,7 @@ bool scenario_finish(const struct scenario *scenario)
     e64_error error;
     if (plugin)
         close_it(scenario);
+    forget_plan(scenario);
     for (int i = 0; i < 4 && others[i]; i++)
         demand(e64_close(others[i], &error) == E64_OK, "close", &error);
     demand(e64_runtime_free(scenario_runtime, &error) == E64_OK, "free",

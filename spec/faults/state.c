@@ -60,7 +60,9 @@ static void *resize(void *data, void *block, size_t size)
         free(front);
     } else if (!is_due()) {
         made = realloc(front, size + FRONT);
-        memcpy(made, &size, sizeof size);
+        // The system call that the heap grows by may be the one that fails.
+        if (made)
+            memcpy(made, &size, sizeof size);
     }
     if (made || size == 0) {
         blocks += (made != NULL) - (front != NULL);

@@ -477,8 +477,6 @@ e64_status open_plan(struct e64_plan *plan)
     e64_status status = hook_forbid(plan->runtime, E64_HOOK, "plans an open");
     if (status == E64_OK)
         status = open_linked(plan->runtime, &request, &none, &promise);
-    if (status != E64_OK)
-        error_about(plan->name);
     return status;
 }
 

@@ -117,6 +117,12 @@ e64_status plan_finish(struct discovery *discovery,
 
 // ---------------------------------------------------------- the C API ---
 
+static e64_status fill(struct e64_plan *plan, const char *name)
+{
+    plan->name = memory_copy(name);
+    return plan->name ? open_plan(plan) : fail_memory(strlen(name) + 1);
+}
+
 static e64_status make(e64_runtime *runtime, const char *name,
                        const e64_open_options *options,
                        struct e64_plan **plan)
@@ -130,17 +136,18 @@ static e64_status make(e64_runtime *runtime, const char *name,
         return fail(E64_INVALID, "e64_plan: struct_size of the options is %zu, "
                     "less than %zu", options->struct_size, sizeof *options);
     struct e64_plan *made = memory_new(sizeof *made);
-    if (!made)
-        return fail_memory(sizeof *made);
-    made->runtime = runtime;
-    made->name = memory_copy(name);
-    made->options = options ? *options : (e64_open_options){ 0 };
-    e64_status status = made->name ? open_plan(made)
-                                   : fail_memory(strlen(name) + 1);
-    if (status == E64_OK)
+    e64_status status = made ? E64_OK : fail_memory(sizeof *made);
+    if (made) {
+        made->runtime = runtime;
+        made->options = options ? *options : (e64_open_options){ 0 };
+        status = fill(made, name);
+    }
+    if (status == E64_OK) {
         *plan = made;
-    else
+    } else {
+        error_about(name);
         e64_plan_free(made);
+    }
     return status;
 }
 
