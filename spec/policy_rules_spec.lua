@@ -1,5 +1,5 @@
---- What a policy says of names: allow, deny, intercept, resolve, and other rules
---- for some plugins.
+--- What a policy says of names: provide, allow, deny, intercept, resolve, and other
+--- rules for some plugins.
 
 local assert = require "spec.support.assert"
 local child = require "spec.support.child"
@@ -181,6 +181,101 @@ describe("intercept", function ()
       end
       for _ = 1, 4 do collectgarbage() end
       assert.is_nil(next(weak))
+   end)
+end)
+
+describe("provide", function ()
+   local wanting = compile.shared([[
+      int foo(int) __attribute__((weak));
+      extern int foo_level __attribute__((weak));
+      int call_foo(int x) { return foo ? foo(x) : -1; }
+      int level(void) { return &foo_level ? foo_level : -1; }
+   ]], ("-Wl,--no-as-needed '%s'"):format(
+      compile.shared("int foo, foo_level;", "-Wl,-soname,libfoo.so.1")))
+   local CALLS <const> = "int call_foo(int); int level(void);"
+   local real = compile.shared
+      "int foo(int x) { return x + 1; } int foo_level = 4;"
+
+   local function bytes ()
+      local file = assert(io.open(real, "rb"))
+      local text = file:read "a"
+      file:close()
+      return text
+   end
+
+   it("has a table stand in for a library", function ()
+      local runtime <close> = elf.runtime {
+         provide = {
+            ["libfoo.so.1"] = {
+               ["int foo(int)"] = function (x) return x * 2 end,
+               ["extern int foo_level"] = 9,
+            },
+         },
+      }
+      local p = assert(runtime:open(wanting))
+      local C = p:cdef(CALLS)
+      collectgarbage()
+      assert.equal(42, C.call_foo(21))
+      assert.equal(9, C.level())
+   end)
+
+   it("has a path or a source stand for it", function ()
+      for _, value in ipairs { real, elf.source { path = real },
+         elf.source { bytes = bytes(), name = "pack:foo" },
+         elf.source { size = #bytes(), name = "read", read = function (at, size)
+            return bytes():sub(at + 1, at + size)
+         end } } do
+         local runtime <close> = elf.runtime {
+            provide = { ["libfoo.so.1"] = value },
+         }
+         local p = assert(runtime:open(wanting))
+         assert.equal(6, p:cdef(CALLS).call_foo(5))
+         assert.equal(4, p:cdef(CALLS).level())
+      end
+   end)
+
+   it("has the host's stand for it", function ()
+      local runtime <close> = elf.runtime {
+         provide = { ["libz.so.1"] = "host", ["libc.so.6"] = "host" },
+      }
+      assert.equal("host", assert(runtime:open "libz.so.1").state)
+   end)
+
+   it("is for some plugins alone, too", function ()
+      local runtime <close> = elf.runtime {
+         provide = { ["libfoo.so.1"] = real },
+         plugins = {
+            ["fixtures/*"] = { provide = { ["libfoo.so.1"] = {
+               ["int foo(int)"] = function () return 7 end,
+            } } },
+         },
+      }
+      local p = assert(runtime:open(wanting))
+      assert.equal(7, p:cdef(CALLS).call_foo(5))
+      assert.equal(-1, p:cdef(CALLS).level())
+   end)
+
+   it("may open what stands in by its name", function ()
+      local runtime <close> = elf.runtime {
+         provide = { ["a name"] = { ["int foo(int)"] = function () return 3 end } },
+      }
+      local p = assert(runtime:open "a name")
+      assert.equal(3, p:cdef "int foo(int);".foo(1))
+   end)
+
+   it("is checked", function ()
+      assert.equal("the policy's 'provide[\"x\"]' is a number; \"host\", a path, "
+         .. "a source, or a table of prototypes expected",
+         refused { provide = { x = 3 } })
+      assert.is_truthy(refused { provide = { x = { ["int f("] = print } } }
+         :find("the policy's 'provide[\"x\"]': 'int f(': line 1", 1, true))
+      assert.equal("the policy's 'provide[\"x\"]': a source needs one of 'path', "
+         .. "'bytes' and 'read'",
+         refused { provide = { x = { path = "a", bytes = "b" } } })
+      assert.equal("the policy's 'plugins[\"m\"].provide' has a source, for 'x': "
+         .. "that is for all plugins, and has its place in the policy's own "
+         .. "'provide'",
+         refused { plugins = { m = { provide = { x = { bytes = "b" } } } } })
    end)
 end)
 

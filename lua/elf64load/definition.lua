@@ -123,6 +123,26 @@ function definition.make (prototype, value)
    return of_variable(prototype, value)
 end
 
+---A row for the core, as it defines names, and what was made for it.
+---@param text string
+---@param value any
+---@param scope any
+---@return table|nil row
+---@return elf64load.made|string made or why not
+function definition.row (text, value, scope)
+   local prototype, why = definition.read(text, scope)
+   if not prototype then return nil, why end
+   local made
+   made, why = definition.make(prototype, value)
+   if not made then return nil, why end
+   local kind = prototype.ctype and prototype.ctype.kind
+   made.ctype = prototype.ctype
+   return {
+      name = prototype.name, address = made.address, size = made.size,
+      kind = kind == "function" and "function" or kind and "object" or "notype",
+   }, made
+end
+
 ---A Lua function that stands before another one, which it is given: what the name
 ---would have meant, or nil.
 ---@param prototype elf64load.prototype

@@ -45,26 +45,6 @@ end
 
 local function key_of (name) return "define " .. name end
 
----@param self elf64load.runtime
----@param text string
----@param value any
----@return table|nil row for the core
----@return elf64load.made|string made or why not
-local function prepare (self, text, value)
-   local prototype, why = definition.read(text, self)
-   if not prototype then return nil, why end
-   local made
-   made, why = definition.make(prototype, value)
-   if not made then return nil, why end
-   local kind = prototype.ctype and prototype.ctype.kind
-   made.ctype = prototype.ctype
-   return {
-      name = prototype.name, address = made.address, size = made.size,
-      kind = kind == "function" and "function" or kind and "object" or "notype",
-      cell = kind == "function",
-   }, made
-end
-
 -- A variable that is defined already, as a value of that type, takes a new one.
 local function assign (self, row, made, value)
    local before = all(self)[key_of(row.name)]
@@ -89,10 +69,11 @@ end
 ---@return elf64load.kind? kind
 ---@return elf64load.detail? detail
 function grants.define (self, text, value)
-   local row, made = prepare(self, text, value)
+   local row, made = definition.row(text, value, self)
    if not row then error("define: " .. made, 2) end
+   row.cell = row.kind == "function"
    if assign(self, row, made, value) then return true end
-   local done, message, kind, detail = self.core:define { row }
+   local done, message, kind, detail = self.core:define { definitions = { row } }
    if not done then return nil, message, kind, detail end
    grants.keep(self, key_of(row.name), made)
    return true
@@ -127,8 +108,8 @@ function grants.undefine (self, text)
    local name = prototype.name
    local before = all(self)[key_of(name)]
    if before and before.callback then
-      self.core:define { { name = name, kind = "function", cell = true,
-         address = gone(self, before.ctype).address } }
+      self.core:define { definitions = { { name = name, kind = "function",
+         cell = true, address = gone(self, before.ctype).address } } }
    end
    local done, message, kind, detail = self.core:undefine(name)
    if not done then return nil, message, kind, detail end

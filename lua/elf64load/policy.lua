@@ -11,6 +11,7 @@
 
 local definition = require "elf64load.definition"
 local near = require "elf64load.near"
+local source = require "elf64load.source"
 
 local policy = {}
 
@@ -23,14 +24,16 @@ local ENOENT <const> = 2
 ---@class elf64load.policy
 ---@field path? string templates to search first
 ---@field search? elf64load.searches|elf64load.searches[] asked before that
+---@field provide? table<string, string|table> what stands for libraries: "host", a
+---path, a source, or a table of definitions by prototypes
 ---@field resolve? fun(import: elf64load.import): any, string? what a name shall mean
 ---that nothing defines: an address, a symbol, or a Lua function and its prototype
 ---@field intercept? table<string, any> what names get instead, by prototype: the same,
 ---or a Lua function, which is given the original one before its own arguments
 ---@field allow? string[] names and globs, and no others, that plugins may import
 ---@field deny? string[] those that they may not
----@field plugins? table<string, elf64load.policy> other allow, deny and intercept for
----plugins by their paths: of those that match the longest counts
+---@field plugins? table<string, elf64load.policy> other provide, intercept, allow
+---and deny for plugins by their paths: of those that match the longest counts
 ---@field verify? fun(image: elf64load.view, name: string): boolean?, string? may
 ---these bytes, and no others, be mapped?
 ---@field accept? fun(plugin: elf64load.plugin): boolean?, string? may this one, which
@@ -172,6 +175,24 @@ local function a_set (name, value, known, one)
    return made
 end
 
+---What a policy is checked with: the folder that $POLICY stands for, and where
+---the names of C that its prototypes use are known.
+---@class elf64load.policy.state
+---@field folder string?
+---@field names table
+
+-- Puts the folder of the policy's file for $POLICY.
+local function in_folder (name, text, state)
+   local function put (token)
+      if not state.folder then
+         fault("the policy's '%s' says %s, which is the folder of a policy's "
+            .. 'file: elf.runtime "FILE" reads one', name, token)
+      end
+      return state.folder
+   end
+   return (text:gsub("%${POLICY}", put):gsub("%$POLICY%f[^%w_]", put))
+end
+
 -- Names by prototypes.
 local function intercepts (name, value, state)
    if type(value) ~= "table" or getmetatable(value) then
@@ -195,17 +216,75 @@ local function intercepts (name, value, state)
    return made
 end
 
+-- A table that stands in for a library: definitions by prototypes.
+local function stand_in (name, value, state)
+   local made = {}
+   for _, text in ipairs(sorted(value)) do
+      local row, one = definition.row(text, value[text], state.names)
+      if not row then fault("the policy's '%s': %s", name, one) end
+      row.callback, row.kept = one.callback, one.kept
+      made[#made + 1] = row
+   end
+   return made
+end
+
+local function is_source (value)
+   return value.path ~= nil or value.bytes ~= nil or value.read ~= nil
+end
+
+local function provide_one (name, key, value, state)
+   local where = ('%s["%s"]'):format(name, key)
+   if value == "host" then return { name = key, kind = "host" } end
+   if type(value) == "string" then
+      return { name = key, kind = "path", path = in_folder(where, value, state) }
+   elseif type(value) ~= "table" or getmetatable(value) then
+      wrong(where, value, '"host", a path, a source, or a table of prototypes')
+   elseif is_source(value) then
+      local done, made = pcall(source.new, value)
+      if not done then
+         fault("the policy's '%s': %s", where, made:gsub("^[^ ]*:%d+: ", ""))
+      end
+      return { name = key, kind = "source", source = made }
+   end
+   return { name = key, kind = "table",
+      definitions = stand_in(where, value, state) }
+end
+
+-- What stands for libraries, by their names.
+local function provides (name, value, state)
+   if type(value) ~= "table" or getmetatable(value) then
+      wrong(name, value, "a table of what stands for libraries by their names")
+   end
+   local made = { sources = {} }
+   for _, key in ipairs(sorted(value)) do
+      local one = provide_one(name, key, value[key], state)
+      if one.source then
+         made.sources[key] = one.source
+      else
+         made[#made + 1] = one
+      end
+   end
+   return made
+end
+
 local function names (name, value)
    return a_list(name, value, a_string, "names")
 end
 
 -- What may be said for some plugins alone.
-local rules = { allow = names, deny = names, intercept = intercepts }
+local rules = {
+   allow = names, deny = names, intercept = intercepts, provide = provides,
+}
 
 local function read_rules (name, value, state)
    local made = a_set(name, value, rules, function (_, member) return member end)
    for key, member in pairs(made) do
       made[key] = rules[key](("%s.%s"):format(name, key), member, state)
+   end
+   if made.provide and next(made.provide.sources) then
+      fault("the policy's '%s.provide' has a source, for '%s': that is for all "
+         .. "plugins, and has its place in the policy's own 'provide'", name,
+         (next(made.provide.sources)))
    end
    return made
 end
@@ -257,30 +336,13 @@ end
 
 -- ---------------------------------------------------------------------- keys
 
----What a policy is checked with: the folder that $POLICY stands for, and where
----the names of C that its prototypes use are known.
----@class elf64load.policy.state
----@field folder string?
----@field names table
-
--- Puts the folder of the policy's file for $POLICY.
-local function in_folder (name, text, state)
-   local function put (token)
-      if not state.folder then
-         fault("the policy's '%s' says %s, which is the folder of a policy's "
-            .. 'file: elf.runtime "FILE" reads one', name, token)
-      end
-      return state.folder
-   end
-   return (text:gsub("%${POLICY}", put):gsub("%$POLICY%f[^%w_]", put))
-end
-
 ---@type table<string, fun(name: string, value: any, state: elf64load.policy.state): any>
 local keys = {
    path = function (name, value, state)
       return in_folder(name, a_string(name, value), state)
    end,
    search = functions,
+   provide = provides,
    allow = names,
    deny = names,
    intercept = intercepts,
@@ -311,7 +373,7 @@ local function read (given, folder)
       made[name] = keys[name](name, given[name], state)
    end
    made.rules = { allow = made.allow, deny = made.deny,
-      intercept = made.intercept }
+      intercept = made.intercept, provide = made.provide }
    if made.force and not made.order then
       fault("the policy's 'force' is about its 'order', which it does not have")
    end

@@ -256,10 +256,15 @@ local function resolver (self, resolve, names)
    end
 end
 
--- What the rules intercept stays as long as the runtime.
+-- What the rules intercept and define stays as long as the runtime.
 local function give_rules (self, rules)
    for _, made in ipairs(rules.intercept or {}) do
       grants.keep(self, made, made)
+   end
+   for _, library in ipairs(rules.provide or {}) do
+      for _, made in ipairs(library.definitions or {}) do
+         grants.keep(self, made, made)
+      end
    end
 end
 
@@ -297,6 +302,8 @@ function runtime.new (given, watch)
       core = half,
       path = made.path,
       search = made.search,
+      provided = made.provide and next(made.provide.sources)
+         and made.provide.sources or nil,
       searchers = search.list(),
       preload = {},
       given_search = false,

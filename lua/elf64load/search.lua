@@ -43,6 +43,7 @@ local search = {}
 ---@class elf64load.searching
 ---@field path string? templates: "./plugins/?.so;$ORIGIN/?"
 ---@field preload? table<string, elf64load.found|elf64load.searcher>
+---@field provided table<string, table>? the policy's sources by names
 ---@field search elf64load.searcher[]? the policy's, which come before the list
 ---@field searchers elf64load.searcher[]
 
@@ -87,8 +88,8 @@ function search.needed (state)
    if type(state.preload) ~= "table" then
       error("'preload' must be a table", 0)
    end
-   return state.search ~= nil or next(state.preload) ~= nil
-      or not search.untouched(state)
+   return state.search ~= nil or state.provided ~= nil
+      or next(state.preload) ~= nil or not search.untouched(state)
 end
 
 local function check (answer, who, name)
@@ -113,6 +114,7 @@ end
 
 local function preloaded (state, name, wanter, reasons)
    local answer, reason = state.preload and state.preload[name], nil
+   if answer == nil then answer = state.provided and state.provided[name] end
    if answer ~= nil and type(answer) ~= "string" and type(answer) ~= "table" then
       answer, reason = answer(name, wanter)
    end

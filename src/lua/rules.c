@@ -37,12 +37,49 @@ static const char *const *names(lua_State *L, int table, const char *name)
     return list;
 }
 
+static const char *text(lua_State *L, int table, const char *name)
+{
+    lua_getfield(L, table, name);
+    const char *value = lua_tostring(L, -1);
+    lua_pop(L, 1);
+    return value;
+}
+
 static void *pointer(lua_State *L, int table, const char *name)
 {
     lua_getfield(L, table, name);
     void *address = (void *)(intptr_t)lua_tointeger(L, -1);
     lua_pop(L, 1);
     return address;
+}
+
+e64_definition *definitions_read(lua_State *L, int table, const char *name,
+                                 size_t *count)
+{
+    static const char *const kinds[] = { "function", "object", "notype", NULL };
+    static const e64_kind values[] = {
+        E64_KIND_FUNCTION, E64_KIND_OBJECT, E64_KIND_NOTYPE,
+    };
+    e64_definition *list = room(L, table, name, sizeof *list, 1, count);
+    int members = lua_gettop(L);
+    for (size_t i = 0; i < *count; i++) {
+        lua_rawgeti(L, members, (lua_Integer)i + 1);
+        int member = lua_gettop(L);
+        lua_getfield(L, member, "kind");
+        lua_getfield(L, member, "cell");
+        lua_getfield(L, member, "size");
+        list[i] = (e64_definition){
+            .struct_size = sizeof *list,
+            .name = text(L, member, "name"),
+            .version = text(L, member, "version"),
+            .address = pointer(L, member, "address"),
+            .size = (uint64_t)luaL_optinteger(L, -1, 0),
+            .cell = (unsigned char)lua_toboolean(L, -2),
+            .kind = values[luaL_checkoption(L, -3, "notype", kinds)],
+        };
+        lua_settop(L, member - 1);
+    }
+    return list;
 }
 
 static void read_intercepts(lua_State *L, int table, e64_rules *rules)
@@ -65,6 +102,33 @@ static void read_intercepts(lua_State *L, int table, e64_rules *rules)
     rules->intercept_count = count;
 }
 
+static void read_provides(lua_State *L, int table, e64_rules *rules)
+{
+    static const char *const kinds[] = { "host", "path", "table", NULL };
+    static const e64_provide_kind values[] = {
+        E64_PROVIDE_HOST, E64_PROVIDE_PATH, E64_PROVIDE_TABLE,
+    };
+    size_t count, definitions;
+    e64_provide *list = room(L, table, "provide", sizeof *list, 0, &count);
+    int members = lua_gettop(L);
+    for (size_t i = 0; i < count; i++) {
+        lua_rawgeti(L, members, (lua_Integer)i + 1);
+        int member = lua_gettop(L);
+        lua_getfield(L, member, "kind");
+        list[i] = (e64_provide){
+            .struct_size = sizeof *list,
+            .name = text(L, member, "name"),
+            .kind = values[luaL_checkoption(L, -1, NULL, kinds)],
+            .path = text(L, member, "path"),
+        };
+        list[i].definitions = definitions_read(L, member, "definitions",
+                                               &definitions);
+        list[i].definition_count = definitions;
+    }
+    rules->provide = list;
+    rules->provide_count = count;
+}
+
 // Of the table on top.
 static void read_rules(lua_State *L, e64_rules *rules)
 {
@@ -73,6 +137,7 @@ static void read_rules(lua_State *L, e64_rules *rules)
     rules->allow = names(L, table, "allow");
     rules->deny = names(L, table, "deny");
     read_intercepts(L, table, rules);
+    read_provides(L, table, rules);
 }
 
 void rules_read(lua_State *L, int index, e64_runtime_options *options)

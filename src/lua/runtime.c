@@ -222,40 +222,16 @@ static int given(lua_State *L)
     return 1;
 }
 
-// runtime:define(list): all of it, or none; each { name, version, address,
-// size, kind, cell }.
+// runtime:define { definitions = list }: all of it, or none.
 static int define(lua_State *L)
 {
-    static const char *const kinds[] = { "function", "object", "notype", NULL };
-    static const e64_kind values[] = {
-        E64_KIND_FUNCTION, E64_KIND_OBJECT, E64_KIND_NOTYPE,
-    };
     struct runtime *runtime = runtime_check(L, 1);
+    size_t count;
     e64_error error;
     luaL_checktype(L, 2, LUA_TTABLE);
-    lua_settop(L, 2);
-    size_t count = (size_t)luaL_len(L, 2);
-    e64_definition *list = lua_newuserdatauv(L, count * sizeof *list + 1, 0);
-    for (size_t i = 0; i < count; i++) {
-        lua_rawgeti(L, 2, (lua_Integer)i + 1);
-        lua_getfield(L, 4, "name");
-        lua_getfield(L, 4, "version");
-        lua_getfield(L, 4, "address");
-        lua_getfield(L, 4, "size");
-        lua_getfield(L, 4, "kind");
-        // The strings are the table's.
-        list[i] = (e64_definition){
-            .struct_size = sizeof *list,
-            .name = luaL_checkstring(L, 5),
-            .version = luaL_optstring(L, 6, NULL),
-            .address = (void *)(intptr_t)luaL_checkinteger(L, 7),
-            .size = (uint64_t)luaL_optinteger(L, 8, 0),
-            .kind = values[luaL_checkoption(L, 9, "notype", kinds)],
-            .cell = flag(L, 4, "cell"),
-        };
-        lua_settop(L, 3);
-    }
-    if (e64_define_all(runtime->runtime, list, count, &error) != E64_OK)
+    const e64_definition *list = definitions_read(L, 2, "definitions", &count);
+    if (count && e64_define_all(runtime->runtime, list, count, &error)
+                     != E64_OK)
         return failure_push(L, &error, 0);
     lua_pushboolean(L, true);
     return 1;

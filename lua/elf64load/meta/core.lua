@@ -396,13 +396,13 @@ function runtime:hook (name, hook) end
 function runtime:path (templates) end
 
 ---Defines names for plugins, all of the list or none.
----@param list { name: string, version: string?, address: integer, size: integer?,
----kind: "function"|"object"|"notype"|nil, cell: boolean? }[]
+---@param given { definitions: { name: string, version: string?, address: integer,
+---size: integer?, kind: "function"|"object"|"notype"|nil, cell: boolean? }[] }
 ---@return true|nil done
 ---@return string? message
 ---@return elf64load.kind? kind
 ---@return elf64load.detail? detail
-function runtime:define (list) end
+function runtime:define (given) end
 
 ---@param name string
 ---@param version? string
