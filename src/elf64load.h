@@ -253,6 +253,8 @@ typedef struct e64_runtime_options {
     const e64_rules *rules; // copied; NULL: none
     const e64_override *overrides; // copied
     size_t override_count;
+    e64_scope_hook scope;
+    void *scope_data;
 } e64_runtime_options;
 
 // Makes a runtime. `options` may be NULL.

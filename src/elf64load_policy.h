@@ -41,6 +41,37 @@ typedef e64_status (*e64_verify_hook)(void *data, e64_runtime *runtime,
                                       const e64_image *image,
                                       e64_error *error);
 
+// Who defines names: an entry of a scope.
+typedef struct e64_provider {
+    e64_plugin *plugin; // NULL: the host's, or what the runtime defines
+    const char *path;
+    const void *object; // what tells it from others
+} e64_provider;
+
+// A scope that a hook makes.
+typedef struct e64_scope e64_scope;
+
+// Where are the imports of a plugin looked up? `providers` are the places by
+// ld.so's rules, the first that defines a name counts: with -Bsymbolic the
+// plugin itself, what the runtime defines, the host's, what was opened
+// globally, then the plugin that is opened and all that it needs. E64_OK: the
+// scope is what e64_scope_add was given, in that order; E64_NOTFOUND without
+// touching `error`: it stays as it is. What is left out is not found, the
+// plugin's own definitions included. It is not for dlsym. Plugins are bound
+// when they are opened then, never lazily.
+typedef e64_status (*e64_scope_hook)(void *data, e64_runtime *runtime,
+                                     e64_plugin *plugin,
+                                     const e64_provider *providers,
+                                     size_t count, e64_scope *scope,
+                                     e64_error *error);
+
+// Adds one of the hook's providers, or by its `plugin` alone another plugin
+// that is open in the runtime, which stays so as long as something of it is
+// used. E64_INVALID for anything else. To be called in the hook only.
+E64_API e64_status e64_scope_add(e64_scope *scope,
+                                 const e64_provider *provider,
+                                 e64_error *error);
+
 // How an import is used.
 typedef enum e64_import_kind {
     E64_IMPORT_CALL = 0, // a function that is called (R_X86_64_JUMP_SLOT)

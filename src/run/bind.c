@@ -131,11 +131,15 @@ static e64_status resolve_one(struct discovery *discovery, e64_plugin *plugin,
     if (plugin->unit.image.symbolic)
         add_list(&scope, &self, 1);
     add_common(discovery, root, deepbind, &scope);
+    const struct elf_object **objects;
+    e64_status status = hook_scope(discovery, plugin, &scope, &objects);
     discovery->binding = plugin;
-    e64_status status = link_resolve(&plugin->unit, &scope, &context);
+    if (status == E64_OK)
+        status = link_resolve(&plugin->unit, &scope, &context);
     discovery->binding = NULL;
     if (status == E64_OK && discovery->plan)
         status = plan_bind(discovery, plugin, &scope);
+    memory_free(objects);
     return status;
 }
 
@@ -357,7 +361,8 @@ e64_status bind_group(struct discovery *discovery, e64_plugin *root,
         status = fail(E64_CHANGED, "%s: the host opened or closed libraries "
                       "while it was being looked for",
                       root->unit.object.name);
-    bool lazy = discovery->lazy && !discovery->defined;
+    bool lazy = discovery->lazy && !discovery->defined
+             && !discovery->runtime->hooks.scope;
     for (uint32_t i = 0; lazy && i < count; i++)
         if (!decides(sorted[i]))
             lazy_prepare(sorted[i], root);

@@ -41,6 +41,13 @@ e64_status hook_accept(e64_plugin *plugin);
 // that stays as it is.
 e64_status hook_verify(e64_runtime *runtime, struct elf_file *file);
 
+// Where are a plugin's imports to be looked up? Changes the scope, or not; what
+// it then points to is *objects (memory_free), also after a failure.
+// scope_hook.c.
+e64_status hook_scope(struct discovery *discovery, e64_plugin *plugin,
+                      struct link_scope *scope,
+                      const struct elf_object ***objects);
+
 // In which order are the plugins of a root to be started? arrange.c.
 e64_status hook_order(e64_plugin *root);
 
