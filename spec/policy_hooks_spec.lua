@@ -367,10 +367,11 @@ for hook, make in pairs(hooks) do
          })
          local message, detail, name = fails(function () error(thing) end, make)
          assert.equal(thing, detail.error)
-         assert.equal(name .. ": what is wrong", message)
+         assert.equal(("%s: in the hook '%s': what is wrong"):format(name, hook),
+            message)
          message, detail = fails(function () error() end, make)
          assert.is_nil(detail.error)
-         assert.equal(name .. ": nil", message)
+         assert.equal(("%s: in the hook '%s': nil"):format(name, hook), message)
       end)
 
       it("that raises what cannot be shown fails the open", function ()

@@ -213,7 +213,7 @@ describe("The policy's search", function ()
          "x")
       assert.equal("search 2 answered a number for 'x'; a path, a source, or "
          .. "nil and why not expected", detail.error)
-      assert.equal("x: " .. detail.error, message)
+      assert.equal("x: in the hook 'search': " .. detail.error, message)
    end)
 
    it("leaves nothing when it fails", function ()

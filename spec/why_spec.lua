@@ -132,8 +132,9 @@ describe("plugin:why", function ()
          c = { source = "long c(void) { return 1; }", needs = { "a" } },
       }
       local p = assert(runtime:open(paths.a))
-      assert.equal(("it needs %s, which needs %s, which needs it: one of them is "
-         .. "started before what it needs"):format(paths.b, paths.c),
+      assert.equal(("it needs %s, which needs %s, which needs it: of these %s is "
+         .. "started first, before what it needs"):format(paths.b, paths.c,
+         paths.c),
          p:why().circle)
       local alone = assert(runtime:open(compile.shared "long x;"))
       assert.is_nil(alone:why().circle)
@@ -166,6 +167,9 @@ describe("plugin:bindings", function ()
       assert.equal(one, binding.provider)
       assert.is_false(binding.host)
       assert.same({ two }, binding.others)
+      assert.equal(("%s gets 'twice' from %s; not from %s, which defines it too, "
+         .. "but not first in the scope"):format(user, one, two),
+         binding.message)
       assert.equal(runtime.loaded[one]:lookup "twice".address, binding.address)
       assert.same({}, p:bindings "only"[1].others)
       local weak = p:bindings "weak"[1]

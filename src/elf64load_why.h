@@ -66,14 +66,15 @@ typedef enum e64_bound {
     E64_BOUND_NOTHING,   // weak, and nothing defines it: the address is zero
 } e64_bound;
 
-// One import of a plugin. The strings live as long as the plugin, but for those
-// of `others`, which live until the visitor returns.
+// One import of a plugin. The strings live as long as the plugin, but for the
+// message and those of `others`, which live until the visitor returns.
 typedef struct e64_binding {
     e64_plugin *wanter;
     const char *symbol;
     const char *version;  // that is asked for, or NULL
     e64_bound bound;
     const char *how;      // that, by its name: "scope", "own", ...
+    const char *message;  // "a.so gets 'f' from b.so"; lives as `others` do
     const char *file;     // the definer's path, or NULL
     e64_plugin *plugin;   // the definer; NULL when it is the host's
     const char *provided; // the version of the definition, or NULL

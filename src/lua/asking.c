@@ -40,17 +40,28 @@ static int make_text(lua_State *L)
     return 1;
 }
 
-e64_status ask_raised(lua_State *L, const char *about, e64_error *error)
+// `hook`: whose own error it is; NULL for what is said of its answer.
+static e64_status take_raised(lua_State *L, const char *about,
+                              const char *hook, e64_error *error)
 {
     // Making a text of what is none may raise, too.
     lua_pushcfunction(L, make_text);
     lua_pushvalue(L, -2);
     const char *text = lua_pcall(L, 1, 1, 0) == LUA_OK ? lua_tostring(L, -1)
                                                        : NULL;
-    ask_failed(error, E64_HOOK, about, text ? text : "out of memory");
+    fail(E64_HOOK, "%s: %s%s%s%s", about, hook ? "in the hook '" : "",
+         hook ? hook : "", hook ? "': " : "",
+         text ? text : "out of memory");
+    error_path(about);
+    error_give(E64_HOOK, error);
     lua_pop(L, 1);
     calling->cause = lua_gettop(L);
     return E64_HOOK;
+}
+
+e64_status ask_raised(lua_State *L, const char *about, e64_error *error)
+{
+    return take_raised(L, about, NULL, error);
 }
 
 static bool get_in(struct question *question)
@@ -78,7 +89,7 @@ e64_status ask(struct question *question, lua_State **state, e64_error *error)
     lua_pushcfunction(L, put);
     lua_pushlightuserdata(L, question);
     if (lua_pcall(L, 1, question->answers, 0) != LUA_OK)
-        return ask_raised(L, question->about, error);
+        return take_raised(L, question->about, question->hook, error);
     return E64_OK;
 }
 

@@ -93,12 +93,13 @@ static int push_binding(lua_State *L)
     };
     const e64_binding *binding = lua_touserdata(L, 1);
     e64_plugin_info info;
-    lua_createtable(L, 0, 10);
+    lua_createtable(L, 0, 11);
     e64_plugin_describe(binding->wanter, &info);
     set(L, "wanter", info.path);
     set(L, "symbol", binding->symbol);
     set(L, "version", binding->version);
     set(L, "how", binding->how);
+    set(L, "message", binding->message);
     set(L, "provider", binding->file);
     set(L, "provided", binding->provided);
     if (binding->file) {

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "../memory.h"
+#include "text.h"
 
 enum { MOST_OTHERS = 32 };
 
@@ -138,6 +139,35 @@ static const char *version_of(const struct elf_object *object, uint32_t index,
          ? elf_string(object->symbols, version->name) : NULL;
 }
 
+// What becomes of it, and who else would have been taken.
+static void add_message(struct text *text, const e64_binding *binding,
+                        const char *wanter)
+{
+    static const char *const verbs[] = {
+        [E64_BOUND_SCOPE] = "gets",
+        [E64_BOUND_OWN] = "has its own",
+        [E64_BOUND_LOADER] = "gets this loader's",
+        [E64_BOUND_INTERCEPTED] = "gets what the policy intercepts it with for",
+        [E64_BOUND_DEFINED] = "gets what the runtime defines as",
+        [E64_BOUND_RESOLVED] = "gets what the resolve hook has answered for",
+        [E64_BOUND_WAITING] = "has not called yet, and then looks for,",
+        [E64_BOUND_NOTHING] = "gets no",
+    };
+    text_format(text, "%s %s '%s'%s%s%s", wanter, verbs[binding->bound],
+                binding->symbol, binding->version ? " (version " : "",
+                binding->version ? binding->version : "",
+                binding->version ? ")" : "");
+    if (binding->bound == E64_BOUND_SCOPE && binding->file)
+        text_format(text, " from %s", binding->file);
+    if (binding->bound == E64_BOUND_NOTHING)
+        text_add(text, ", which is weak and which nothing defines");
+    for (size_t i = 0; binding->others[i]; i++)
+        text_format(text, "%s%s", i ? ", " : "; not from ", binding->others[i]);
+    if (*binding->others)
+        text_format(text, ", which define%s it too, but not first in the scope",
+                    binding->others[1] ? "" : "s");
+}
+
 static int tell(struct asking *asking, e64_binding *binding, uint32_t index,
                 const struct elf_object *definer)
 {
@@ -149,7 +179,11 @@ static int tell(struct asking *asking, e64_binding *binding, uint32_t index,
     }
     binding->how = names[binding->bound];
     binding->others = others;
+    struct text message = { 0 };
+    add_message(&message, binding, asking->plugin->unit.object.name);
+    binding->message = text_get(&message);
     int answer = asking->visit(asking->data, binding);
+    text_free(&message);
     for (uint32_t i = 0; others[i]; i++)
         memory_free((void *)others[i]);
     return answer;

@@ -311,7 +311,7 @@ static void add_group(struct report *report, struct missing_symbol *first)
         text_add(&report->text, shown++ ? ", " : "");
         add_symbol(report, at, false);
         add_hint(report, near, near_count, &report->text);
-        if (at == missing->symbols)
+        if (!report->advice.size)
             add_advice(report, at, near, near_count, &report->advice);
     }
     if (count > shown)
@@ -388,23 +388,43 @@ static void give_symbol(const struct report *report)
         error_versions(versions, version_count);
 }
 
+// Symbols of a version that is missing are told of with that. How many are
+// left?
+static uint32_t leave_versions(struct missing *missing)
+{
+    uint32_t left = missing->symbol_count;
+    for (uint32_t i = 0; i < missing->symbol_count; i++) {
+        struct missing_symbol *symbol = &missing->symbols[i];
+        for (uint32_t k = 0; k < missing->version_count && !symbol->told; k++) {
+            const struct missing_version *version = &missing->versions[k];
+            const struct elf_symbols *symbols = version->unit->object.symbols;
+            symbol->told = version->unit == symbol->unit && symbol->version
+                && symbols->versions[version->version].name == symbol->version;
+        }
+        left -= symbol->told;
+    }
+    return left;
+}
+
 static void add_all(struct report *report)
 {
-    const struct missing *missing = report->missing;
+    struct missing *missing = report->missing;
     struct text *text = &report->text;
+    uint32_t left = leave_versions(missing);
     for (uint32_t i = 0; i < missing->version_count && i < MOST_GROUPS; i++)
         missing_add_words(&missing->versions[i], text, &report->advice);
     if (missing->symbol_count == 1 && !missing->version_count)
         add_one(report);
-    else if (missing->symbol_count)
+    else if (left)
         add_groups(report);
-    if (missing->symbol_count) {
+    if (left) {
         text_add(text, strchr(text_get(text), '\n') ? "\nnot defined in "
                                                     : ": not in ");
         missing_add_scope(text, report->scope);
     }
     // What there is stands beside each of many.
-    size_t from = missing->symbol_count == 1 ? 0 : report->deed;
+    size_t from = missing->symbol_count == 1 || missing->version_count
+                ? 0 : report->deed;
     if (report->advice.size > from)
         text_format(text, "; %s", report->advice.data + from);
 }

@@ -221,46 +221,83 @@ static void add_keepers(struct reasons *reasons, const e64_plugin *plugin)
             add_dependent(reasons, plugin, runtime->plugins[i]);
 }
 
-// A way from a plugin to `end` by what is needed, as words; false when there is
-// none. Those that have been seen are marked, as order.c does.
-static bool add_way(struct text *text, e64_plugin *plugin,
-                    const e64_plugin *end, const e64_plugin **first)
+// Which of some plugins is the first that a root has started.
+struct starting {
+    const e64_plugin *const *plugins;
+    uint32_t count;
+    const e64_plugin *found;
+};
+
+struct way {
+    struct text text;
+    const e64_plugin *plugins[64]; // as many as there is room for
+    uint32_t count;
+};
+
+// A way from a plugin to `end` by what is needed; false when there is none.
+// Those that have been seen are marked, as order.c does.
+static bool add_way(struct way *way, e64_plugin *plugin,
+                    const e64_plugin *end)
 {
+    enum { MOST = sizeof way->plugins / sizeof *way->plugins };
     plugin->marked = true;
-    size_t size = text->size;
+    size_t size = way->text.size;
+    uint32_t count = way->count;
+    if (count < MOST)
+        way->plugins[way->count++] = plugin;
     for (uint32_t i = 0; i < plugin->need_count; i++) {
         e64_plugin *other = plugin->needs[i] ? plugin_of(plugin->needs[i])
                                              : NULL;
         if (!other || (other != end && other->marked))
             continue;
-        text_format(text, "%s %s", size ? ", which needs" : "it needs",
+        text_format(&way->text, "%s %s", size ? ", which needs" : "it needs",
                     other == end ? "it" : path_of(other));
-        if (!*first)
-            *first = other;
-        if (other == end || add_way(text, other, end, first))
+        if (other == end || add_way(way, other, end))
             return true;
-        text_cut(text, size);
-        if (!size)
-            *first = NULL;
+        text_cut(&way->text, size);
     }
+    way->count = count;
     return false;
+}
+
+static void consider_start(void *data, e64_plugin *plugin)
+{
+    struct starting *starting = data;
+    for (uint32_t i = 0; i < starting->count && !starting->found; i++)
+        if (starting->plugins[i] == plugin)
+            starting->found = plugin;
+}
+
+// The one of them that has been started before what it needs; NULL when that is
+// not known any more.
+static const e64_plugin *first_started(const struct way *way)
+{
+    const e64_plugin *root = way->plugins[0];
+    struct starting starting = { way->plugins, way->count, NULL };
+    while (root->loader && !root->order)
+        root = root->loader;
+    if (root->order)
+        start_each(root, consider_start, &starting);
+    return starting.found;
 }
 
 static void add_circle(struct reasons *reasons, e64_plugin *plugin)
 {
     const e64_runtime *runtime = plugin->runtime;
-    const e64_plugin *first = NULL;
-    struct text way = { 0 };
-    bool found = !plugin->host && add_way(&way, plugin, plugin, &first)
-              && first != plugin;
+    struct way way = { .count = 0 };
+    bool found = !plugin->host && add_way(&way, plugin, plugin)
+              && way.count > 1;
     for (uint32_t i = 0; i < runtime->plugin_count; i++)
         runtime->plugins[i]->marked = false;
     if (found) {
-        text_add(&way, ": one of them is started before what it needs");
+        const e64_plugin *first = first_started(&way);
+        text_format(&way.text, ": of these %s is started first, before what it "
+                    "needs", first ? path_of(first) : "one");
         add(reasons, &(e64_reason){ .kind = E64_REASON_CIRCLE,
-                                    .path = path_of(first) }, &way);
+                                    .path = first ? path_of(first) : NULL },
+            &way.text);
     } else {
-        text_free(&way);
+        text_free(&way.text);
     }
 }
 

@@ -160,6 +160,7 @@ function plugin:pins () end
 ---@field symbol string
 ---@field version string|nil that is asked for
 ---@field how "scope"|"own"|"loader"|"defined"|"intercepted"|"resolved"|"waiting"|"nothing"
+---@field message string all that in words
 ---@field provider string|nil path of what it is bound to
 ---@field provided string|nil version of the definition
 ---@field host boolean|nil glibc has mapped the provider
