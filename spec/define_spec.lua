@@ -265,6 +265,40 @@ describe("What a runtime defines", function ()
    end)
 end)
 
+describe("pins", function ()
+   it("name the Lua functions that a plugin is bound to", function ()
+      runtime:define("int score(int)", function () return 1 end)
+      local _, p = open()
+      local named = {}
+      for _, pin in ipairs(p:pins()) do
+         if pin.kind == "callback" then
+            named[#named + 1] = pin.message
+            assert.equal("score", pin.symbol)
+         end
+      end
+      assert.same({ "'score' is a Lua function: int (int)" }, named)
+      p:close()
+      assert.same({}, p:pins())
+   end)
+
+   it("name those of the policy, too", function ()
+      local own <close> = elf.runtime {
+         intercept = { ["int atoi(const char *)"] = function () return 1 end },
+         resolve = function (import)
+            if import.name == "score" then
+               return function () return 2 end, "int score(int)"
+            end
+         end,
+      }
+      local named = {}
+      for _, pin in ipairs(assert(own:open(plugin)):pins()) do
+         named[pin.symbol or pin.kind] = pin.message
+      end
+      assert.equal("'atoi' is a Lua function: int (const char *)", named.atoi)
+      assert.equal("'score' is a Lua function: int (int)", named.score)
+   end)
+end)
+
 describe("Three runtimes", function ()
    it("have three states of one library, and a name each", function ()
       local library = compile.shared [[

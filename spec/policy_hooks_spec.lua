@@ -342,11 +342,13 @@ local hooks = {
    accept = function (f) return { accept = f }, plugin end,
    verify = function (f) return { verify = f }, plugin end,
    order = function (f) return { order = f }, plugin end,
+   scope = function (f) return { scope = f }, plugin end,
 }
 
 -- What a hook answers that is content.
 local function content (hook, given)
    if hook == "search" then return plugin end
+   if hook == "scope" then return nil end
    return hook == "order" and given or true
 end
 
@@ -529,7 +531,7 @@ describe("A hook whose thread is in no call from its Lua state", function ()
             local hook, opener, name = ...
             local elf = require "elf64load"
             local runtime = elf.runtime { [hook] = function (given)
-               if hook == "search" then return nil end
+               if hook == "search" or hook == "scope" then return nil end
                return hook == "order" and given or true
             end }
             local p = assert(runtime:open(opener))

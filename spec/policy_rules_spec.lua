@@ -411,6 +411,80 @@ describe("resolve", function ()
    end)
 end)
 
+describe("scope", function ()
+   -- Both define the name, one comes first.
+   local group = compile.group {
+      wants = { needs = { "first", "second" },
+         source = "int which(void); int ask(void) { return which(); }" },
+      first = { source = "int which(void) { return 1; }" },
+      second = { source = "int which(void) { return 2; }" },
+   }
+
+   local function answer (scope)
+      local runtime <close> = elf.runtime { scope = scope }
+      local p, message, kind, detail = runtime:open(group.wants)
+      if not p then return nil, message, kind, detail end
+      return p:cdef "int ask(void);".ask()
+   end
+
+   it("is shown where imports are looked up, in order", function ()
+      local shown = {}
+      assert.equal(1, answer(function (p, default)
+         if p.path ~= group.wants then return nil end
+         for _, one in ipairs(default) do
+            local name = one.path:match "(%w+)%.so$"
+            if name then shown[#shown + 1] = name end
+            assert.is_true(one.plugin == nil or one.plugin.path == one.path)
+         end
+      end))
+      assert.equal("wants first second", table.concat(shown, " "))
+   end)
+
+   it("may be put into another order, and left out of", function ()
+      assert.equal(2, answer(function (_, default)
+         local list = {}
+         for at = #default, 1, -1 do list[#list + 1] = default[at] end
+         return list
+      end))
+      assert.equal(2, answer(function (_, default)
+         local list = {}
+         for _, one in ipairs(default) do
+            if one.path ~= group.first then list[#list + 1] = one end
+         end
+         return list
+      end))
+   end)
+
+   it("may hold another plugin that is open", function ()
+      local third = compile.shared "int which(void) { return 3; }"
+      local open
+      local runtime <close> = elf.runtime {
+         scope = function (p, default)
+            if p.path ~= group.wants then return nil end
+            return { open, table.unpack(default) }
+         end,
+      }
+      open = assert(runtime:open(third))
+      local p = assert(runtime:open(group.wants))
+      open:close()
+      assert.equal(3, p:cdef "int ask(void);".ask())
+      assert.equal("started", runtime.loaded[third].state)
+   end)
+
+   it("fails the open when it answers what cannot be", function ()
+      for text, f in pairs {
+         ["answered a number; a list"] = function () return 3 end,
+         ["answered a string in place 1"] = function () return { "x" } end,
+         ["answered a table in place 1"] = function () return { {} } end,
+      } do
+         local message = assert.fails_with("hook", answer, f)
+         assert.is_truthy(message:find(text, 1, true), message)
+      end
+      local _, _, kind = answer(function () return {} end)
+      assert.equal("undefined", kind)
+   end)
+end)
+
 describe("plugins", function ()
    it("have other rules by their paths, of which the longest glob counts",
       function ()

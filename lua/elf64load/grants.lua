@@ -7,6 +7,9 @@ local definition = require "elf64load.definition"
 local typed = core.typed
 local grants = {}
 
+-- What is defined is kept under its name.
+local function key_of (name) return "define " .. name end
+
 -- The table of it, made when there is first something to keep.
 local function all (self)
    if not rawget(self, "given") then rawset(self, "given", self.core:given()) end
@@ -41,9 +44,50 @@ function grants.release (self)
    for key in pairs(rawget(self, "given") or {}) do grants.keep(self, key, nil) end
 end
 
--- ---------------------------------------------------------------- definitions
+-- ----------------------------------------------------------------------- pins
 
-local function key_of (name) return "define " .. name end
+-- The Lua functions among what a runtime gave: by their addresses, and by the names
+-- that it defines, whose address is that of a cell.
+local function callbacks (granted)
+   local found = {}
+   for key, made in pairs(granted) do
+      if made.callback then
+         found[made.address] = made.callback
+         if type(key) == "string" then found[key] = made.callback end
+      end
+   end
+   return found
+end
+
+local function add_callbacks (list, handle)
+   local found = callbacks(core.granted(handle) or {})
+   if next(found) == nil then return end
+   for _, binding in ipairs(handle:bindings()) do
+      local callback = binding.how == "defined"
+         and found[key_of(binding.symbol)] or found[binding.address]
+      if callback then
+         list[#list + 1] = {
+            kind = "callback", symbol = binding.symbol,
+            message = ("'%s' is a Lua function: %s"):format(binding.symbol,
+               tostring(typed.type(callback))),
+         }
+      end
+   end
+end
+
+---What points into a plugin, as the core knows it, and which Lua functions its
+---runtime keeps because the plugin is bound to them.
+---@param handle elf64load.plugin
+---@return elf64load.pin[]
+function grants.pins (handle)
+   local list = core.pins(handle)
+   if handle.state ~= "closed" and handle.state ~= "host" then
+      add_callbacks(list, handle)
+   end
+   return list
+end
+
+-- ---------------------------------------------------------------- definitions
 
 -- A variable that is defined already, as a value of that type, takes a new one.
 local function assign (self, row, made, value)

@@ -10,6 +10,7 @@
 
 local core = require "elf64load.core"
 local cdef = require "elf64load.cdef"
+local grants = require "elf64load.grants"
 local runtime = require "elf64load.runtime"
 local source = require "elf64load.source"
 local why = require "elf64load.why"
@@ -19,6 +20,7 @@ local typed = core.typed
 -- What handles have besides what C gives them.
 core.methods.cdef = cdef.bind
 core.methods.why = why.plugin
+core.methods.pins = grants.pins
 for name, method in pairs(typed.methods) do core.methods[name] = method end
 
 ---@class elf64load

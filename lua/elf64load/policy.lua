@@ -40,6 +40,8 @@ local ENOENT <const> = 2
 ---is mapped and bound, be started?
 ---@field order? fun(plugins: elf64load.plugin[]): elf64load.plugin[] the same in the
 ---order in which they shall start, each after those that it needs
+---@field scope? fun(plugin: elf64load.plugin, default: elf64load.definer[]): table?
+---where its imports are looked up, in that order
 ---@field lazy? boolean functions are bound when they are first called
 ---@field force? boolean the order is taken as it is
 ---@field on? table<elf64load.eventname, fun(event: elf64load.event)>
@@ -64,6 +66,12 @@ local ENOENT <const> = 2
 ---@field message string? the last three of what failed
 ---@field kind elf64load.kind?
 ---@field detail elf64load.detail?
+
+---Who defines names, in a scope.
+---@class elf64load.definer
+---@field path string
+---@field plugin elf64load.plugin? not of what is the host's
+---@field object lightuserdata what tells it from others
 
 ---A name that nothing defines.
 ---@class elf64load.import
@@ -350,6 +358,7 @@ local keys = {
    resolve = a_hook,
    verify = a_hook,
    accept = a_hook,
+   scope = a_hook,
    lazy = a_boolean,
    order = a_hook,
    force = a_boolean,

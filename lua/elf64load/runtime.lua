@@ -229,7 +229,8 @@ end
 
 -- The hooks that are as the policy has them, and its keys for them.
 local hooks = {
-   verify = "verify", accept = "accept", order = "order", event = "on",
+   verify = "verify", accept = "accept", order = "order", scope = "scope",
+   event = "on",
 }
 
 -- Two functions that are told of events, of which there may be one or none.

@@ -179,6 +179,16 @@ static int pins(lua_State *L)
     return 1;
 }
 
+// core.granted(handle): the table of what its runtime has given to plugins.
+static int granted(lua_State *L)
+{
+    any_handle(L, 1);
+    if (lua_getiuservalue(L, 1, 1) != LUA_TUSERDATA)
+        return 0;
+    lua_getiuservalue(L, -1, 2);
+    return 1;
+}
+
 static int start(lua_State *L)
 {
     e64_plugin *plugin = handle_check(L, 1);
@@ -392,7 +402,6 @@ void handle_open(lua_State *L)
         { "lookup", lookup },
         { "symbols", symbols },
         { "relocations", relocations },
-        { "pins", pins },
         { NULL, NULL },
     };
     static const luaL_Reg events[] = {
@@ -415,6 +424,10 @@ void handle_open(lua_State *L)
     lua_getfield(L, -1, "methods");
     lua_setfield(L, -3, "methods");
     lua_pop(L, 1);
+    lua_pushcfunction(L, pins);
+    lua_setfield(L, -2, "pins");
+    lua_pushcfunction(L, granted);
+    lua_setfield(L, -2, "granted");
     lua_pushcfunction(L, find);
     lua_setfield(L, -2, "find");
     lua_pushcfunction(L, make_symbol);

@@ -14,6 +14,7 @@ static const struct {
     { "order", hook_order_plugins },
     { "verify", hook_verify_image },
     { "resolve", hook_resolve_import },
+    { "scope", hook_scope_plugin },
     { "event", hook_event },
 };
 

@@ -46,6 +46,7 @@ void hook_accept_plugin(struct runtime *runtime, enum hook_change change);
 void hook_order_plugins(struct runtime *runtime, enum hook_change change);
 void hook_verify_image(struct runtime *runtime, enum hook_change change);
 void hook_resolve_import(struct runtime *runtime, enum hook_change change);
+void hook_scope_plugin(struct runtime *runtime, enum hook_change change);
 void hook_event(struct runtime *runtime, enum hook_change change);
 
 #endif

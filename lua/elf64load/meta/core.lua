@@ -140,6 +140,7 @@ function plugin:relocations () end
 ---| "thread" # a thread that was started in it
 ---| "stack" # a thread that is in it or returns to it
 ---| "leaked" # in use when it was closed, and its runtime leaks such
+---| "callback" # no pin on it, but on a Lua function: it is bound to that
 
 ---What keeps it from being unmapped, and can be seen.
 ---@class elf64load.pin
@@ -148,11 +149,7 @@ function plugin:relocations () end
 ---@field number integer|nil of handles; of the thread, the key, the signal
 ---@field address integer|nil in the plugin
 ---@field path string|nil of the plugin that needs it
-
----What points into the plugin. A closed one has such pins while it waits to be
----unmapped, and none afterwards.
----@return elf64load.pin[]
-function plugin:pins () end
+---@field symbol string|nil of a Lua function
 
 ---One import and what it is bound to.
 ---@class elf64load.binding
@@ -174,6 +171,12 @@ function plugin:pins () end
 function plugin:bindings (symbol) end
 
 -- What Lua adds by core.methods.
+
+---What points into the plugin. A closed one has such pins while it waits to be
+---unmapped, and none afterwards. One that is open is also told which Lua functions
+---its runtime keeps for it.
+---@return elf64load.pin[]
+function plugin:pins () end
 
 ---Why it is mapped: who asked for it, by which name, what its search came upon,
 ---what keeps it open.
@@ -388,7 +391,7 @@ function runtime:plugins () end
 ---file to the loader's own search, and so does a third answer that is true, which
 ---has the reason told when nothing is found. The others are as in a policy; `event`
 ---is one function for all, and `resolve` answers an address and what it is of.
----@param name "search"|"verify"|"accept"|"order"|"resolve"|"event"
+---@param name "search"|"verify"|"accept"|"order"|"scope"|"resolve"|"event"
 ---@param hook function|nil
 function runtime:hook (name, hook) end
 
@@ -478,6 +481,16 @@ local core = {}
 ---@return elf64load.kind? kind
 ---@return elf64load.detail? detail
 function core.runtime (options) end
+
+---What points into a plugin: elf64load.pin, without the Lua functions.
+---@param handle elf64load.plugin
+---@return elf64load.pin[]
+function core.pins (handle) end
+
+---What the runtime of a plugin has given to plugins: see grants.lua.
+---@param handle elf64load.plugin
+---@return table|nil
+function core.granted (handle) end
 
 ---As handle:lookup, for a namespace, which outlives the handle that it was asked
 ---of as long as the plugin is open.
