@@ -2,6 +2,7 @@
 
 local campaign = require "spec.support.campaign"
 local bench = require "spec.bench.bench"
+local policy = require "spec.bench.policy"
 local throw = require "spec.bench.throw"
 local tls = require "spec.bench.tls"
 local many = require "spec.bench.many"
@@ -183,6 +184,21 @@ describe("The bench", function ()
       assert.same(3, #widths)
       assert(math.abs(widths[2] / widths[3] - 4) < 0.01)
    end)
+
+   it("measures policies beside no policy, and both open all that is meant",
+      function ()
+         local built = policy.build(programs.theirs)
+         local results = {}
+         for number, kind in ipairs(policy.kinds) do
+            local result = assert(policy.measure(built,
+               assert(campaign.locate "libz.so.1"), kind, 2))
+            assert(result.theirs.total.low > 0 and result.ours.total.low > 0)
+            results[number] = result
+         end
+         local lines = policy.table(results)
+         assert.equal(1 + 2 * #policy.kinds, #lines)
+         assert.matches(("%.3f"):format(results[2].cost.total), lines[5], 1, true)
+      end)
 
    it("works as a command", function ()
       local folder = os.tmpname()

@@ -7,6 +7,11 @@
 #include "constructors.h"
 #include "opener.h"
 
+// With which policy, by an expression: the row `policy` gives one.
+#ifndef POLICY
+#define POLICY NULL
+#endif
+
 static e64_runtime *runtime;
 
 static void check(e64_status status)
@@ -18,7 +23,7 @@ static void check(e64_status status)
 static void prepare(void)
 {
     if (!runtime)
-        check(e64_runtime_new(NULL, &runtime, NULL));
+        check(e64_runtime_new(POLICY, &runtime, NULL));
 }
 
 void *opener_open(const char *path)
