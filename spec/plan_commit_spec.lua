@@ -182,6 +182,39 @@ describe("A policy's say", function ()
       assert(plan:commit())
    end)
 
+   it("is in what names mean: what the runtime defines, what its policy answers",
+      function ()
+         local path = compile.shared [[
+            extern long mine(void), strange(void), later(void);
+            long f(void) { return mine() + strange() + later(); }]]
+         local runtime <close> = elf.runtime {
+            resolve = function (import)
+               if import.name == "strange" then
+                  return function () return 20 end, "long strange(void)"
+               end
+            end,
+         }
+         runtime:define("long mine(void)", function () return 1 end)
+         local plan <close> = assert(runtime:plan(path))
+         local found = {}
+         for _, binding in ipairs(plan.bindings) do
+            found[binding.symbol] = binding
+         end
+         assert.is_true(found.mine.defined)
+         assert.is_nil(found.mine.resolved)
+         assert.is_true(found.strange.resolved)
+         assert.same({ kind = "undefined", symbol = "later", wanters = { path } },
+            plan.missing[1])
+         runtime:define("long later(void)", function () return 300 end)
+         local detail = select(2, assert.fails_with("changed", plan.commit, plan))
+         assert.equal("later", detail.symbol)
+         local second <close> = assert(runtime:plan(path))
+         -- Defined anew it is the same name, and another function.
+         runtime:define("long mine(void)", function () return 2 end)
+         local p <close> = assert(second:commit())
+         assert.equal(322, p:cdef "long f(void);".f())
+      end)
+
    it("does not accept before it is committed", function ()
       local asked = 0
       local runtime <close> = elf.runtime {

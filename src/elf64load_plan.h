@@ -97,6 +97,7 @@ typedef struct e64_plan_binding {
     uint8_t loader;      // this loader's own function stands in for it
     uint8_t intercepted; // what the policy says stands in for it
     uint8_t resolved;    // nothing defines it: the resolve hook answered
+    uint8_t defined;     // the runtime defines it by itself: e64_define
     uint8_t denied;      // the policy says no, so that it has no provider
 } e64_plan_binding;
 

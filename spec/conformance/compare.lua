@@ -225,6 +225,8 @@ end
 ---@field ours? "ours"|"theirs"|"lazy"|"planned" what the second side is: dlopen against
 ---itself, calls bound as they are made, a plan
 ---@field second? string what the second side opens instead
+---@field unstarted? string the library made from first.c: dlopen's slots before any
+---constructor has run
 
 --- Compares one library in one mode.
 ---@param sides sides
@@ -255,7 +257,10 @@ function compare.run (sides, path, mode, options)
          tostring(alter or -1), tostring(drop or -1), library,
          table.unpack(dependencies) }
    end
-   local theirs = start("theirs", path)
+   local theirs = options.unstarted
+      and spawn { sides.program, "unstarted", mode, options.unstarted, "-1", "-1",
+         path, table.unpack(dependencies) }
+      or start("theirs", path)
    local ours = start(options.ours or "ours", options.second or path,
       options.alter, options.drop)
    local program = campaign.canonical(sides.program)
@@ -300,6 +305,47 @@ function compare.run (sides, path, mode, options)
    if #result.files == 0 and #faults == 0 then
       faults[1] = "nothing was compared"
    end
+   return result
+end
+
+--- Compares a plan with what dlopen leaves. A slot that holds something else is
+--- looked at again as it is before any constructor has run: one that a
+--- constructor has changed is "rewritten".
+---@param sides sides
+---@param path string canonical
+---@param mode "host"|"own"
+---@param options? compare_options
+---@return comparison
+function compare.plan (sides, path, mode, options)
+   options = options or {}
+   options.ours = "planned"
+   local result = compare.run(sides, path, mode, options)
+   if compare.sum(result).different == 0 then return result end
+   options.unstarted = compile.shared(campaign.contents(FOLDER .. "first.c"),
+      "-Wl,-z,initfirst -Wl,--no-as-needed " .. quoted(path))
+   local before = compare.run(sides, path, mode, options)
+   if #before.faults > 0 then
+      for _, fault in ipairs(before.faults) do
+         result.faults[#result.faults + 1] = fault
+      end
+      return result
+   end
+   local stands = {}
+   for _, other in ipairs(before.differences) do
+      stands[other.file .. "+" .. other.offset] = true
+   end
+   local files, left = {}, {}
+   for _, file in ipairs(result.files) do files[file.path] = file end
+   for _, other in ipairs(result.differences) do
+      local file = files[other.file]
+      if other.verdict == "different" and other.type == "64"
+         and not stands[other.file .. "+" .. other.offset] then
+         file.different, file.rewritten = file.different - 1, file.rewritten + 1
+      else
+         left[#left + 1] = other
+      end
+   end
+   result.differences = left
    return result
 end
 

@@ -8,6 +8,9 @@
 //         SIDE    theirs (dlopen), ours, or lazy: ours, in which all calls are
 //                 bound as a first call binds them; or planned, which opens
 //                 nothing: see planned.h
+//                 Or unstarted: dlopen, and the report is made before any
+//                 constructor has run. READER is then the library made from
+//                 first.c
 //         MODE    host: glibc opens the dependencies first; own: nobody does
 //         READER  the library made from reader.c
 //         ALTER   the number of a relocation of LIB whose slot is damaged
@@ -119,9 +122,56 @@ static int finish(FILE *out)
     _exit(0);
 }
 
-int main(int count, char **words)
+// What the first constructor of an unstarted side does in main's place.
+static struct report *unstarted;
+
+static void report_all(struct report *report, bool ours, bool alone,
+                       const char *but)
 {
     static const char *const mappers[] = { "start", "glibc", "ours" };
+    const struct process *process = report->process;
+    for (size_t i = 0; i < process->count; i++)
+        fprintf(report->out, "object\t%s\t%s\n",
+                mappers[process->objects[i].mapper],
+                process->objects[i].path);
+    for (size_t i = 0; i < process->count; i++) {
+        const struct object *object = &process->objects[i];
+        // Our side must have opened it: glibc's slots equal glibc's.
+        bool wanted = object->mapper == (ours ? MAPPER_US : MAPPER_GLIBC)
+                   && !(but && strcmp(object->path, but) == 0);
+        if (wanted && (!alone || strcmp(object->path, report->library) == 0))
+            report_file(report, object);
+    }
+}
+
+static void report_unstarted(void)
+{
+    struct process *process = (struct process *)unstarted->process;
+    char *but = canonical(getenv("SIDE_FIRST"));
+    process_add_host(process, MAPPER_GLIBC);
+    process_read_regions(process);
+    process_sort(process);
+    process->tls_address = host_tls_address;
+    report_all(unstarted, false, getenv("SIDE_ALONE") != NULL, but);
+    finish(unstarted->out);
+}
+
+// first.c calls this, and comes before all other constructors.
+static void open_unstarted(struct report *report, const char *first, bool alone)
+{
+    char address[32];
+    unstarted = report;
+    snprintf(address, sizeof address, "%lx", (unsigned long)report_unstarted);
+    setenv("SIDE_REPORT", address, 1);
+    setenv("SIDE_FIRST", first, 1);
+    if (alone)
+        setenv("SIDE_ALONE", "1", 1);
+    open_host(first);
+    errx(4, "%s: its constructor was not the first", first);
+}
+
+int main(int count, char **words)
+{
 
     // The program's file has a digest for a name.
     program_invocation_short_name = words[1];
@@ -149,6 +199,9 @@ int main(int count, char **words)
         planned_report(out, words[6], host, atol(words[4]));
         return finish(out);
     }
+    if (strcmp(words[1], "unstarted") == 0)
+        open_unstarted(&(struct report){ out, &process, canonical(words[6]),
+                                         -1, -1 }, words[3], host);
     if (ours)
         ours_open(words[6], lazy);
     else
@@ -165,15 +218,6 @@ int main(int count, char **words)
 
     struct report report = { out, &process, canonical(words[6]),
                              atol(words[4]), atol(words[5]) };
-    for (size_t i = 0; i < process.count; i++)
-        fprintf(out, "object\t%s\t%s\n", mappers[process.objects[i].mapper],
-                process.objects[i].path);
-    for (size_t i = 0; i < process.count; i++) {
-        const struct object *object = &process.objects[i];
-        // Our side must have opened it: glibc's slots equal glibc's.
-        bool wanted = object->mapper == (ours ? MAPPER_US : MAPPER_GLIBC);
-        if (wanted && (!host || strcmp(object->path, report.library) == 0))
-            report_file(&report, object);
-    }
+    report_all(&report, ours, host, NULL);
     return finish(out);
 }

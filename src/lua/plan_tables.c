@@ -209,6 +209,7 @@ static int add_binding(void *data, const e64_plan_binding *binding)
         set_flag(L, "loader", binding->loader);
         set_flag(L, "intercepted", binding->intercepted);
         set_flag(L, "resolved", binding->resolved);
+        set_flag(L, "defined", binding->defined);
     }
     append(L);
     return 0;

@@ -96,10 +96,12 @@ static bool is_nothing(const struct link_unit *unit,
             && binding->definition == binding->symbol);
 }
 
-static e64_status take(struct e64_plan *plan, const struct link_unit *unit,
+static e64_status take(const struct discovery *discovery,
+                       const struct link_unit *unit,
                        const struct link_scope *scope,
                        const e64_plan_object *wanter, uint32_t import)
 {
+    struct e64_plan *plan = discovery->plan;
     const struct elf_symbols *symbols = unit->object.symbols;
     const struct link_binding *binding = &unit->bindings.all[import];
     e64_plan_binding *made = &plan->bindings[plan->binding_count];
@@ -112,6 +114,7 @@ static e64_status take(struct e64_plan *plan, const struct link_unit *unit,
         .jump = link_import_class(&unit->bindings, import)
                 == LINK_CLASS_DEFINED,
         .denied = binding->via == LINK_VIA_DENIED,
+        .defined = binding->definer && binding->definer == discovery->defined,
     };
     e64_status status = plan_text(plan, elf_string(symbols, symbol.st_name),
                                   &made->symbol);
@@ -180,7 +183,7 @@ e64_status plan_bind(struct discovery *discovery, e64_plugin *plugin,
         return status;
     record->first_binding = plan->binding_count;
     for (uint32_t i = 0; status == E64_OK && i < bindings->count; i++)
-        status = take(plan, &plugin->unit, scope, &record->shown, i);
+        status = take(discovery, &plugin->unit, scope, &record->shown, i);
     record->binding_count = plan->binding_count - record->first_binding;
     return status == E64_OK
          ? count_relocations(plan, plugin, &record->shown) : status;

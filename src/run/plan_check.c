@@ -104,8 +104,13 @@ static bool is_planned(const struct discovery *discovery,
     if (object->host)
         return is_planned_host(planned, host_module_of(object),
                                discovery->snapshot, status);
-    if (plan_is_open(plugin_of(object)))
-        return planned->plugin == plugin_of(object);
+    const e64_plugin *plugin = plugin_of(object);
+    // What the runtime defines has another record each time.
+    if (plugin->outside)
+        return planned->plugin && planned->plugin->outside
+            && strcmp(planned->shown.path, object->name) == 0;
+    if (plan_is_open(plugin))
+        return planned->plugin == plugin;
     return planned->shown.state == E64_PLAN_NEW
         && strcmp(planned->shown.path, object->name) == 0;
 }
@@ -215,7 +220,8 @@ static e64_status compare_binding(const struct discovery *discovery,
     const struct elf_object *definer = definer_of(unit, binding);
     bool alike = !planned->provider == !definer
               && planned->index == binding->symbol
-              && (!definer || (planned->definition == binding->definition
+              && (!definer || ((planned->definition == binding->definition
+                                || definer == discovery->defined)
                                && is_alike(planned, binding)
                                && planned->unique == binding->unique));
     e64_status status = E64_OK;

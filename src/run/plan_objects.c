@@ -37,7 +37,8 @@ static e64_status know_plugin(struct e64_plan *plan, e64_plugin *plugin,
         shown->state = E64_PLAN_OPEN;
         record->plugin = plugin_hold(plugin);
         return shown->why ? E64_OK
-             : plan_text(plan, "the runtime has it open", &shown->why);
+             : plan_text(plan, plugin->outside ? "the program gives it"
+                               : "the runtime has it open", &shown->why);
     }
     struct link_memory memory;
     const struct elf_image *image = &plugin->unit.image;

@@ -292,6 +292,7 @@ function plugin:type (what) end
 ---@field loader boolean|nil this loader's own function stands in for it
 ---@field intercepted boolean|nil what the policy says stands in for it
 ---@field resolved boolean|nil nothing defines it: the policy's `resolve` answered
+---@field defined boolean|nil the runtime defines it by itself
 ---@field denied boolean|nil the policy says no, so that it has no provider
 ---@field runner_up string|nil who else in the scope defines it
 ---@field runner_up_version string|nil
