@@ -16,6 +16,10 @@ local function all (self)
    return self.given
 end
 
+local function pin (made, whether)
+   if made and made.callback then typed.pin(made.callback, whether) end
+end
+
 ---Keeps it under a key, in place of what was there.
 ---@param self elf64load.runtime
 ---@param key any
@@ -23,19 +27,24 @@ end
 function grants.keep (self, key, made)
    local kept = all(self)
    local before = kept[key]
-   if made and made.callback then typed.pin(made.callback, true) end
    kept[key] = made
-   if before and before.callback then typed.pin(before.callback, false) end
+   pin(made, true)
+   pin(before, false)
 end
 
 ---Lets go of what was resolved for plugins that are gone.
 ---@param self elf64load.runtime
 function grants.sweep (self)
-   for key, made in pairs(rawget(self, "given") or {}) do
-      if made.wanter and made.wanter.state == "closed" then
+   if not rawget(self, "resolved") then return end
+   local left = false
+   for key, made in pairs(self.given) do
+      local wanter = made and made.wanter
+      if wanter and wanter.state == "closed" then
          grants.keep(self, key, nil)
       end
+      left = left or wanter ~= nil
    end
+   rawset(self, "resolved", left)
 end
 
 ---Lets go of everything: no plugin is left.
@@ -51,7 +60,7 @@ end
 local function callbacks (granted)
    local found = {}
    for key, made in pairs(granted) do
-      if made.callback then
+      if made and made.callback then
          found[made.address] = made.callback
          if type(key) == "string" then found[key] = made.callback end
       end
@@ -117,9 +126,18 @@ function grants.define (self, text, value)
    if not row then error("define: " .. made, 2) end
    row.cell = row.kind == "function"
    if assign(self, row, made, value) then return true end
+   -- Should memory lack, it lacks before plugins can find the name.
+   local kept, key = all(self), key_of(row.name)
+   local before = kept[key]
+   kept[key] = before or false
    local done, message, kind, detail = self.core:define { definitions = { row } }
-   if not done then return nil, message, kind, detail end
-   grants.keep(self, key_of(row.name), made)
+   if not done then
+      kept[key] = before
+      return nil, message, kind, detail
+   end
+   kept[key] = made
+   pin(made, true)
+   pin(before, false)
    return true
 end
 

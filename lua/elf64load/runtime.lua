@@ -253,6 +253,7 @@ local function resolver (self, resolve, names)
       if not made then error("the policy's 'resolve': " .. why, 0) end
       made.wanter = import.wanter
       grants.keep(self, {}, made)
+      rawset(self, "resolved", true)
       return made.address, value
    end
 end
@@ -309,7 +310,12 @@ function runtime.new (given, watch)
       preload = {},
       given_search = false,
    }, meta)
-   give_all(self, made)
+   local done, raised = pcall(give_all, self, made)
+   if not done then
+      half:close()
+      grants.release(self)
+      error(raised, 0)
+   end
    return self
 end
 

@@ -16,7 +16,51 @@ raising.searchers = { function () error { "a table" } end }
 local searching = elf.runtime {}
 table.insert(searching.searchers, 1, function () return plain end)
 
+-- Callbacks that were freed keep their memory until some more are: those that are
+-- made below are of one size, and there are as many as there can be.
+for _ = 1, 600 do elf.callback("int (int)", nothing) end
+collectgarbage()
+
+-- All that a policy may be asked and told.
+local function yes () return true end
+local function same (list) return list end
+local asking = elf.runtime {
+   search = function () return nil, "not here" end,
+   verify = function (image) return #image:digest() == 64 end,
+   accept = yes, order = same,
+   scope = function (_, default) return default end,
+   resolve = function () return nil end,
+   on = { mapped = nothing, started = nothing, unmapped = nothing },
+   provide = { ["thing"] = plain },
+   intercept = {
+      ["int puts(const char *)"] = function (original, text)
+         return original(text)
+      end,
+   },
+}
+
+local defining = elf.runtime {}
+assert(defining:define("int score(int)", function (x) return x end))
+
 return {
+   { "hooks", function () return assert(asking:open "thing") end, close },
+   { "policy", function ()
+      local runtime <close> = elf.runtime {
+         allow = { "*" }, deny = { "system" },
+         intercept = { ["int puts(const char *)"] = nothing },
+         provide = { ["libfoo.so"] = { ["int foo(int)"] = nothing,
+            ["int level"] = 3 } },
+         resolve = function () return nothing, "void nothing(int)" end,
+         plugins = { ["*.so"] = { deny = { "exec*" } } },
+      }
+      assert(runtime:open(plain))
+   end, nothing },
+   { "define", function ()
+      assert(defining:define("int score(int)", function (x) return x end))
+   end, nothing },
+   { "define-variable", function ()
+      return assert(defining:define("int level", 3))
+   end, function () assert(defining:undefine "level") end },
    { "open", function () return assert(elf.open(plain)) end, close },
    { "open-core", function ()
       return assert(elf.open(plain, { private = true }))

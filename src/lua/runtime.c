@@ -200,21 +200,16 @@ static int plugins(lua_State *L)
     return 1;
 }
 
-static void push_givers(lua_State *L)
-{
-    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &givers_key) == LUA_TTABLE)
-        return;
-    lua_pop(L, 1);
-    lua_newtable(L);
-    lua_pushvalue(L, -1);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &givers_key);
-}
-
 // runtime:given(): the table of what it has given to plugins, to be added to.
 static int given(lua_State *L)
 {
     struct runtime *runtime = runtime_check(L, 1);
-    push_givers(L);
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &givers_key) == LUA_TNIL) {
+        lua_pop(L, 1);
+        lua_newtable(L);
+        lua_pushvalue(L, -1);
+        lua_rawsetp(L, LUA_REGISTRYINDEX, &givers_key);
+    }
     lua_pushvalue(L, 1);
     lua_rawsetp(L, -2, runtime);
     runtime->gave = true;
@@ -266,8 +261,8 @@ static int close(lua_State *L)
     if (status != E64_OK)
         return failure_push(L, &error, here.cause);
     bool left = runtime_remains(freed);
-    if (!left) {
-        push_givers(L);
+    if (!left && runtime->gave) {
+        lua_rawgetp(L, LUA_REGISTRYINDEX, &givers_key);
         lua_pushnil(L);
         lua_rawsetp(L, -2, runtime);
     }
