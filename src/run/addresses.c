@@ -166,6 +166,15 @@ void addresses_retire(struct address_retired *block)
     lock_give(&lock);
 }
 
+void addresses_settle(void)
+{
+    lock_take(&lock);
+    bool some = retired != NULL;
+    lock_give(&lock);
+    if (some)
+        settle();
+}
+
 static size_t table_size(uint32_t count)
 {
     // Few sizes, so that a table fits where an earlier one was.

@@ -33,6 +33,9 @@ struct address_retired {
     struct address_retired *next;
 };
 void addresses_retire(struct address_retired *block);
+// Waits for that, if there is something. Not under a lock that a reader may
+// wait for.
+void addresses_settle(void);
 
 // How often a plugin was added, and removed, since the process started.
 void addresses_counts(uint64_t *adds, uint64_t *subs);

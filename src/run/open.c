@@ -327,6 +327,7 @@ static e64_status link_root(struct discovery *discovery,
     }
     if (status == E64_OK)
         status = publish(discovery, *root, &request->options);
+    addresses_settle();
     return status;
 }
 

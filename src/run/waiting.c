@@ -99,6 +99,7 @@ static void unload_all(e64_runtime *runtime, const struct plugin_list *free)
     unwind_withdraw(free->plugins, free->count);
     for (uint32_t i = 0; i < free->count; i++)
         unload(runtime, free->plugins[i]);
+    addresses_settle();
 }
 
 // --------------------------------------------------------------- looking ---
