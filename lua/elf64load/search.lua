@@ -92,11 +92,12 @@ function search.needed (state)
       or next(state.preload) ~= nil or not search.untouched(state)
 end
 
-local function check (answer, who, name)
+-- Is it an answer? `at` is the place of who gave it, if there are several.
+local function check (answer, name, who, at)
    local kind = type(answer)
    if answer and kind ~= "string" and kind ~= "table" then
-      error(("%s answered a %s for '%s'; a path, a source, or nil and why not "
-         .. "expected"):format(who, kind, name), 0)
+      error(("%s%s answered a %s for '%s'; a path, a source, or nil and why not "
+         .. "expected"):format(who, at and " " .. at or "", kind, name), 0)
    end
    return answer or nil
 end
@@ -105,7 +106,7 @@ end
 local function walk (list, who, state, name, wanter, reasons)
    for at, searcher in ipairs(list) do
       local answer, reason = searcher(name, wanter, state.path)
-      if check(answer, ("%s %d"):format(who, at), name) then return answer end
+      if check(answer, name, who, at) then return answer end
       if type(reason) == "string" and reason ~= "" then
          reasons[#reasons + 1] = reason
       end
@@ -115,11 +116,12 @@ end
 local function preloaded (state, name, wanter, reasons)
    local answer, reason = state.preload and state.preload[name], nil
    if answer == nil then answer = state.provided and state.provided[name] end
-   if answer ~= nil and type(answer) ~= "string" and type(answer) ~= "table" then
+   if answer == nil then return nil end
+   if type(answer) ~= "string" and type(answer) ~= "table" then
       answer, reason = answer(name, wanter)
    end
    reasons[#reasons + 1] = type(reason) == "string" and reason or nil
-   return check(answer, "what is preloaded", name)
+   return check(answer, name, "what is preloaded")
 end
 
 ---Goes through a list that was touched, as `require` does through its own.
