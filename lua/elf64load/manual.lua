@@ -101,7 +101,8 @@ that there is not is refused, with the nearest one that there is.
     provide    what stands for a library: "host", a path, a source, or a table
                of prototypes and functions
     resolve    a function (import): answers what nothing defines
-    intercept  by prototype, functions (original, ...) in place of what is bound
+    intercept  by prototype, what is bound instead: an address, a symbol, or a
+               function (original, ...)
     allow      names and globs that plugins may import
     deny       names and globs that they may not; it wins
     verify     a function (image, name): answers true for bytes to be mapped

@@ -216,7 +216,7 @@ function plugin:type (what) end
 
 ---@class elf64load.options
 ---@field global? boolean later opens of the runtime see its symbols
----@field lazy? boolean accepted; binding is eager
+---@field lazy? boolean functions are bound when they are first called
 ---@field deepbind? boolean its own scope before the host's
 ---@field nodelete? boolean never unloaded
 ---@field noload? boolean only what is open already
