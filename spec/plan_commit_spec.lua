@@ -215,6 +215,29 @@ describe("A policy's say", function ()
          assert.equal(322, p:cdef "long f(void);".f())
       end)
 
+   it("is in what stands for a library, and in who is looked through", function ()
+      local given
+      local runtime <close> = elf.runtime {
+         provide = { [leaf] = other,
+            [other] = { ["long leaf(void)"] = function () return 5 end } },
+         scope = function (plugin, default)
+            -- What is planned is nowhere.
+            if plugin.path == root and not given then
+               given = select(3, plugin:lookup "f")
+            end
+            return default
+         end,
+      }
+      local plan <close> = assert(runtime:plan(root))
+      assert.equal("start", given)
+      assert.same({ other, "by what the policy provides" },
+         { plan.tree.needs[1].path, plan.tree.needs[1].why })
+      assert.equal(other, plan.tree.needs[2].name)
+      assert.equal("by what the policy provides", plan.tree.needs[2].why)
+      local p <close> = assert(plan:commit())
+      assert.equal(25, p:cdef "long f(void);".f())
+   end)
+
    it("does not accept before it is committed", function ()
       local asked = 0
       local runtime <close> = elf.runtime {

@@ -372,7 +372,7 @@ e64_status bind_group(struct discovery *discovery, e64_plugin *root,
     if (status == E64_OK)
         status = resolve_all(discovery, sorted, root, deepbind);
     if (status == E64_OK && discovery->committed)
-        status = plan_check_bindings(discovery);
+        status = plan_check_bindings(discovery, root);
     uint64_t resolved = run_now();
     root->times.resolve += resolved - start;
     if (status == E64_OK)

@@ -511,6 +511,8 @@ static e64_status find_name(struct discovery *discovery, const char *name,
                             const struct elf_object **found)
 {
     const struct provided *rule = provide_rule(discovery, wanter, name);
+    if (rule && discovery->plan)
+        plan_provided(discovery->plan);
     return blame(rule ? provide_find(discovery, rule, name, wanter, isolated,
                                      found)
                  : discover_plain(discovery, name, wanter, isolated, found),

@@ -104,12 +104,24 @@ static e64_status find_tls(const struct lookup_found *found,
     return E64_OK;
 }
 
+// A hook that is asked for a plan may look names up in what is not mapped.
+static bool is_somewhere(const struct elf_object *object,
+                         const e64_plugin *owner)
+{
+    return owner ? owner->unit.mapped || owner->outside
+                 : !host_module_of(object)->foreseen;
+}
+
 e64_status lookup_address(e64_runtime *runtime,
                           const struct lookup_found *found, void **address)
 {
     const struct elf_object *object = found->object;
     uint64_t value = elf_symbol_value(object, &found->symbol);
     e64_plugin *owner = plugin_of(object);
+    if (!is_somewhere(object, owner))
+        return fail(E64_START, "%s: '%s' has no address yet: opening it is "
+                    "being planned", object->name,
+                    elf_string(object->symbols, found->symbol.st_name));
     switch (ELF64_ST_TYPE(found->symbol.st_info)) {
     case STT_TLS:
         return find_tls(found, owner, address);

@@ -33,7 +33,8 @@ struct plan_step {
     e64_plugin *wanter;
     e64_probe *probes; // in the plan's store, `room` of them
     size_t count, room;
-    bool asked;  // the hook answered
+    bool asked;    // the hook answered
+    bool provided; // the policy says what stands for it
     bool failed; // to note something, for want of memory
 };
 
@@ -111,8 +112,9 @@ static inline bool plan_is_open(const e64_plugin *plugin)
 
 // Told of each file that is tried: data is the plan.
 void plan_probe(void *data, const struct search_probe *probe);
-// The search hook answered.
+// The search hook answered; the policy provides it.
 void plan_asked(struct e64_plan *plan);
+void plan_provided(struct e64_plan *plan);
 // Notes what was found. A failure is passed on.
 e64_status plan_end(struct discovery *discovery, struct plan_step *step,
                     e64_status status, const struct elf_object *found);
@@ -168,7 +170,8 @@ e64_status plan_check_objects(struct discovery *discovery,
                               const struct elf_object *root,
                               const struct elf_object *const *scope,
                               uint32_t count);
-e64_status plan_check_bindings(struct discovery *discovery);
+e64_status plan_check_bindings(struct discovery *discovery,
+                               const e64_plugin *root);
 // And are they started in that order?
 e64_status plan_check_starts(struct discovery *discovery,
                              const e64_plugin *root);

@@ -212,7 +212,20 @@ static bool is_alike(const e64_plan_binding *planned,
         && planned->resolved == (binding->via == LINK_VIA_HOOK);
 }
 
+// The planned one of an object of the scope, which plan_check_objects has found
+// to be the plan's; NULL for others. Two may have one path.
+static const struct plan_object *planned_of(const struct e64_plan *plan,
+                                            const e64_plugin *root,
+                                            const struct elf_object *object)
+{
+    for (uint32_t i = 0; i < root->scope_count; i++)
+        if (root->scope[i] == object)
+            return plan->objects[i];
+    return NULL;
+}
+
 static e64_status compare_binding(const struct discovery *discovery,
+                                  const e64_plugin *root,
                                   const e64_plan_binding *planned,
                                   const struct link_unit *unit,
                                   const struct link_binding *binding)
@@ -225,31 +238,24 @@ static e64_status compare_binding(const struct discovery *discovery,
                                && is_alike(planned, binding)
                                && planned->unique == binding->unique));
     e64_status status = E64_OK;
-    if (alike && definer)
-        alike = is_planned(discovery,
-                           (const struct plan_object *)planned->provider,
-                           definer, &status);
+    if (alike && definer) {
+        const struct plan_object *provider
+            = (const struct plan_object *)planned->provider;
+        const struct plan_object *now = planned_of(discovery->committed, root,
+                                                   definer);
+        alike = now ? now == provider
+                    : is_planned(discovery, provider, definer, &status);
+    }
     return alike || status != E64_OK ? status
                                      : rebound(discovery, planned, definer);
 }
 
-// The planned one of a plugin that is new, which plan_check_objects has found
-// to be in the plan.
-static const struct plan_object *planned_of(const struct e64_plan *plan,
-                                            const struct elf_object *object)
-{
-    for (uint32_t i = 0; i < plan->scope_count; i++)
-        if (plan->objects[i]->shown.state == E64_PLAN_NEW
-            && strcmp(plan->objects[i]->shown.path, object->name) == 0)
-            return plan->objects[i];
-    return NULL;
-}
-
 static e64_status check_plugin(const struct discovery *discovery,
+                               const e64_plugin *root,
                                const struct link_unit *unit)
 {
     const struct e64_plan *plan = discovery->committed;
-    const struct plan_object *planned = planned_of(plan, &unit->object);
+    const struct plan_object *planned = planned_of(plan, root, &unit->object);
     if (!planned || planned->binding_count != unit->bindings.count)
         return changed(plan, unit->object.name, "it has other imports");
     const e64_plan_binding *bindings = plan->bindings
@@ -257,16 +263,17 @@ static e64_status check_plugin(const struct discovery *discovery,
     e64_status status = E64_OK;
     for (uint32_t i = 0; status == E64_OK && i < unit->bindings.count; i++) {
         const struct link_binding *binding = &unit->bindings.all[i];
-        status = compare_binding(discovery, &bindings[i], unit, binding);
+        status = compare_binding(discovery, root, &bindings[i], unit, binding);
     }
     return status;
 }
 
-e64_status plan_check_bindings(struct discovery *discovery)
+e64_status plan_check_bindings(struct discovery *discovery,
+                               const e64_plugin *root)
 {
     e64_status status = E64_OK;
     for (uint32_t i = 0; status == E64_OK && i < discovery->fresh_count; i++)
-        status = check_plugin(discovery, &discovery->fresh[i]->unit);
+        status = check_plugin(discovery, root, &discovery->fresh[i]->unit);
     discovery->unlike = status == E64_CHANGED;
     return status;
 }
@@ -275,7 +282,8 @@ e64_status plan_check_bindings(struct discovery *discovery)
 
 struct starting {
     const struct e64_plan *plan;
-    size_t count;           // of those that are as planned
+    const e64_plugin *root;
+    size_t count;            // of those that are as planned
     const e64_plugin *other; // the first that is not
 };
 
@@ -283,16 +291,18 @@ static void compare_start(void *data, e64_plugin *plugin)
 {
     struct starting *starting = data;
     const struct e64_plan *plan = starting->plan;
-    const char *path = plugin->unit.object.name;
+    const struct plan_object *planned = planned_of(plan, starting->root,
+                                                   &plugin->unit.object);
+    const e64_plan_object *shown = planned ? &planned->shown : NULL;
     if (starting->other
         || atomic_load(&plugin->state) != E64_STATE_MAPPED)
         return;
     // One that is told of before is started then, and not again.
     for (size_t i = 0; i < starting->count; i++)
-        if (strcmp(plan->starts[i]->path, path) == 0)
+        if (plan->starts[i] == shown)
             return;
     if (starting->count < plan->info.starts
-        && strcmp(plan->starts[starting->count]->path, path) == 0)
+        && plan->starts[starting->count] == shown)
         starting->count++;
     else
         starting->other = plugin;
@@ -302,7 +312,7 @@ e64_status plan_check_starts(struct discovery *discovery,
                              const e64_plugin *root)
 {
     const struct e64_plan *plan = discovery->committed;
-    struct starting starting = { .plan = plan };
+    struct starting starting = { .plan = plan, .root = root };
     start_each(root, compare_start, &starting);
     if (!starting.other && starting.count == plan->info.starts)
         return E64_OK;

@@ -23,6 +23,12 @@ void plan_asked(struct e64_plan *plan)
         plan->step->asked = true;
 }
 
+void plan_provided(struct e64_plan *plan)
+{
+    if (plan->step)
+        plan->step->provided = true;
+}
+
 static bool make_room(struct e64_plan *plan, struct plan_step *step)
 {
     if (step->count < step->room)
@@ -74,7 +80,7 @@ static void add_place(struct text *text, const struct plan_step *step)
 static void add_reason(struct text *text, const struct plan_step *step,
                        const struct elf_object *object)
 {
-    bool searched = step->asked || step->count > 0;
+    bool searched = step->asked || step->provided || step->count > 0;
     bool foreseen = object->host && host_module_of(object)->foreseen;
     if (foreseen)
         text_add(text, "glibc opens it, found ");
@@ -87,7 +93,9 @@ static void add_reason(struct text *text, const struct plan_step *step,
             return;
         text_add(text, ", as the file that is found ");
     }
-    if (step->asked)
+    if (step->provided)
+        text_add(text, "by what the policy provides");
+    else if (step->asked)
         text_add(text, "by the search hook");
     else
         add_place(text, step);
