@@ -217,7 +217,8 @@ local words
 local function driver ()
    if words then return words end
    local sources = {}
-   for at, name in ipairs { "driver.c", "scenarios.c", "scenarios.h", "state.c",
+   for at, name in ipairs { "driver.c", "scenarios.c", "scenarios.h",
+      "deciding.c", "deciding.h", "state.c",
       "state.h", "tracer.c", "tracer.h" } do
       sources[at] = FOLDER .. name
    end

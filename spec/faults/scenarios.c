@@ -1,4 +1,4 @@
-#include "scenarios.h"
+#include "deciding.h"
 
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -301,10 +301,8 @@ static e64_status list_plugins(const struct scenario *scenario,
 static e64_status make_runtime(const struct scenario *scenario,
                                e64_error *error)
 {
-    const e64_runtime_options options = { .struct_size = sizeof options,
-                                          .path = "./?.so;/nowhere/?.so" };
     (void)scenario;
-    return e64_runtime_new(&options, &second, error);
+    return e64_runtime_new(deciding_all(), &second, error);
 }
 
 static bool opens(const struct scenario *scenario)
@@ -481,6 +479,13 @@ const struct scenario scenarios[] = {
       .operate = plan_it, .expected = E64_NOTFOUND },
     { .name = "commit", .key = "root", .ready = plan_ready,
       .operate = commit_it },
+    { .name = "policy", .key = "lonely", .policy = deciding_all },
+    { .name = "refused", .key = "root", .policy = deciding_refuse,
+      .expected = E64_DENIED },
+    { .name = "stand-in", .key = "root", .policy = deciding_provide },
+    { .name = "defined", .key = "lonely", .ready = deciding_ready },
+    { .name = "define", .key = "plain", .operate = deciding_define,
+      .works = finds_nothing, .undo = deciding_undefine, .unnamed = true },
     { .name = NULL },
 };
 
@@ -511,7 +516,9 @@ void scenario_prepare(const struct scenario *scenario)
     pthread_join(thread, NULL);
     e64_last_error(); // this thread's, which stays
     read_file(path_of(scenario->key));
-    demand(e64_runtime_new(NULL, &scenario_runtime, &error) == E64_OK,
+    const e64_runtime_options *policy = scenario->policy
+                                      ? scenario->policy() : NULL;
+    demand(e64_runtime_new(policy, &scenario_runtime, &error) == E64_OK,
            "runtime", &error);
     for (int i = 0; i < 4 && scenario->before[i]; i++) {
         const char *key = scenario->before[i];

@@ -12,6 +12,7 @@ struct scenario {
     const char *before[4]; // keys of what is open already
     const char *host;      // key of what the host has opened, for all to see
     e64_open_options options;
+    const e64_runtime_options *(*policy)(void); // of the runtime, or NULL
     e64_status expected; // without a fault
     bool unnamed; // it is about no file that a message could name
     bool steps;   // when it fails, what was done of it stays done

@@ -341,11 +341,14 @@ static e64_status make_snapshot(e64_runtime *runtime, e64_plugin **made)
     status = write(runtime->definitions, &plugin->unit.file);
     if (status == E64_OK)
         status = link_read(&plugin->unit);
-    if (status == E64_OK)
+    if (status == E64_OK) {
         *made = plugin;
-    else
-        plugin_drop(plugin);
-    return status;
+        return status;
+    }
+    // What was written here can only lack memory; it is no file to be named.
+    size_t size = plugin->unit.file.mapped;
+    plugin_drop(plugin);
+    return status == E64_NOMEMORY ? fail_memory(size) : status;
 }
 
 e64_status define_snapshot(e64_runtime *runtime, e64_plugin **snapshot)
