@@ -3,7 +3,6 @@
 
 #include <link.h>
 #include <pthread.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "../forks.h"
@@ -55,15 +54,14 @@ static __thread bool has __attribute__((tls_model("initial-exec")));
 // one.
 static void before_fork(void)
 {
-    enum { LONGEST = 100 * 1000 * 1000 };
+    enum { LONGEST_MS = 100 };
     pthread_mutex_t *lock = atomic_load(&load_lock);
-    struct timespec until;
     forking = gettid();
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_nsec += LONGEST;
-    until.tv_sec += until.tv_nsec / 1000000000;
-    until.tv_nsec %= 1000000000;
-    has = lock && pthread_mutex_clocklock(lock, CLOCK_MONOTONIC, &until) == 0;
+    has = lock && pthread_mutex_trylock(lock) == 0;
+    for (int i = 0; lock && !has && i < LONGEST_MS; i++) {
+        usleep(1000);
+        has = pthread_mutex_trylock(lock) == 0;
+    }
 }
 
 // In a child glibc makes the load lock new, but leaves the list's as it was:

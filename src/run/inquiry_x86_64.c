@@ -141,8 +141,7 @@ static void keep(struct inquiry *inquiry)
     lock_give(&lock);
 }
 
-// Frees what has been answered. The number of those that have not.
-static size_t look_after_late(void)
+size_t stacks_look_after_late(void)
 {
     size_t count = 0;
     lock_take(&lock);
@@ -201,7 +200,7 @@ bool stacks_ask(const struct stack_search *search, const int *threads,
     struct inquiry *inquiry = make(search, threads, count);
     if (!inquiry)
         return false;
-    bool asked = look_after_late() < MOST_LATE;
+    bool asked = stacks_look_after_late() < MOST_LATE;
     if (asked)
         ask(search, inquiry);
     for (size_t i = 0; i < count; i++)

@@ -310,6 +310,7 @@ bool stacks_search(const struct stack_search *search)
         look_at_self(&pass);
         if (!__libc_single_threaded)
             done = look_at_others(&pass);
+        stacks_look_after_late();
     }
     if (pass.memory >= 0)
         close(pass.memory);

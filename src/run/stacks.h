@@ -43,6 +43,10 @@ bool stacks_search(const struct stack_search *search);
 bool stacks_ask(const struct stack_search *search, const int *threads,
                 size_t count);
 
+// Frees what belongs to threads that have answered late. The number of those
+// that have not yet.
+size_t stacks_look_after_late(void);
+
 // For forking.c.
 void stacks_before_fork(void);
 void stacks_after_fork(bool child);
