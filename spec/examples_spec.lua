@@ -47,7 +47,9 @@ for _, name in ipairs(names) do
       describe("The example " .. name, function ()
          it(("prints what it says for '%s'"):format(block.command), function ()
             local result = child.run({ "sh", "-c", block.command }, {
-               merge = true, through = { "env", "-u", "LD_PRELOAD" },
+               -- One of them builds what it needs.
+               merge = true, seconds = 600,
+               through = { "env", "-u", "LD_PRELOAD" },
                env = { PATH = child.build .. "/bin:" .. os.getenv "PATH",
                   LUA_PATH = ";;", LUA_CPATH = ";;" },
             })
