@@ -127,7 +127,7 @@ local function run (threads, ...)
    return result.out
 end
 
-describe("A thread that is in no call from a Lua state", function ()
+describe("A thread that is in no call from a Lua state #threads", function ()
    it("is let in by the program, to hooks and callbacks", function ()
       assert.equal("accept\ttrue\nstarted\ncalled: 7\naccept\ttrue\nstarted\n"
          .. "opened\n42\n", run "1")
