@@ -226,6 +226,24 @@ describe("A plugin that is opened lazily", function ()
          "value b asked", "call a f", "value b asked" }, { "f() = 1" })
    end)
 
+   it("counts once what a resolver calls while it is being opened", function ()
+      local path = shared [[
+         extern long absent(void);
+         static long one(void) { return 1; }
+         static long two(void) { return 2; }
+         static void *choose(void) { return absent() == 43 ? one : two; }
+         long picked(void) __attribute__((ifunc("choose")));
+         long (*pointer)(void) = picked;
+         long f(void) { return pointer(); }
+      ]]
+      local late = shared "long absent(void) { return 43; }"
+      assert.equal("open b: ok\nopen a: ok\nclose b: ok\nmapped: yes\nf() = 1\n"
+         .. "close a: ok\nmapped: no\n", compare.ours {
+         "open b " .. late .. " global", "open a " .. path .. " lazy",
+         "close b", "mapped " .. late, "call a f", "close a",
+         "mapped " .. late }.out)
+   end)
+
    it("calls from constructors and destructors", function ()
       local library = shared "long next(long x) { return x + 1; }"
       local path = needing(library, [[

@@ -23,7 +23,12 @@ void depend_on_plugin(e64_plugin *plugin, e64_plugin *definer)
     }
     plugin->bound = bound;
     bound[plugin->bound_count++] = definer;
-    definer->dependents++;
+    // A resolver may ask before the open has published the plugin, which counts
+    // all that is bound. Until then the open keeps it.
+    if (plugin->turn)
+        definer->dependents++;
+    else
+        pinned_add_innermost(definer);
 }
 
 bool depend_on_host(e64_plugin *plugin, struct host_module *module)

@@ -46,6 +46,15 @@ void pinned_add(struct discovery *discovery, e64_plugin *plugin)
     plugin->pins++;
 }
 
+void pinned_add_innermost(e64_plugin *plugin)
+{
+    struct discovery *discovery = innermost;
+    while (discovery && discovery->runtime != plugin->runtime)
+        discovery = discovery->outer;
+    if (discovery)
+        pinned_add(discovery, plugin);
+}
+
 e64_status pinned_add_name(struct discovery *discovery, e64_plugin *plugin,
                            const char *name)
 {

@@ -345,6 +345,8 @@ void claims_forget_others(e64_runtime *runtime);
 // Keeps a plugin that was found from being closed by another thread until the
 // open has ended. With the runtime's lock held, under which it was found.
 void pinned_add(struct discovery *discovery, e64_plugin *plugin);
+// The same for the open of the runtime that this thread is in, if it is.
+void pinned_add_innermost(e64_plugin *plugin);
 // An open begins, on whose thread.
 void pinned_begin(struct discovery *discovery);
 void pinned_release(struct discovery *discovery);
