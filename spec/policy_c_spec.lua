@@ -223,6 +223,28 @@ describe("A hook that meddles", function ()
          out)
    end)
 
+   it("may say in error->storage why search leaves a name to the loader",
+   function ()
+      local out = policy.program([[
+         static e64_status search(void *data, e64_runtime *asked,
+                                  const char *name, e64_plugin *wanter,
+                                  e64_source *source, e64_error *error)
+         {
+             char *end = error->storage + sizeof error->storage - 64;
+             (void)data, (void)asked, (void)wanter, (void)source;
+             snprintf(end, 64, "no mod is called %s", name);
+             error->message = end;
+             return E64_NOTFOUND;
+         }
+         int main(void)
+         {
+             options.search = search;
+             begin();
+             opens("libnowhere.so");
+         }]])
+      assert.is_truthy(out:find("no mod is called libnowhere.so", 1, true), out)
+   end)
+
    it("ends when search opens something else each time", function ()
       local out = policy.program([[
          static int asked_for;

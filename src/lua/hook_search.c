@@ -3,6 +3,7 @@
 #include "asking.h"
 
 #include <lauxlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "calling.h"
@@ -114,13 +115,15 @@ static e64_status take_found(lua_State *L, const char *name,
     }
 }
 
-// A thread that was let in takes a path with it. Bytes stay, as nobody may look
-// at them when it has left, and so does a reason of which there is no copy.
+// A thread that was let in takes a path or a reason with it. Bytes stay, as
+// nobody may look at them when it has left.
 static e64_status take_along(e64_status status, const char *name,
                              e64_source *source, e64_error *error)
 {
-    if (status == E64_NOTFOUND && error->status == E64_OK)
-        error->message = NULL;
+    if (status == E64_NOTFOUND && error->status == E64_OK && error->message) {
+        snprintf(error->storage, sizeof error->storage, "%s", error->message);
+        error->message = error->storage;
+    }
     if (status != E64_OK)
         return status;
     if (source->kind != E64_SOURCE_PATH

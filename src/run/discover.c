@@ -226,11 +226,11 @@ static const struct search_wanter *wanters(const e64_plugin *plugin,
 }
 
 // Asks the embedder's hook; false when that leaves it to the loader, for which
-// it may say why. Not inline: an e64_error takes more of a small stack than all
-// else.
+// it may say why: *why is a copy. Not inline: an e64_error takes more of a small
+// stack than all else.
 static __attribute__((noinline)) bool
 ask_hook(e64_runtime *runtime, const char *name, e64_plugin *wanter,
-         struct elf_file *file, e64_status *status, const char **why)
+         struct elf_file *file, e64_status *status, char **why)
 {
     e64_source source = { .struct_size = sizeof source };
     struct hook_call call;
@@ -243,8 +243,11 @@ ask_hook(e64_runtime *runtime, const char *name, e64_plugin *wanter,
                                         wanter, &source, &error);
     hook_leave(&call);
     if (answer == E64_NOTFOUND && error.status == E64_OK && !call.misused) {
-        *why = error.message;
-        return false;
+        *why = error.message ? memory_copy(error.message) : NULL;
+        if (!error.message || *why)
+            return false;
+        *status = fail_memory(strlen(error.message) + 1);
+        return true;
     }
     *status = answer == E64_OK && !call.misused
             ? elf_file_open(&source, file)
@@ -257,7 +260,7 @@ static e64_status open_file(struct discovery *discovery, const char *name,
                             e64_plugin *wanter, struct elf_file *file)
 {
     e64_runtime *runtime = discovery->runtime;
-    const char *why = NULL;
+    char *why = NULL;
     e64_status status;
     if (!wanter)
         wanter = discovery->caller;
@@ -279,7 +282,9 @@ static e64_status open_file(struct discovery *discovery, const char *name,
         .probe_data = discovery->plan ? (void *)discovery->plan
                                       : &discovery->why,
     };
-    return search_open(&request, file);
+    status = search_open(&request, file);
+    memory_free(why);
+    return status;
 }
 
 // What glibc has just opened by `name`, or has had under another name: glibc
