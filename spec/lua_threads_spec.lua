@@ -47,7 +47,13 @@ local function program (more)
       static lua_State *enter(void *data)
       { (void)data; pthread_mutex_lock(&in_state); return visitors; }
       static void leave(void *data, lua_State *L)
-      { (void)data; (void)L; pthread_mutex_unlock(&in_state); }
+      {
+          (void)data;
+          if (lua_getglobal(L, "leaving") == LUA_TFUNCTION)
+              lua_call(L, 0, 0);
+          lua_settop(L, 0);
+          pthread_mutex_unlock(&in_state);
+      }
 
       // run(address): in a thread, while nobody is in the state.
       static int run(lua_State *L)
@@ -104,7 +110,10 @@ local SCRIPT <const> = [[
          print("accept", p.path == plugin or p.path == other)
          return true
       end,
-      verify = function (image) return #image > 0 end,
+      verify = function (image, name)
+         view = name == other and image or nil
+         return #image > 0
+      end,
       order = function (plugins) return plugins end,
       on = { started = function () print "started" end },
    }
@@ -115,6 +124,10 @@ local SCRIPT <const> = [[
       return number + #elf.string(text)
    end
    C.wanted = "the other"
+   function leaving()
+      if view then print("has a view", (pcall(view.sub, view, 1))) end
+      view = nil
+   end
    run(p:lookup "work".address)
    collectgarbage()
 ]]
@@ -129,8 +142,8 @@ end
 
 describe("A thread that is in no call from a Lua state #threads", function ()
    it("is let in by the program, to hooks and callbacks", function ()
-      assert.equal("accept\ttrue\nstarted\ncalled: 7\naccept\ttrue\nstarted\n"
-         .. "opened\n42\n", run "1")
+      assert.equal("accept\ttrue\nstarted\ncalled: 7\nhas a view\tfalse\n"
+         .. "accept\ttrue\nstarted\nopened\n42\n", run "1")
    end)
 
    it("has nobody to raise to: that is a warning", function ()

@@ -95,6 +95,8 @@ e64_status ask(struct question *question, lua_State **state, e64_error *error)
 
 void asked(struct question *question)
 {
+    if (question->end)
+        question->end(question);
     if (question->visiting)
         calling_depart(&question->visit);
     question->visiting = false;

@@ -17,6 +17,9 @@ struct question {
     int (*push)(lua_State *L, const struct question *question);
     int answers; // how many are wanted
     const void *data;
+    // Ends what the hook may use only while it runs, or NULL. Called when it
+    // has run, and while the thread is still in the state.
+    void (*end)(const struct question *question);
     bool visiting; // by a thread that was let in: `visit`
     struct calling visit;
 };

@@ -28,6 +28,14 @@ static int push_verified(lua_State *L, const struct question *question)
     return 2;
 }
 
+// Once the thread has left the state, others may have the view collected.
+static void end_view(const struct question *question)
+{
+    const struct verifying *verifying = question->data;
+    if (verifying->view)
+        view_end(verifying->view);
+}
+
 static e64_status verify(void *data, e64_runtime *self, const e64_image *image,
                          e64_error *error)
 {
@@ -35,12 +43,10 @@ static e64_status verify(void *data, e64_runtime *self, const e64_image *image,
     struct question question = {
         .runtime = data, .hook = "verify", .about = image->path,
         .push = push_verified, .answers = 2, .data = &verifying,
+        .end = end_view,
     };
     (void)self;
-    e64_status status = ask_whether(&question, error);
-    if (verifying.view)
-        view_end(verifying.view);
-    return status;
+    return ask_whether(&question, error);
 }
 
 static e64_status verify_ended(void *data, e64_runtime *self,
