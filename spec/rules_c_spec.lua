@@ -134,6 +134,25 @@ describe("The resolve hook", function ()
          .. "hook refused it %(denied%)\nmapped: 0\n"), rest)
    end)
 
+   it("keeps the host's library open that its answer lies in", function ()
+      local _, rest = asked(policy.program("#include <dlfcn.h>\n" .. HOOK .. [[
+         int main(int argc, char **argv)
+         {
+             void *host = dlopen(argv[2], RTLD_NOW);
+             resolving("");
+             helper = opens(argv[2]);
+             e64_plugin *plugin = opens(argv[1]);
+             e64_close(helper, NULL);
+             dlclose(host);
+             printf("mapped: %d\n", mapped(base(argv[2])) > 0);
+             printf("%ld\n", mapped(base(argv[2])) ? call(plugin, "ask") : -1);
+             e64_close(plugin, NULL);
+             printf("mapped: %d\n", mapped(base(argv[2])) > 0);
+         }]], { lacking, helper }))
+      assert.equal("open: ok\nbegin\nopen: ok\nmapped: 1\n1300\nmapped: 0\n",
+         rest)
+   end)
+
    it("keeps the plugin open that its answer lies in", function ()
       local _, rest = asked(policy.program(HOOK .. [[
          int main(int argc, char **argv)

@@ -199,6 +199,17 @@ static e64_status take_owner(struct discovery *discovery, e64_plugin *owner,
     return E64_OK;
 }
 
+// What the host may close is kept open, too, when the answer lies in that.
+static const struct elf_object *owner_of(const struct discovery *discovery,
+                                         const void *address,
+                                         const e64_plugin *outside)
+{
+    const struct host_module *module
+        = host_containing(discovery->snapshot, (uintptr_t)address);
+    return module && !module->startup ? &module->object
+                                      : &outside->unit.object;
+}
+
 static __attribute__((noinline)) e64_status
 ask(e64_plugin *plugin, const e64_import *import, e64_symbol *symbol)
 {
@@ -236,7 +247,7 @@ static e64_status resolve(struct discovery *discovery, e64_plugin *plugin,
                           "the resolve hook");
     status = find_outside(plugin->runtime, &outside);
     if (status == E64_OK)
-        binding->definer = &outside->unit.object;
+        binding->definer = owner_of(discovery, symbol.address, outside);
     if (status == E64_OK && symbol.plugin && symbol.plugin != plugin)
         status = take_owner(discovery, symbol.plugin, import->name, binding);
     binding->value = (uintptr_t)symbol.address;
