@@ -226,8 +226,8 @@ static const struct search_wanter *wanters(const e64_plugin *plugin,
 }
 
 // Asks the embedder's hook; false when that leaves it to the loader, for which
-// it may say why: *why is a copy. Not inline: an e64_error takes more of a small
-// stack than all else.
+// it may say why: *why is a copy. Not inline: an e64_error takes more of a
+// small stack than all else.
 static __attribute__((noinline)) bool
 ask_hook(e64_runtime *runtime, const char *name, e64_plugin *wanter,
          struct elf_file *file, e64_status *status, char **why)
