@@ -129,12 +129,13 @@ describe("A stranger can name the fix for", function ()
          runpath "$ORIGIN" .. " " .. new))
       fails({ fix = "install a libaudio.so.1 that has version AUDIO_2",
          words = { "needs version 'AUDIO_2' of libaudio.so.1",
-            "%/libaudio.so.1 defines only AUDIO_1",
+            "%/libaudio.so.1 (by DT_RUNPATH of %/game.so) defines only AUDIO_1",
             "install the libaudio.so.1 of then or a newer one" },
          says = [[%/game.so needs version 'AUDIO_2' of libaudio.so.1
-             (for 'audio_play'), but %/libaudio.so.1 defines only AUDIO_1; it is
-             older than what game.so was linked against, or was built otherwise:
-             install the libaudio.so.1 of then or a newer one]] },
+             (for 'audio_play'), but %/libaudio.so.1 (by DT_RUNPATH of
+             %/game.so) defines only AUDIO_1; it is older than what game.so was
+             linked against, or was built otherwise: install the libaudio.so.1 of
+             then or a newer one]] },
          "version", scratch .. "/game.so")
    end)
 

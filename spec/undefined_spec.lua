@@ -110,7 +110,7 @@ describe("A symbol that is missing", function ()
       kind, message, detail = failure(path)
       assert.equal("version", kind)
       assert.is_not_nil(message:find(("%s needs version 'V2' of %s (for 'f'), but "
-         .. "%s defines only V1"):format(path, one, one), 1, true), message)
+         .. "%s (by the path) defines only V1"):format(path, one, one), 1, true), message)
       assert.same({ "V1" }, detail.versions)
       assert.equal(one, detail.path)
    end)

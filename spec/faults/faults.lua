@@ -218,7 +218,7 @@ local function driver ()
    if words then return words end
    local sources = {}
    for at, name in ipairs { "driver.c", "scenarios.c", "scenarios.h",
-      "deciding.c", "deciding.h", "state.c",
+      "asking.c", "asking.h", "deciding.c", "deciding.h", "state.c",
       "state.h", "tracer.c", "tracer.h" } do
       sources[at] = FOLDER .. name
    end

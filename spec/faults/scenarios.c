@@ -1,3 +1,4 @@
+#include "asking.h"
 #include "deciding.h"
 
 #include <dlfcn.h>
@@ -266,6 +267,12 @@ static e64_status ask_whence(const struct scenario *scenario, e64_error *error)
     return status;
 }
 
+static e64_status ask_why(const struct scenario *scenario, e64_error *error)
+{
+    (void)scenario, (void)error;
+    return asking_why(plugin);
+}
+
 static void whence_ready(const struct scenario *scenario)
 {
     e64_error error;
@@ -458,6 +465,7 @@ const struct scenario scenarios[] = {
     { .name = "whence", .key = "plain", .ready = whence_ready,
       .operate = ask_whence, .works = knows_places,
       .expected = E64_NOTFOUND },
+    { .name = "why", .key = "root", .ready = open_ready, .operate = ask_why },
     { .name = "plugins", .key = "plain", .ready = open_ready,
       .before = { "root" }, .operate = list_plugins },
     { .name = "runtime", .key = "plain", .operate = make_runtime,

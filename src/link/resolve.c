@@ -389,6 +389,20 @@ static e64_status make_indexes(struct link_unit *unit)
     return E64_OK;
 }
 
+// The table stays as long as the plugin does.
+static e64_status trim(struct link_bindings *bindings)
+{
+    if (bindings->count == bindings->room)
+        return E64_OK;
+    struct link_binding *all = memory_resize(bindings->all, bindings->count
+                                             * sizeof *all);
+    if (!all && bindings->count)
+        return fail_memory(bindings->count * sizeof *all);
+    bindings->all = all;
+    bindings->room = bindings->count;
+    return E64_OK;
+}
+
 e64_status link_resolve(struct link_unit *unit, const struct link_scope *scope,
                         const struct link_context *context)
 {
@@ -402,6 +416,8 @@ e64_status link_resolve(struct link_unit *unit, const struct link_scope *scope,
         status = resolve_table(&resolving, unit->image.relocations.rela);
     if (status == E64_OK)
         status = resolve_table(&resolving, unit->image.relocations.jmprel);
+    if (status == E64_OK)
+        status = trim(&unit->bindings);
     return status;
 }
 
@@ -424,16 +440,6 @@ void link_bindings_keep(struct link_bindings *bindings)
         bindings->index[class] = NULL;
     }
     bindings->symbols = 0;
-    if (!bindings->count) {
-        link_bindings_free(bindings);
-        return;
-    }
-    struct link_binding *all = memory_resize(bindings->all, bindings->count
-                                             * sizeof *all);
-    if (all) {
-        bindings->all = all;
-        bindings->room = bindings->count;
-    }
 }
 
 void link_bindings_free(struct link_bindings *bindings)

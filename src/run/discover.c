@@ -160,6 +160,18 @@ static e64_status check_openable(const struct discovery *discovery,
     return E64_UNSUPPORTED;
 }
 
+// What the search has come upon is the plugin's from here on.
+static e64_status keep_why(struct discovery *discovery, e64_plugin *plugin,
+                           const e64_plugin *wanter)
+{
+    plugin->why = discovery->why;
+    discovery->why = (struct why){ .asked = false };
+    if (wanter)
+        plugin->why.wanter = memory_copy(wanter->unit.object.name);
+    return plugin->why.probes.failed || (wanter && !plugin->why.wanter)
+         ? fail_memory(sizeof plugin->why) : E64_OK;
+}
+
 // Takes the file over in any case.
 static e64_status read_plugin(struct discovery *discovery, const char *name,
                               e64_plugin *wanter, struct elf_file *file,
@@ -179,6 +191,8 @@ static e64_status read_plugin(struct discovery *discovery, const char *name,
     if (status == E64_OK)
         status = check_openable(discovery, plugin);
     if (status == E64_OK)
+        status = keep_why(discovery, plugin, wanter);
+    if (status == E64_OK)
         status = plugin_add_name(plugin, name);
     if (status == E64_OK && plugin->unit.object.soname)
         status = plugin_add_name(plugin, plugin->unit.object.soname);
@@ -189,10 +203,6 @@ static e64_status read_plugin(struct discovery *discovery, const char *name,
         return status;
     }
     // Threads of the Go runtime run on, and it cannot be stopped.
-    if (wanter)
-        discovery->why.wanter = memory_copy(wanter->unit.object.name);
-    plugin->why = discovery->why;
-    discovery->why = (struct why){ .asked = false };
     plugin->nodelete = plugin->unit.image.flags_1 & DF_1_NODELETE
                     || plugin->unit.image.go;
     *made = plugin;
@@ -255,6 +265,14 @@ ask_hook(e64_runtime *runtime, const char *name, e64_plugin *wanter,
     return true;
 }
 
+static void note_probe(void *data, const struct search_probe *probe)
+{
+    struct discovery *discovery = data;
+    why_probe(&discovery->why, probe);
+    if (discovery->plan)
+        plan_probe(discovery->plan, probe);
+}
+
 // The hook first, then as the runtime is told to search.
 static e64_status open_file(struct discovery *discovery, const char *name,
                             e64_plugin *wanter, struct elf_file *file)
@@ -278,9 +296,8 @@ static e64_status open_file(struct discovery *discovery, const char *name,
         .wanter = wanters(wanter, chain),
         .path = runtime->path,
         .refused = why,
-        .probe = discovery->plan ? plan_probe : why_probe,
-        .probe_data = discovery->plan ? (void *)discovery->plan
-                                      : &discovery->why,
+        .probe = note_probe,
+        .probe_data = discovery,
     };
     status = search_open(&request, file);
     memory_free(why);

@@ -78,6 +78,16 @@ static void add_users(struct text *text, const struct link_unit *unit,
         text_add(text, ")");
 }
 
+// " (by DT_RUNPATH of ./a.so)": how that file came to be the one.
+static void add_place(struct text *text, const struct elf_object *object)
+{
+    const e64_plugin *plugin = plugin_of(object);
+    const char *place, *owner;
+    if (plugin && why_found(&plugin->why, &place, &owner))
+        text_format(text, " (by %s%s%s)", place, *owner ? " of " : "", owner);
+    text_add(text, " ");
+}
+
 void missing_add_words(const struct missing_version *missing,
                        struct text *text, struct text *advice)
 {
@@ -90,7 +100,8 @@ void missing_add_words(const struct missing_version *missing,
     text_format(text, "%s%s needs version '%s' of %s", text->size ? "\n" : "",
                 missing->unit->object.name, name, file);
     add_users(text, missing->unit, missing->version);
-    text_format(text, ", but %s ", missing->object->name);
+    text_format(text, ", but %s", missing->object->name);
+    add_place(text, missing->object);
     add_versions(text, name, names, count);
     if (advice->size)
         return;

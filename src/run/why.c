@@ -134,17 +134,38 @@ static void add_probe(struct reasons *reasons, const struct probe_head *head,
                                 .result = head->result }, &message);
 }
 
+// The probe at a place of the record, and the place of the next; NULL for none.
+static const char *read_probe(const struct why *why, const char *at,
+                              struct probe_head *head, const char **path,
+                              const char **owner)
+{
+    const char *start = text_get(&why->probes);
+    if (why->probes.failed || at == start + why->probes.size)
+        return NULL;
+    memcpy(head, at, sizeof *head);
+    *path = at + sizeof *head;
+    *owner = *path + strlen(*path) + 1;
+    return *owner + strlen(*owner) + 1;
+}
+
+bool why_found(const struct why *why, const char **place, const char **owner)
+{
+    const char *path, *at = text_get(&why->probes);
+    struct probe_head head;
+    while ((at = read_probe(why, at, &head, &path, owner))) {
+        *place = head.place;
+        if (head.result == E64_OK)
+            return true;
+    }
+    return false;
+}
+
 static void add_search(struct reasons *reasons, const struct why *why)
 {
-    const char *at = text_get(&why->probes), *end = at + why->probes.size;
-    while (!why->probes.failed && at < end) {
-        struct probe_head head;
-        memcpy(&head, at, sizeof head);
-        const char *path = at + sizeof head;
-        const char *owner = path + strlen(path) + 1;
+    const char *path, *owner, *at = text_get(&why->probes);
+    struct probe_head head;
+    while ((at = read_probe(why, at, &head, &path, &owner)))
         add_probe(reasons, &head, path, owner);
-        at = owner + strlen(owner) + 1;
-    }
     struct text message = { 0 };
     if (why->asked) {
         text_add(&message, "the search hook answered");

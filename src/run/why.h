@@ -17,5 +17,8 @@ struct why {
 // The callback of a search: `data` is a struct why.
 void why_probe(void *data, const struct search_probe *probe);
 void why_free(struct why *why);
+// Where the search has found what it took, and whose place that is ("" when it
+// is nobody's); false when it was not searched for.
+bool why_found(const struct why *why, const char **place, const char **owner);
 
 #endif
