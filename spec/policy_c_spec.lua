@@ -133,6 +133,95 @@ inner ends
       end)
 end)
 
+describe("All hooks and rules", function ()
+   it("are asked by threads that open and close the same and others #threads",
+      function ()
+         local out = policy.program("\n" .. [[
+            #include <pthread.h>
+            static _Atomic long asked[4], events[6], wrong;
+            static e64_status verify(void *data, e64_runtime *from,
+                                     const e64_image *image, e64_error *error)
+            {
+                asked[0]++;
+                wrong += memcmp(image->bytes, "\177ELF", 4) != 0;
+                return E64_OK;
+            }
+            static e64_status accept(void *data, e64_runtime *from,
+                                     e64_plugin *plugin, e64_error *error)
+            {
+                e64_plugin_info info;
+                e64_plugin_describe(plugin, &info);
+                wrong += info.state != E64_STATE_MAPPED;
+                // One in eight is refused.
+                return ++asked[1] % 8 ? E64_OK : E64_DENIED;
+            }
+            static e64_status order(void *data, e64_runtime *from,
+                                    e64_plugin **plugins, size_t count,
+                                    e64_error *error)
+            {
+                asked[2]++;
+                return E64_OK;
+            }
+            static e64_status scope(void *data, e64_runtime *from,
+                                    e64_plugin *plugin,
+                                    const e64_provider *providers, size_t count,
+                                    e64_scope *made, e64_error *error)
+            {
+                asked[3]++;
+                for (size_t i = 0; i < count; i++)
+                    wrong += e64_scope_add(made, &providers[i], error) != E64_OK;
+                return E64_OK;
+            }
+            static void event(void *data, e64_runtime *from,
+                              const e64_event *event)
+            {
+                events[event->kind]++;
+            }
+            static void *work(void *path)
+            {
+                for (int i = 0; i < 60; i++) {
+                    e64_open_options how = { .struct_size = sizeof how,
+                                             .private_ = i % 3 == 0 };
+                    e64_plugin *plugin;
+                    e64_status status = e64_open(runtime, path, &how, &plugin,
+                                                 NULL);
+                    wrong += status != E64_OK && status != E64_DENIED;
+                    if (status != E64_OK)
+                        continue;
+                    wrong += call(plugin, "outer") != 8;
+                    wrong += e64_close(plugin, NULL) != E64_OK;
+                }
+                return NULL;
+            }
+            int main(int argc, char **argv)
+            {
+                static const char *const allow[] = { "p*", "inner", "_*", NULL };
+                const e64_rules rules = { .struct_size = sizeof rules,
+                                          .allow = allow };
+                pthread_t threads[3];
+                options.verify = verify;
+                options.accept = accept;
+                options.order = order;
+                options.scope = scope;
+                options.event = event;
+                options.rules = &rules;
+                begin();
+                freopen("/dev/null", "w", stdout);
+                for (int i = 0; i < 3; i++)
+                    pthread_create(&threads[i], NULL, work, argv[1]);
+                for (int i = 0; i < 3; i++)
+                    pthread_join(threads[i], NULL);
+                wrong += e64_runtime_free(runtime, NULL) != E64_OK;
+                fprintf(stderr, "%ld %d %d %d\n", wrong, asked[0] >= asked[1],
+                        asked[2] > 0 && asked[3] >= asked[1],
+                        events[E64_EVENT_MAPPED] == events[E64_EVENT_UNMAPPED]
+                        && events[E64_EVENT_STARTED]
+                           == events[E64_EVENT_STOPPED]);
+            }]], { group.outer }, { merge = true })
+         assert.equal("0 1 1 1\n", out)
+      end)
+end)
+
 describe("A hook that meddles", function ()
    local MEDDLER = [[
       static const char *meddles, *other;

@@ -166,6 +166,9 @@ typedef struct e64_provide {
 // as if nothing defined it, and for dlsym it is not found. __cxa_finalize, by
 // which each plugin ends its own destructors, can not be denied.
 //
+// Plugins to which allow, deny, intercept or the resolve hook have something to
+// say are bound when they are opened, never lazily.
+//
 // This guards against mistakes and drift, not against hostile code, which can
 // make system calls.
 typedef struct e64_rules {
