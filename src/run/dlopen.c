@@ -24,15 +24,17 @@ static void tell(const char *file)
 {
     const e64_error *error = error_pending();
     const char *path = error->path ? error->path : file;
-    const char *rest = error->message;
-    size_t length = strlen(path);
-    if (strncmp(rest, path, length) == 0
-        && strncmp(rest + length, ": ", 2) == 0)
-        rest += length + 2;
+    // It begins with the file that it is about, or with what was looked for.
+    const char *message = error->message, *colon = strstr(message, ": ");
+    int length = colon ? (int)(colon - message) : 0;
+    bool named = error->status == E64_NOTFOUND
+              || (strncmp(message, path, (size_t)length) == 0
+                  && path[length] == '\0');
+    const char *rest = colon && named ? colon + 2 : message;
     switch (error->status) {
     case E64_NOTFOUND:
-        dl_failed("%s: cannot open shared object file: No such file or "
-                  "directory (%s)", path, rest);
+        dl_failed("%.*s: cannot open shared object file: No such file or "
+                  "directory (%s)", length, message, rest);
         break;
     case E64_UNDEFINED:
         dl_failed("%s: undefined symbol: %s%s%s (%s)",
@@ -47,7 +49,7 @@ static void tell(const char *file)
                   error->wanter ? error->wanter : file, rest);
         break;
     default:
-        dl_failed("%s", error->message);
+        dl_failed("%s", message);
     }
 }
 
