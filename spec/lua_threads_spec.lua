@@ -152,6 +152,36 @@ describe("A thread that is in no call from a Lua state #threads", function ()
          .. "called: 0\n", 1, true))
    end)
 
+   it("may search while a script changes where", function ()
+      local searcher = compile.shared [[
+         #include <dlfcn.h>
+         #include <pthread.h>
+         static pthread_t thread;
+         static volatile int stop;
+         static void *search(void *unused)
+         {
+             while (!stop)
+                 dlopen("libnowhere.so", RTLD_NOW);
+             return unused;
+         }
+         void begin(void) { pthread_create(&thread, 0, search, 0); }
+         void end(void) { stop = 1; pthread_join(thread, 0); }
+      ]]
+      local result = child.run({ program "0", compile.text([[
+         local runtime = elf64load.runtime {}
+         local C = assert(runtime:open(...)):cdef "void begin(void), end(void);"
+         C.begin()
+         for i = 1, 2000 do
+            runtime.path = ("/nowhere/"):rep(i % 50 + 1) .. i .. "/?.so"
+            runtime:open("libz.so.1", { noload = true })
+         end
+         C["end"]()
+         print "ended"
+      ]], ".lua"), searcher }, { merge = true,
+         through = { "env", "-u", "LD_PRELOAD" } })
+      assert.equal("0 ended\n", result.code .. " " .. result.out)
+   end)
+
    it("is not let in otherwise", function ()
       local out = run "0"
       assert.is_truthy(out:find("called: 0\nthe other: the policy's 'search' is "

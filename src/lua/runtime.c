@@ -10,7 +10,6 @@
 #include "error.h"
 #include "failure.h"
 #include "handle.h"
-#include "memory.h"
 #include "plan.h"
 #include "rules.h"
 #include "run/run.h"
@@ -324,11 +323,8 @@ static int set_path(lua_State *L)
 {
     struct runtime *runtime = runtime_check(L, 1);
     const char *path = luaL_optstring(L, 2, NULL);
-    char *copy = path ? memory_copy(path) : NULL;
-    if (path && !copy)
+    if (runtime_set_path(runtime->runtime, path) != E64_OK)
         return luaL_error(L, "out of memory for the path");
-    memory_free(runtime->runtime->path);
-    runtime->runtime->path = copy;
     return 0;
 }
 

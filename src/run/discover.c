@@ -290,16 +290,23 @@ static e64_status open_file(struct discovery *discovery, const char *name,
             plan_asked(discovery->plan);
         return status;
     }
+    char *path;
+    status = runtime_path(runtime, &path);
+    if (status != E64_OK) {
+        memory_free(why);
+        return status;
+    }
     struct search_wanter chain[MOST_LOADERS];
     struct search_request request = {
         .name = name,
         .wanter = wanters(wanter, chain),
-        .path = runtime->path,
+        .path = path,
         .refused = why,
         .probe = note_probe,
         .probe_data = discovery,
     };
     status = search_open(&request, file);
+    memory_free(path);
     memory_free(why);
     return status;
 }

@@ -511,6 +511,10 @@ struct process process_start(void);
 
 // ------------------------------------------------------------ runtime.c ---
 
+// Where it searches first: NULL for nowhere. Others may be searching.
+e64_status runtime_set_path(e64_runtime *runtime, const char *path);
+// A copy of that, or NULL.
+e64_status runtime_path(e64_runtime *runtime, char **path);
 // All runtimes, for looking addresses up and for the end of the process.
 e64_runtime *runtime_first(void);
 // Is there something left of one that was freed, of which only the address may

@@ -256,6 +256,28 @@ e64_status e64_runtime_new(const e64_runtime_options *options,
     return error_give(make(options, runtime), error);
 }
 
+e64_status runtime_set_path(e64_runtime *runtime, const char *path)
+{
+    char *copy = path ? memory_copy(path) : NULL;
+    if (path && !copy)
+        return fail_memory(strlen(path) + 1);
+    lock_take(&runtime->lock);
+    char *before = runtime->path;
+    runtime->path = copy;
+    lock_give(&runtime->lock);
+    memory_free(before);
+    return E64_OK;
+}
+
+e64_status runtime_path(e64_runtime *runtime, char **path)
+{
+    lock_take(&runtime->lock);
+    *path = runtime->path ? memory_copy(runtime->path) : NULL;
+    size_t size = runtime->path && !*path ? strlen(runtime->path) + 1 : 0;
+    lock_give(&runtime->lock);
+    return size ? fail_memory(size) : E64_OK;
+}
+
 static e64_status free_runtime(e64_runtime *runtime)
 {
     if (!runtime)
