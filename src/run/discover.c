@@ -235,36 +235,6 @@ static const struct search_wanter *wanters(const e64_plugin *plugin,
     return chain;
 }
 
-// Asks the embedder's hook; false when that leaves it to the loader, for which
-// it may say why: *why is a copy. Not inline: an e64_error takes more of a
-// small stack than all else.
-static __attribute__((noinline)) bool
-ask_hook(e64_runtime *runtime, const char *name, e64_plugin *wanter,
-         struct elf_file *file, e64_status *status, char **why)
-{
-    e64_source source = { .struct_size = sizeof source };
-    struct hook_call call;
-    e64_error error;
-    memset(&error, 0, offsetof(e64_error, storage));
-    *status = hook_enter_search(&call, runtime, name);
-    if (*status != E64_OK)
-        return true;
-    e64_status answer = runtime->search(runtime->search_data, runtime, name,
-                                        wanter, &source, &error);
-    hook_leave(&call);
-    if (answer == E64_NOTFOUND && error.status == E64_OK && !call.misused) {
-        *why = error.message ? memory_copy(error.message) : NULL;
-        if (!error.message || *why)
-            return false;
-        *status = fail_memory(strlen(error.message) + 1);
-        return true;
-    }
-    *status = answer == E64_OK && !call.misused
-            ? elf_file_open(&source, file)
-            : hook_failed(&call, answer, &error, name);
-    return true;
-}
-
 static void note_probe(void *data, const struct search_probe *probe)
 {
     struct discovery *discovery = data;
@@ -284,7 +254,7 @@ static e64_status open_file(struct discovery *discovery, const char *name,
         wanter = discovery->caller;
     why_free(&discovery->why);
     if (runtime->search
-        && ask_hook(runtime, name, wanter, file, &status, &why)) {
+        && hook_find_file(runtime, name, wanter, file, &status, &why)) {
         discovery->why.asked = true;
         if (discovery->plan)
             plan_asked(discovery->plan);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "../error.h"
+#include "../memory.h"
 
 static __thread struct hook_call *innermost
     __attribute__((tls_model("initial-exec")));
@@ -147,6 +148,33 @@ e64_status hook_failed(const struct hook_call *call, e64_status answer,
 }
 
 // An e64_error takes more of a small stack than all else.
+__attribute__((noinline))
+bool hook_find_file(e64_runtime *runtime, const char *name, e64_plugin *wanter,
+                    struct elf_file *file, e64_status *status, char **why)
+{
+    e64_source source = { .struct_size = sizeof source };
+    struct hook_call call;
+    e64_error error;
+    memset(&error, 0, offsetof(e64_error, storage));
+    *status = hook_enter_search(&call, runtime, name);
+    if (*status != E64_OK)
+        return true;
+    e64_status answer = runtime->search(runtime->search_data, runtime, name,
+                                        wanter, &source, &error);
+    hook_leave(&call);
+    if (answer == E64_NOTFOUND && error.status == E64_OK && !call.misused) {
+        *why = error.message ? memory_copy(error.message) : NULL;
+        if (!error.message || *why)
+            return false;
+        *status = fail_memory(strlen(error.message) + 1);
+        return true;
+    }
+    *status = answer == E64_OK && !call.misused
+            ? elf_file_open(&source, file)
+            : hook_failed(&call, answer, &error, name);
+    return true;
+}
+
 __attribute__((noinline)) e64_status hook_accept(e64_plugin *plugin)
 {
     e64_runtime *runtime = plugin->runtime;

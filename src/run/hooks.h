@@ -34,6 +34,12 @@ e64_status hook_forbid(e64_runtime *runtime, e64_status status,
 e64_status hook_failed(const struct hook_call *call, e64_status answer,
                        const e64_error *error, const char *about);
 
+// Where is the file? False leaves that to the loader's own search, and *why may
+// then be a copy of the reason; else the file is opened, or *status says why
+// not.
+bool hook_find_file(e64_runtime *runtime, const char *name, e64_plugin *wanter,
+                    struct elf_file *file, e64_status *status, char **why);
+
 // May the plugin be started?
 e64_status hook_accept(e64_plugin *plugin);
 
