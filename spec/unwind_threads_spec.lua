@@ -141,7 +141,7 @@ local function run (plugin, count, checker)
    local wrong, grown = result.out:match "^wrong\t(%d+)\ngrown\t(%S+)\n$"
    assert.equal("0", wrong, result.out)
    -- A sanitizer keeps what was freed for a while.
-   assert.truthy(child.sanitizer or math.tointeger(grown) <= 512 * 1024,
+   assert.truthy(child.sanitizer or math.tointeger(grown) <= 1024 * 1024,
       result.out)
 end
 
