@@ -35,6 +35,19 @@ local path = compile.shared([[
        return f(1, -5, 250, -300, 60000, -70000, 4000000000u, INT64_MIN,
            UINT64_MAX, 1.5f, 2.25, 3.5L, &kept, "text", 1, 2, 3, 4, 5, 6, 7);
    }
+   // More than registers take, of each class.
+   double twelve(double (*f)(int, long, short, signed char, unsigned, uint64_t,
+       int8_t, float, _Bool, uint16_t, const char *, double))
+   {
+       return f(-1, -2, -3, -4, 5, 6, -7, 8.5f, 1, 10, "eleven", 12.5);
+   }
+   float ten(float (*f)(double, float, double, float, double, float, double,
+       float, double, float, int))
+   {
+       return f(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11);
+   }
+   int turns(int n, int (*f)(int), int (*g)(int))
+   { int sum = 0; for (int i = 0; i < n; i++) sum += f(i) * g(i); return sum; }
    int8_t small(int8_t (*f)(void)) { return f(); }
    uint16_t middle(uint16_t (*f)(void)) { return f(); }
    _Bool truth(_Bool (*f)(void)) { return f(); }
@@ -78,6 +91,11 @@ local DECLARATIONS = [[
        unsigned short, int, unsigned, int64_t, uint64_t, float, double,
        long double, void *, const char *, double, double, double, double,
        double, double, double));
+   double twelve(double (*f)(int, long, short, signed char, unsigned, uint64_t,
+       int8_t, float, _Bool, uint16_t, const char *, double));
+   float ten(float (*f)(double, float, double, float, double, float, double,
+       float, double, float, int));
+   int turns(int n, int (*f)(int), int (*g)(int));
    int8_t small(int8_t (*f)(void));
    uint16_t middle(uint16_t (*f)(void));
    _Bool truth(_Bool (*f)(void));
@@ -137,6 +155,35 @@ describe("A Lua function that C calls", function ()
       assert.same({ 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0 },
          table.move(got, 15, 21, 1, {}))
    end)
+
+   it("gets what registers have no room for", function ()
+      local got
+      assert.equal(0.25, C.twelve(function (...)
+         got = table.pack(...)
+         got[11] = elf.string(got[11])
+         return 0.25
+      end))
+      assert.same({ -1, -2, -3, -4, 5, 6, -7, 8.5, true, 10, "eleven", 12.5,
+         n = 12 }, got)
+      assert.equal(1.5, C.ten(function (...)
+         got = table.pack(...)
+         return 1.5
+      end))
+      assert.same({ 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11,
+         n = 11 }, got)
+   end)
+
+   it("takes turns with another, with itself and with what calls C meanwhile",
+      function ()
+         local function twice (n) return 2 * n end
+         local function more (n) return C.times(n, twice) + 1 end
+         local sum = 0
+         for i = 0, 9 do sum = sum + 2 * i * (i * (i - 1) + 1) end
+         assert.equal(sum, C.turns(10, twice, more))
+         assert.equal(sum, C.turns(10, more, twice))
+         local f = elf.callback("int (int)", twice)
+         assert.equal(4 * 285, C.turns(10, f, f))
+      end)
 
    it("answers every type", function ()
       assert.equal(-7, C.small(function () return -7 end))
@@ -337,23 +384,27 @@ describe("A callback", function ()
    end)
 
    it("grows nothing when many are made and dropped", function ()
-      local types = {}
-      for n = 1, 50 do
+      local types, spellings = {}, {}
+      for n = 0, 49 do
          local parameters = {}
-         for i = 1, n % 9 do
+         for i = 1, n % 10 do
             parameters[i] = ({ "int", "double", "const char *", "long",
                "float", "void *" })[(n + i) % 6 + 1]
          end
          types[n] = elf.type(("%s (%s)"):format(
-            ({ "int", "double", "void", "char *" })[n % 4 + 1],
+            ({ "int", "double", "void", "char *", "long double" })[n // 10 + 1],
             #parameters > 0 and table.concat(parameters, ", ") or "void"))
+         spellings[tostring(types[n])] = true
       end
+      local different = 0
+      for _ in pairs(spellings) do different = different + 1 end
+      assert.equal(50, different)
       local function resident ()
          collect()
          return tonumber(io.lines "/proc/self/statm"():match "^%d+ (%d+)")
       end
       local function make (count)
-         for i = 1, count do elf.callback(types[i % 50 + 1], print) end
+         for i = 1, count do elf.callback(types[i % 50], print) end
       end
       make(20000)
       local before = resident()
@@ -386,6 +437,30 @@ describe("What cannot be called", function ()
       assert.matches("callbacks were called 1 times after they had been "
          .. "collected, and answered zero: keep what elf.callback gives",
          result.err)
+   end)
+end)
+
+describe("A callback that the collector has taken", function ()
+   it("answers zero to what is finalized with it", function ()
+      local result = child.lua([[
+         local elf = require "elf64load"
+         warn "@on"
+         local p = assert(elf.open(arg[1]))
+         local C = p:cdef "typedef int binary(int, int); \
+            void keep(binary *f); int call_kept(int a, int b);"
+         do
+            local f = elf.callback("int (int, int)", function () return 5 end)
+            C.keep(f)
+            print(C.call_kept(1, 2))
+            setmetatable({ f }, { __gc = function ()
+               print(C.call_kept(1, 2))
+            end })
+         end
+         collectgarbage()
+      ]], { path })
+      assert.equal("5\n0\n", result.out)
+      assert.matches("callbacks were called 1 times after they had been "
+         .. "collected", result.err)
    end)
 end)
 

@@ -38,6 +38,9 @@ void call_closure_retire(struct call_closure *closure);
 // A place for its owner to use, which is there as long as the memory.
 void **call_closure_cell(struct call_closure *closure);
 
+// For who finds in the work that it cannot be done any more.
+void call_closure_came_late(void);
+
 // How many calls came too late since this was asked last, in the process.
 unsigned long call_closure_late(void);
 

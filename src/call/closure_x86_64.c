@@ -1,4 +1,5 @@
-// Functions that C can call: libffi's closures. What stands in place of "..."
+// Functions that C can call: thunks, which know where each argument is, and
+// libffi's closures for the rest. What stands in place of "..."
 // is read where a variadic function of C would find it (psABI 3.5.7): in what
 // the named arguments have left of six integer and eight vector registers, then
 // on the stack. To libffi it is as many more arguments, and a last one on the
@@ -10,10 +11,14 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "call/thunk.h"
 #include "lock.h"
 #include "memory.h"
 
 enum { INTEGERS = 6, VECTORS = 8 };
+
+// So many arguments can a thunk tell.
+enum { THUNK_MOST = 12 };
 
 struct call_rest {
     void *const *integers; // the addresses of what registers had
@@ -23,6 +28,7 @@ struct call_rest {
 };
 
 struct call_closure {
+    void *thunk; // or NULL, and libffi's
     ffi_closure *closure;
     void *entry;
     call_work *work; // NULL: has been freed
@@ -32,6 +38,7 @@ struct call_closure {
     size_t named, integers, vectors; // of the named; of the rest, in registers
     struct call_closure *next;       // of those that were freed, or retired
     void *cell;
+    uint8_t places[THUNK_MOST]; // of the arguments, from a thunk's frame on
     ffi_cif cif;
     ffi_type *arguments[];
 };
@@ -43,6 +50,11 @@ static struct lock lock = LOCK_INITIALIZER;
 static struct call_closure *oldest, *newest, *retired;
 static size_t waiting;
 static atomic_ulong late;
+
+void call_closure_came_late(void)
+{
+    atomic_fetch_add(&late, 1);
+}
 
 void call_rest_next(struct call_rest *rest, enum call_kind kind,
                     union call_value *into)
@@ -65,46 +77,45 @@ void call_rest_next(struct call_rest *rest, enum call_kind kind,
     rest->stack = from + size;
 }
 
-// libffi wants results that are narrower than a register extended to one.
-static void put_result(enum call_kind kind, const union call_value *value,
-                       void *into)
+// libffi wants results that are narrower than a register extended to one, and
+// so may who calls.
+static void extend(enum call_kind kind, union call_value *value)
 {
-    ffi_arg wide;
     switch (kind) {
-    case CALL_VOID:
-        return;
-    case CALL_LONGDOUBLE:
-        memcpy(into, &value->extended, sizeof value->extended);
-        return;
-    case CALL_DOUBLE:
-        memcpy(into, &value->number, sizeof value->number);
-        return;
-    case CALL_FLOAT:
-        memcpy(into, &value->single, sizeof value->single);
-        return;
     case CALL_BOOL:
     case CALL_UINT8:
-        wide = (uint8_t)value->bits;
+        value->bits = (uint8_t)value->bits;
         break;
     case CALL_INT8:
-        wide = (ffi_arg)(int8_t)value->bits;
+        value->integer = (int8_t)value->bits;
         break;
     case CALL_UINT16:
-        wide = (uint16_t)value->bits;
+        value->bits = (uint16_t)value->bits;
         break;
     case CALL_INT16:
-        wide = (ffi_arg)(int16_t)value->bits;
+        value->integer = (int16_t)value->bits;
         break;
     case CALL_UINT32:
-        wide = (uint32_t)value->bits;
+        value->bits = (uint32_t)value->bits;
         break;
     case CALL_INT32:
-        wide = (ffi_arg)(int32_t)value->bits;
+        value->integer = (int32_t)value->bits;
         break;
     default:
-        wide = value->bits;
+        break;
     }
-    memcpy(into, &wide, sizeof wide);
+}
+
+// It has room for what the kind takes, and for a register.
+static void put_result(enum call_kind kind, union call_value *value, void *into)
+{
+    extend(kind, value);
+    if (kind == CALL_LONGDOUBLE)
+        memcpy(into, &value->extended, sizeof value->extended);
+    else if (kind == CALL_FLOAT)
+        memcpy(into, &value->single, sizeof value->single);
+    else if (kind != CALL_VOID)
+        memcpy(into, &value->bits, sizeof value->bits);
 }
 
 static void called(ffi_cif *cif, void *result, void **values, void *data)
@@ -114,7 +125,7 @@ static void called(ffi_cif *cif, void *result, void **values, void *data)
     (void)cif;
     memset(&value, 0, sizeof value);
     if (!closure->work) {
-        atomic_fetch_add(&late, 1);
+        call_closure_came_late();
     } else if (closure->variadic) {
         void *const *integers = values + closure->named;
         void *const *vectors = integers + closure->integers;
@@ -126,6 +137,52 @@ static void called(ffi_cif *cif, void *result, void **values, void *data)
         closure->work(closure->data, values, NULL, &value);
     }
     put_result(closure->result, &value, result);
+}
+
+void call_thunk_called(void *data, char *frame, union call_value *result)
+{
+    const struct call_closure *closure = data;
+    void *values[THUNK_MOST];
+    for (size_t i = 0; i < closure->named; i++)
+        values[i] = frame + closure->places[i];
+    if (closure->work)
+        closure->work(closure->data, values, NULL, result);
+    else
+        call_closure_came_late();
+    extend(closure->result, result);
+}
+
+// Where the arguments come (psABI 3.2.3). A long double comes and goes in ways
+// of its own, and "..." needs more than there is in a frame.
+static bool find_places(const struct call_type *function,
+                        struct call_closure *closure)
+{
+    size_t integers = 0, vectors = 0, words = 0;
+    if (function->variadic || function->count > THUNK_MOST
+        || function->target->kind == CALL_LONGDOUBLE)
+        return false;
+    for (size_t i = 0; i < function->count; i++) {
+        enum call_kind kind = function->parameters[i]->kind;
+        bool vector = kind == CALL_FLOAT || kind == CALL_DOUBLE;
+        size_t place;
+        if (kind == CALL_LONGDOUBLE)
+            return false;
+        if (vector && vectors < VECTORS)
+            place = THUNK_VECTORS + 8 * vectors++;
+        else if (!vector && integers < INTEGERS)
+            place = THUNK_INTEGERS + 8 * integers++;
+        else
+            place = THUNK_STACK + 8 * words++;
+        closure->places[i] = (uint8_t)place;
+    }
+    return true;
+}
+
+static void make_thunk(struct call_closure *closure)
+{
+    lock_take(&lock);
+    closure->entry = closure->thunk = thunk_new(closure);
+    lock_give(&lock);
 }
 
 // The registers that the named arguments leave.
@@ -151,7 +208,6 @@ static size_t list_arguments(const struct call_type *function,
     for (; count < function->count; count++)
         closure->arguments[count]
             = call_machine_type(function->parameters[count]->kind);
-    closure->named = count;
     if (!function->variadic)
         return count;
     count_rest(function, closure);
@@ -165,8 +221,13 @@ static size_t list_arguments(const struct call_type *function,
 
 static void destroy(struct call_closure *closure)
 {
-    if (closure->closure)
+    if (closure->thunk) {
+        lock_take(&lock);
+        thunk_free(closure->thunk);
+        lock_give(&lock);
+    } else if (closure->closure) {
         ffi_closure_free(closure->closure);
+    }
     memory_free(closure);
 }
 
@@ -182,6 +243,11 @@ struct call_closure *call_closure_new(const struct call_type *function,
     made->data = data;
     made->result = function->target->kind;
     made->variadic = function->variadic;
+    made->named = function->count;
+    if (find_places(function, made))
+        make_thunk(made);
+    if (made->thunk)
+        return made;
     size_t count = list_arguments(function, made);
     made->closure = ffi_closure_alloc(sizeof *made->closure, &made->entry);
     if (!made->closure

@@ -20,6 +20,7 @@ struct callback {
     struct call_closure *closure;
     const struct call_type *type;
     const lua_State *main;
+    bool plain;  // its arguments are numbers and booleans
     bool pinned; // a runtime has given it to plugins
     atomic_ulong missed; // calls from threads that are in no call of its state
 };
@@ -72,11 +73,21 @@ struct invocation {
     struct rest *given; // to the function, or NULL
 };
 
-static void push_userdata(lua_State *L, const struct callback *callback)
+// Pushes the userdata, or what is not one when the collector has taken it and
+// has not told it yet. Who calls may have a place on the stack for the callback
+// that came last, as looking it up takes longer than calling it. Where other
+// frames of the state have come in between, that index is something of theirs.
+static void look_up(lua_State *L, struct calling *here,
+                    const struct callback *callback, int top)
 {
+    int at = here->kept;
+    bool ours = at && at <= top && lua_touserdata(L, at) == here->callback;
     lua_rawgetp(L, LUA_REGISTRYINDEX, &callbacks_key);
     lua_rawgetp(L, -1, callback);
-    lua_remove(L, -2);
+    if (!ours || lua_isnil(L, -1))
+        return;
+    lua_copy(L, -1, at);
+    here->callback = callback;
 }
 
 // A Lua string is there until the function answers the next one.
@@ -91,16 +102,14 @@ static void store_result(lua_State *L, const struct callback *callback,
         lua_setiuservalue(L, 1, 2);
 }
 
-// Runs protected. Index 1 becomes the userdata.
+// Runs protected, with the userdata and the invocation.
 static int call(lua_State *L)
 {
-    struct invocation *invocation = lua_touserdata(L, 1);
+    struct invocation *invocation = lua_touserdata(L, 2);
     const struct callback *callback = invocation->callback;
     const struct call_type *type = callback->type;
     int count = (int)type->count;
     luaL_checkstack(L, count + 4, "too many arguments");
-    push_userdata(L, callback);
-    lua_replace(L, 1);
     lua_getiuservalue(L, 1, 1);
     for (int i = 0; i < count; i++)
         value_push(L, type->parameters[i], invocation->values[i]);
@@ -115,27 +124,123 @@ static int call(lua_State *L)
     return 0;
 }
 
+// Runs protected, with the userdata, the invocation and what was answered.
+static int answer(lua_State *L)
+{
+    const struct invocation *invocation = lua_touserdata(L, 2);
+    store_result(L, invocation->callback, invocation->result);
+    return 0;
+}
+
+// Takes what is on top if that cannot raise, and says whether it did.
+static bool take(lua_State *L, enum call_kind kind, union call_value *result)
+{
+    lua_Integer least, most;
+    switch (kind) {
+    case CALL_BOOL:
+        result->integer = lua_toboolean(L, -1);
+        return lua_isboolean(L, -1);
+    case CALL_DOUBLE:
+        result->number = lua_tonumber(L, -1);
+        return lua_type(L, -1) == LUA_TNUMBER;
+    case CALL_INT64:
+    case CALL_UINT64:
+        least = LUA_MININTEGER, most = LUA_MAXINTEGER;
+        break;
+    case CALL_INT32:
+        least = INT32_MIN, most = INT32_MAX;
+        break;
+    case CALL_UINT32:
+        least = 0, most = UINT32_MAX;
+        break;
+    default:
+        return false;
+    }
+    if (!lua_isinteger(L, -1))
+        return false;
+    result->integer = lua_tointeger(L, -1);
+    return least <= result->integer && result->integer <= most;
+}
+
+// With numbers alone nothing but the function can raise, and it is all that is
+// called protected.
+static int call_plain(lua_State *L, const struct invocation *invocation,
+                      int at)
+{
+    const struct call_type *type = invocation->callback->type;
+    enum call_kind kind = type->target->kind;
+    int count = (int)type->count;
+    lua_getiuservalue(L, at, 1);
+    for (int i = 0; i < count; i++)
+        value_push(L, type->parameters[i], invocation->values[i]);
+    int status = lua_pcall(L, count, kind != CALL_VOID, 0);
+    if (status != LUA_OK || kind == CALL_VOID
+        || take(L, kind, invocation->result))
+        return status;
+    lua_pushcfunction(L, answer);
+    lua_pushvalue(L, at);
+    lua_pushlightuserdata(L, (void *)invocation);
+    lua_rotate(L, -4, -1);
+    return lua_pcall(L, 3, 0, 0);
+}
+
+static int call_any(lua_State *L, struct invocation *invocation, int at)
+{
+    lua_pushcfunction(L, call);
+    lua_pushvalue(L, at);
+    lua_pushlightuserdata(L, invocation);
+    int status = lua_pcall(L, 2, 0, 0);
+    if (invocation->given)
+        invocation->given->rest = NULL;
+    return status;
+}
+
 static void miss(struct callback *self)
 {
     atomic_fetch_add(&self->missed, 1);
     atomic_fetch_add(&missed, 1);
 }
 
-static void run(lua_State *L, struct invocation *invocation)
+static void run(lua_State *L, struct calling *here,
+                struct invocation *invocation)
 {
-    // Without room on its stack it is as with a call from elsewhere.
-    if (!lua_checkstack(L, LUA_MINSTACK)) {
-        miss(invocation->callback);
-        return;
+    struct callback *callback = invocation->callback;
+    int top = lua_gettop(L), at = top;
+    // In its place the callback was called before, and had room.
+    if (here->kept != top || lua_touserdata(L, top) != callback) {
+        // Without room on its stack it is as with a call from elsewhere.
+        if (!lua_checkstack(L, (int)callback->type->count + LUA_MINSTACK)) {
+            miss(callback);
+            return;
+        }
+        look_up(L, here, callback, top);
+        at = lua_gettop(L);
+        if (lua_isnil(L, at)) {
+            lua_settop(L, top);
+            call_closure_came_late();
+            return;
+        }
     }
-    lua_pushcfunction(L, call);
-    lua_pushlightuserdata(L, invocation);
-    if (lua_pcall(L, 1, 0, 0) != LUA_OK) {
+    int status = callback->plain ? call_plain(L, invocation, at)
+                                 : call_any(L, invocation, at);
+    if (status != LUA_OK) {
         memset(invocation->result, 0, sizeof *invocation->result);
         calling_raised(L);
+    } else if (at == top && callback->type->target->kind == CALL_VOID) {
+        return; // nothing is left
     }
-    if (invocation->given)
-        invocation->given->rest = NULL;
+    lua_settop(L, top);
+}
+
+static void visit(struct callback *self, struct invocation *invocation)
+{
+    struct calling here;
+    if (!calling_visit(&here, self->main)) {
+        miss(self);
+        return;
+    }
+    run(here.L, &here, invocation);
+    calling_depart(&here);
 }
 
 static void work(void *data, void *const *values, struct call_rest *rest,
@@ -143,15 +248,11 @@ static void work(void *data, void *const *values, struct call_rest *rest,
 {
     struct callback *self = data;
     struct invocation invocation = { self, values, rest, result, NULL };
-    struct calling visit;
-    if (calling && calling->main == self->main) {
-        run(calling->L, &invocation);
-    } else if (calling_visit(&visit, self->main)) {
-        run(visit.L, &invocation);
-        calling_depart(&visit);
-    } else {
-        miss(self);
-    }
+    struct calling *here = calling;
+    if (here && here->main == self->main)
+        run(here->L, here, &invocation);
+    else
+        visit(self, &invocation);
 }
 
 // -------------------------------------------------------------------- reports
@@ -236,6 +337,14 @@ static bool can_be_made(const struct call_type *function)
     return true;
 }
 
+static bool is_plain(const struct call_type *function)
+{
+    for (size_t i = 0; i < function->count; i++)
+        if (function->parameters[i]->kind == CALL_POINTER)
+            return false;
+    return !function->variadic;
+}
+
 void callback_push(lua_State *L, int index, const struct call_type *function)
 {
     index = lua_absindex(L, index);
@@ -243,7 +352,8 @@ void callback_push(lua_State *L, int index, const struct call_type *function)
         luaL_error(L, "no callback can be '%s': structs are not passed by "
                    "value yet", function->spelling);
     struct callback *self = lua_newuserdatauv(L, sizeof *self, 2);
-    *self = (struct callback){ .type = function, .main = calling_main(L) };
+    *self = (struct callback){ .type = function, .main = calling_main(L),
+                               .plain = is_plain(function) };
     luaL_setmetatable(L, CALLBACK);
     lua_pushvalue(L, index);
     lua_setiuservalue(L, -2, 1);

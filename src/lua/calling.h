@@ -17,6 +17,8 @@ struct calling {
     const lua_State *main; // of its state
     int depth;             // how many of this thread it makes
     bool raised;           // by a callback
+    int kept;              // stack index of a place for a callback, or 0
+    const void *callback;  // the address of the userdata that is there
     int top;   // of a visit: where its stack began
     int cause; // stack index of what a hook raised last, or 0
     struct lua_reader reader; // of the source that a hook answered last
@@ -25,7 +27,7 @@ struct calling {
 // The innermost of this thread, or NULL. What hooks leave on its stack, a cause
 // or a source, is there until it returns.
 extern __thread struct calling *calling
-    __attribute__((visibility("hidden")));
+    __attribute__((visibility("hidden"), tls_model("initial-exec")));
 
 void calling_enter(struct calling *self, lua_State *L);
 // Tells of callbacks that could not be made, too.

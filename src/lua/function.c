@@ -129,6 +129,10 @@ int function_call(lua_State *L)
                                values };
     struct calling here;
     calling_enter(&here, L);
+    // The place for the callback that C calls last; until then it is marked.
+    lua_pushlightuserdata(L, &here);
+    here.kept = lua_gettop(L);
+    here.callback = &here;
     struct _Unwind_Exception *exception = guard_call(invoke, &call);
     calling_leave(&here);
     if (exception)
