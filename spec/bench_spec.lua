@@ -3,6 +3,8 @@
 local campaign = require "spec.support.campaign"
 local bench = require "spec.bench.bench"
 local policy = require "spec.bench.policy"
+local calls = require "spec.bench.calls"
+local callback = require "spec.bench.callback"
 local throw = require "spec.bench.throw"
 local tls = require "spec.bench.tls"
 local many = require "spec.bench.many"
@@ -185,7 +187,7 @@ describe("The bench", function ()
       assert(math.abs(widths[2] / widths[3] - 4) < 0.01)
    end)
 
-   it("measures policies beside no policy, and both open all that is meant",
+   it("measures policies beside no policy, and both open all that is meant #build",
       function ()
          local built = policy.build(programs.theirs)
          local results = {}
@@ -198,6 +200,33 @@ describe("The bench", function ()
          local lines = policy.table(results)
          assert.equal(1 + 2 * #policy.kinds, #lines)
          assert.matches(("%.3f"):format(results[2].cost.total), lines[5], 1, true)
+      end)
+
+   it("measures callbacks beside another module's, of each signature #build",
+      function ()
+         -- In its place the loader's own, under the other's names.
+         local folder = os.tmpname()
+         os.remove(folder)
+         assert(os.execute("mkdir " .. folder))
+         campaign.write(folder .. "/cffi.lua", [[
+            local elf, declared = require "elf64load"
+            return { cast = elf.callback,
+               cdef = function (text) declared = text end,
+               load = function (path) return elf.open(path):cdef(declared) end }
+         ]])
+         local made = callback.build(folder)
+         made.environment = made.environment:gsub("LUA_PATH='",
+            "%0" .. folder .. "/?.lua;")
+         local result = assert(callback.measure(made, 2))
+         os.execute("rm -r " .. folder)
+         local lines = callback.table(result)
+         assert.equal(2 + #calls.signatures, #lines)
+         for number, it in ipairs(calls.signatures) do
+            local cost = result.cost[it.name]
+            assert(result.ours[it.name].low > 5e3, it.name)
+            assert(cost > 0.2 and cost < 5, it.name)
+            assert.matches(("%.2f"):format(cost), lines[number + 1], 1, true)
+         end
       end)
 
    it("works as a command", function ()

@@ -1,4 +1,5 @@
---- What a policy in C costs an open, beside the same open without one.
+--- What a policy costs an open, beside the same open without one: policies in C,
+--- and hooks in Lua.
 
 local campaign = require "spec.support.campaign"
 local sides = require "spec.bench.sides"
@@ -6,7 +7,7 @@ local sides = require "spec.bench.sides"
 local policy = {}
 
 --- The policies, in the order in which they are shown.
-policy.kinds = { "empty", "tables" }
+policy.kinds = { "empty", "provide", "intercept", "allow", "tables", "hooks" }
 
 -- Both sides are the loader.
 local function program (kind)
@@ -27,7 +28,10 @@ end
 function policy.build (lister)
    local made, pairs = {}, campaign.program({ "spec/bench/pairs.c" })
    for _, kind in ipairs(policy.kinds) do
-      made[kind] = { theirs = program(), ours = program(kind), pairs = pairs }
+      made[kind] = kind == "hooks" and {
+         theirs = "spec/bench/hooks_theirs.lua",
+         ours = "spec/bench/hooks_ours.lua",
+         pairs = pairs, environment = sides.modules() } or { theirs = program(), ours = program(kind), pairs = pairs }
    end
    made.lister = lister
    return made
@@ -36,7 +40,7 @@ end
 --- Measures one library under one policy, its dependencies open already.
 ---@param made table<string, programs>
 ---@param path string
----@param kind "empty"|"tables"
+---@param kind "empty"|"provide"|"intercept"|"allow"|"tables"|"hooks"
 ---@param count integer pairs
 ---@return costs? result
 ---@return string? why
@@ -45,9 +49,10 @@ function policy.measure (made, path, kind, count)
       campaign.quoted(made.lister), campaign.quoted(path)))
    if not listing then return nil, why end
    local words = { "open", path }
+   if kind == "hooks" then words = { path } end
    for name in listing:gmatch "%f[^\n\0]/[^\n]+" do words[#words + 1] = name end
    local columns
-   columns, why = sides.run(made[kind], count, words)
+   columns, why = sides.run(made[kind], count, words, made[kind].environment)
    if not columns then return nil, why end
    local result = sides.costs(kind, columns, count)
    result.library = path:match "[^/]*$"
@@ -70,7 +75,7 @@ function policy.table (results)
             head and result.library or "", head and "without" or "with",
             ms(total.median), ms(total.low), ms(total.high),
             head and "" or ("%.3f"):format(result.cost.total),
-            ms(result[name].resolve.median))
+            result[name].resolve and ms(result[name].resolve.median) or "-")
       end
    end
    return lines

@@ -15,6 +15,7 @@ sides.names = { "theirs", "ours" }
 ---@field theirs string
 ---@field ours string
 ---@field pairs string
+---@field environment? string assignments
 
 --- Builds a program of the bench with each side's way of opening.
 ---@param main string a file of this folder
@@ -36,6 +37,18 @@ function sides.build (main)
          "opener.h", "src/elf64load.h", archive),
       pairs = program "pairs.c",
    }
+end
+
+--- The variables by which a measuring script finds modules: the loader's, those of
+--- this folder, and others.
+---@param folder? string where others are
+---@return string assignments
+function sides.modules (folder)
+   local root, more = campaign.output "pwd", folder and folder .. "/?.so;" or ""
+   return ("LUA_PATH=%s LUA_CPATH=%s"):format(
+      quoted(("%s/lua/?.lua;%s/lua/?/init.lua;%s/?.lua;;"):format(root, root,
+         root)),
+      quoted(("%s/lua/?.so;%s;"):format(campaign.loader(), more)))
 end
 
 ---@alias columns table<string, integer[]> by name, one value of each pair
