@@ -162,6 +162,30 @@ static bool take(lua_State *L, enum call_kind kind, union call_value *result)
     return least <= result->integer && result->integer <= most;
 }
 
+// What comes most often is not worth a call.
+static inline void push_plain(lua_State *L, const struct call_type *type,
+                              const void *cell)
+{
+    union call_value value;
+    switch (type->kind) {
+    case CALL_INT32:
+        memcpy(&value, cell, sizeof(int32_t));
+        lua_pushinteger(L, (int32_t)value.bits);
+        return;
+    case CALL_INT64:
+    case CALL_UINT64:
+        memcpy(&value, cell, sizeof value.integer);
+        lua_pushinteger(L, value.integer);
+        return;
+    case CALL_DOUBLE:
+        memcpy(&value, cell, sizeof value.number);
+        lua_pushnumber(L, value.number);
+        return;
+    default:
+        value_push(L, type, cell);
+    }
+}
+
 // With numbers alone nothing but the function can raise, and it is all that is
 // called protected.
 static int call_plain(lua_State *L, const struct invocation *invocation,
@@ -172,7 +196,7 @@ static int call_plain(lua_State *L, const struct invocation *invocation,
     int count = (int)type->count;
     lua_getiuservalue(L, at, 1);
     for (int i = 0; i < count; i++)
-        value_push(L, type->parameters[i], invocation->values[i]);
+        push_plain(L, type->parameters[i], invocation->values[i]);
     int status = lua_pcall(L, count, kind != CALL_VOID, 0);
     if (status != LUA_OK || kind == CALL_VOID
         || take(L, kind, invocation->result))
