@@ -250,6 +250,46 @@ failed: ok
              printf("%d %ld\n", plugin != NULL, call(plugin, "looks"));
          }]], { asker }))
    end)
+
+   it("counts it for each that dlsym gives it to, or dlsym fails", function ()
+      local asker = compile.shared [[
+         #include <dlfcn.h>
+         long looks(void) { return dlsym(RTLD_DEFAULT, "given") != 0; }]]
+      assert.equal("0 wrong, failed: 1\n", policy.program(HEAD .. [[
+         static long left = -1;
+         static void *resize(void *data, void *old, size_t size)
+         {
+             if (size && left >= 0 && left-- == 0)
+                 return NULL;
+             if (!size) {
+                 free(old);
+                 return NULL;
+             }
+             return realloc(old, size);
+         }
+         int main(int argc, char **argv)
+         {
+             const e64_allocator allocator = { sizeof allocator, resize };
+             int wrong = 0, failed = 0, ran_out = 1;
+             e64_set_allocator(&allocator, NULL);
+             begin();
+             for (long at = 0; ran_out; at++) {
+                 e64_plugin *plugin;
+                 define("given", given, E64_KIND_FUNCTION);
+                 e64_open(runtime, argv[1], NULL, &plugin, NULL);
+                 left = at;
+                 int got = (int)call(plugin, "looks");
+                 ran_out = left < 0;
+                 left = -1;
+                 e64_status status = e64_undefine(runtime, "given", NULL, NULL);
+                 wrong += status != (got ? E64_INUSE : E64_OK);
+                 failed += !got;
+                 e64_close(plugin, NULL);
+                 e64_undefine(runtime, "given", NULL, NULL);
+             }
+             printf("%d wrong, failed: %d\n", wrong, failed > 0);
+         }]], { asker }))
+   end)
 end)
 
 describe("A cell", function ()

@@ -152,6 +152,32 @@ static void *address_of(struct question *question)
     return address;
 }
 
+static bool is_defined(const struct question *question)
+{
+    return question->definitions
+        && question->found.object == &question->definitions->unit.object;
+}
+
+// Like find, and the caller uses what the runtime defines by itself. False, and
+// a failure, for want of memory.
+static bool find_to_use(struct question *question, void *handle, bool *found)
+{
+    e64_plugin *caller = question->caller;
+    e64_status status;
+    // It may be defined anew while it is looked for.
+    do {
+        plugin_drop(question->definitions);
+        status = define_snapshot(caller->runtime, &question->definitions);
+        if (status != E64_OK)
+            return false;
+        *found = find(question, handle);
+        if (*found && is_defined(question))
+            status = define_use(caller, question->definitions,
+                                question->found.index);
+    } while (status == E64_CHANGED);
+    return status == E64_OK;
+}
+
 static void *look_up(void *handle, const char *name, const char *version,
                      e64_plugin *caller)
 {
@@ -161,20 +187,12 @@ static void *look_up(void *handle, const char *name, const char *version,
         dl_failed("%s", error_pending()->message);
         return NULL;
     }
-    if (define_snapshot(caller->runtime, &question.definitions) != E64_OK) {
-        dl_failed("%s", error_pending()->message);
-        host_let_go(&question.hold);
-        host_snapshot_release(question.snapshot);
-        return NULL;
-    }
     void *address = NULL;
-    bool found = find(&question, handle);
-    if (found && question.definitions
-        && question.found.object == &question.definitions->unit.object)
-        define_use(caller, question.definitions, question.found.index);
-    if ((!found || question.found.object != &caller->unit.object)
-        && !decide_lookup(caller, name, version, found ? &question.found : NULL,
-                          &address)) {
+    bool found = false;
+    if (!find_to_use(&question, handle, &found)
+        || ((!found || question.found.object != &caller->unit.object)
+            && !decide_lookup(caller, name, version,
+                              found ? &question.found : NULL, &address))) {
         dl_failed("%s", error_pending()->message);
     } else if (address) {
         dl_succeeded();
