@@ -436,6 +436,30 @@ describe("Overrides", function ()
    end)
 end)
 
+describe("Rules", function ()
+   it("refuse a number of what is not given", function ()
+      local function made (rules, count)
+         return policy.program(([[
+            int main(void)
+            {
+                const e64_rules rules = { .struct_size = sizeof rules, %s };
+                options.rules = &rules;
+                options.override_count = %d;
+                begin();
+                puts("made");
+            }]]):format(rules, count))
+      end
+      local message = "no runtime: invalid: e64_runtime_new: %s is NULL, but "
+         .. "its count is %d\n"
+      assert.equal(message:format("rules.intercept", 2),
+         made(".intercept_count = 2", 0))
+      assert.equal(message:format("rules.provide", 3),
+         made(".provide_count = 3", 0))
+      assert.equal(message:format("overrides", 1), made(".allow = NULL", 1))
+      assert.equal("made\n", made(".allow = NULL", 0))
+   end)
+end)
+
 describe("Globs", function ()
    it("match what those of fnmatch match, alone and among many", function ()
       local out = policy.program("\n" .. [[

@@ -36,6 +36,12 @@ static e64_status fail_size(const char *what, size_t size, size_t least)
                 "than %zu", what, size, least);
 }
 
+static e64_status fail_null(const char *what, size_t count)
+{
+    return fail(E64_INVALID, "e64_runtime_new: %s is NULL, but its count "
+                "is %zu", what, count);
+}
+
 // --------------------------------------------------------------- compiling ---
 
 static e64_status make_names(const char *const *list, struct name_set **made)
@@ -74,6 +80,8 @@ static e64_status make_intercepts(const e64_rules *rules,
     const size_t least = END_OF(e64_intercept, data);
     if (!count)
         return E64_OK;
+    if (!rules->intercept)
+        return fail_null("rules.intercept", count);
     size_t size = rules->intercept->struct_size;
     if (size < least)
         return fail_size("an intercept", size, least);
@@ -185,6 +193,8 @@ static e64_status make_provides(const e64_rules *rules, struct provides *made)
     const size_t least = END_OF(e64_provide, definition_count);
     if (!count)
         return E64_OK;
+    if (!rules->provide)
+        return fail_null("rules.provide", count);
     size_t size = rules->provide->struct_size;
     if (size < least)
         return fail_size("what is provided", size, least);
@@ -269,6 +279,8 @@ e64_status policy_make(const e64_runtime_options *options,
     *policy = NULL;
     if (!options->rules && !count)
         return E64_OK;
+    if (count && !options->overrides)
+        return fail_null("overrides", count);
     struct policy *made = memory_new(sizeof *made);
     if (!made)
         return fail_memory(sizeof *made);
