@@ -19,6 +19,9 @@ local circle = compile.group {
    top = member("top", { "head", "tail" }),
 }
 
+local family = compile.shared("int one(void) { return 7; }",
+   "-Wl,-soname,libanl.so.7")
+
 describe("The verify hook", function ()
    local HOOK = [[
       #include <fcntl.h>
@@ -54,6 +57,26 @@ describe("The verify hook", function ()
           close(to);
           return copy;
       }]]
+
+   it("has nothing opened that glibc would read again", function ()
+      local body = [[
+         int main(int argc, char **argv)
+         {
+             options.verify = %s;
+             begin();
+             e64_plugin *plugin = opens(argv[1]);
+             printf("mapped: %%d\n", mapped(base(argv[1])) > 0);
+         }]]
+      local out = policy.program(HOOK .. body:format "verify", { family })
+      assert.equal("verify " .. family:match "[^/]*$" .. ": 1\nopen: denied\n"
+         .. "message: " .. family .. ": is libanl.so.7 by its DT_SONAME, which "
+         .. "belongs to the host family: only glibc may open it, and would read "
+         .. "the file again, which need not be what `verify` has seen; open it "
+         .. "by its DT_SONAME, or have the program open it before\nmapped: 0\n",
+         out)
+      assert.equal("open: ok\nmapped: 1\n",
+         policy.program(HOOK .. body:format "NULL", { family }))
+   end)
 
    it("sees what is mapped, whatever becomes of the file", function ()
       local out = policy.program(HOOK .. [[

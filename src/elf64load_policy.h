@@ -36,7 +36,10 @@ typedef struct e64_image {
 // May these bytes be mapped? They are a private copy (a sealed memfd, or memory
 // where there is none), and just that is mapped then, whatever happens to the
 // file meanwhile. They are valid until the hook returns. Asked for each file
-// before it is read; not for what glibc opens: the host family.
+// before it is read; not for what glibc opens: the host family. A file of
+// another name that turns out to be of the host family by its DT_SONAME is
+// refused as E64_DENIED where there is this hook, unless the process has one of
+// that DT_SONAME already: glibc would read the file again.
 typedef e64_status (*e64_verify_hook)(void *data, e64_runtime *runtime,
                                       const e64_image *image,
                                       e64_error *error);

@@ -424,6 +424,19 @@ static e64_status refuse_to_start(const e64_plugin *plugin)
     return E64_UNSUPPORTED;
 }
 
+// The hook has seen a private copy, and glibc reads the file again.
+static e64_status refuse_unseen(const e64_plugin *plugin)
+{
+    const char *name = plugin->unit.file.name;
+    fail(E64_DENIED, "%s: is %s by its DT_SONAME, which belongs to the host "
+         "family: only glibc may open it, and would read the file again, which "
+         "need not be what `verify` has seen; open it by its DT_SONAME, or "
+         "have the program open it before", name,
+         plugin->unit.object.soname);
+    error_path(name);
+    return E64_DENIED;
+}
+
 // Who has one of that name already has no use for a second one.
 static e64_status give_to_host(struct discovery *discovery, e64_plugin *plugin,
                                const struct elf_object **found)
@@ -437,6 +450,8 @@ static e64_status give_to_host(struct discovery *discovery, e64_plugin *plugin,
     e64_status status = E64_OK;
     if (module)
         *found = &module->object;
+    else if (discovery->runtime->hooks.verify)
+        status = refuse_unseen(plugin);
     else if (discovery->hold_back)
         status = refuse_to_start(plugin);
     else
