@@ -13,6 +13,20 @@ local lacking = compile.shared [[
    long ask(void) { return missing(1) + pointer(2) + gone; }
    long weak(void) { return perhaps ? perhaps(3) : -3; }
 ]]
+local replaced = compile.shared([[
+   #include <dlfcn.h>
+   extern long a64l(const char *), absent(const char *)
+      __attribute__((weak));
+   long number(void) { return a64l("e"); }
+   long absents(void) { return absent ? absent("e") : 42; }
+   static long sought(void *handle)
+   {
+       long (*found)(const char *) = dlsym(handle, "sought");
+       return found ? found("e") : 42;
+   }
+   long seeks(void) { return sought(RTLD_DEFAULT); }
+   long seeks_handle(void) { return sought(dlopen("libc.so.6", RTLD_LAZY)); }
+]], "-fno-builtin")
 local helper = compile.shared [[ long helps(long x) { return 100 * x; } ]]
 local user = compile.shared([[
    #include <dlfcn.h>
@@ -229,6 +243,35 @@ describe("intercept", function ()
                 printf("%ld\n", call(plugin, "number"));
             }]], { user }))
       end)
+
+   it("keeps the host's library open that its address lies in", function ()
+      local body = [[
+         #include <dlfcn.h>
+         int main(int argc, char **argv)
+         {
+             void *host = dlopen(argv[2], RTLD_NOW);
+             const e64_intercept list[] = {
+                 { sizeof *list, "%s", dlsym(host, "helps") },
+             };
+             intercepting(list, 1);
+             e64_plugin *plugin = opens(argv[1]);
+             printf("%%d\n", call(plugin, "%s") != 42);
+             dlclose(host);
+             int open = mapped(base(argv[2])) > 0;
+             printf("%%d %%d\n", open, open && call(plugin, "%s") != 42);
+             e64_close(plugin, NULL);
+             printf("mapped: %%d\n", mapped(base(argv[2])) > 0);
+         }]]
+      for _, case in ipairs {
+         { "a64l", "number", "number" }, -- something else defines it
+         { "absent", "absents", "absents" },
+         { "sought", "seeks", "seeks" }, -- by dlsym alone
+         { "sought", "seeks_handle", "seeks_handle" },
+      } do
+         assert.equal("open: ok\n1\n1 1\nmapped: 0\n", policy.program(HEAD
+            .. "\n" .. body:format(table.unpack(case)), { replaced, helper }))
+      end
+   end)
 
    it("takes the place of what nothing defines", function ()
       assert.equal("begin\nopen: ok\n1000 1 0\n", policy.program(HEAD .. [[

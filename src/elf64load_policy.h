@@ -124,7 +124,9 @@ typedef e64_status (*e64_order_hook)(void *data, e64_runtime *runtime,
 typedef struct e64_intercept {
     size_t struct_size;
     const char *name;
-    void *address; // what they get
+    // What they get. A library of the host that it lies in stays open as long
+    // as they do; a plugin that it lies in is the program's to keep.
+    void *address;
     // When not NULL: set to what they would have got, NULL when that is
     // nothing, before a plugin that is opened is written to. Where plugins
     // would have got different things it is the last one's.

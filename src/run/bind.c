@@ -173,6 +173,17 @@ static e64_status add_definer(struct definers *definers,
     return E64_OK;
 }
 
+// What takes an import's place may lie in what the host could close.
+static e64_status add_replacement(struct definers *definers,
+                                  const struct discovery *discovery,
+                                  const struct link_binding *binding)
+{
+    const struct host_module *module
+        = host_containing(discovery->snapshot, binding->value);
+    return module && !module->startup ? add_definer(definers, &module->object)
+                                      : E64_OK;
+}
+
 static bool contains(const struct elf_object *const *list, uint32_t count,
                      const struct elf_object *object)
 {
@@ -227,6 +238,8 @@ static e64_status keep_all(const struct discovery *discovery,
         if (definer && definer != last && definer != &plugin->unit.object)
             status = add_definer(&definers, definer);
         last = definer;
+        if (status == E64_OK && bindings->all[i].via == LINK_VIA_INTERCEPT)
+            status = add_replacement(&definers, discovery, &bindings->all[i]);
         if (status == E64_OK && definer && definer == discovery->defined)
             status = define_use(plugin, discovery->definitions,
                                 bindings->all[i].definition);

@@ -292,6 +292,20 @@ e64_status decide_import(void *data, struct link_unit *unit,
 
 // ------------------------------------------------------------------- dlsym ---
 
+// What takes its place may lie in what the host could close.
+static bool keep_owner(e64_plugin *caller, const void *address)
+{
+    struct host_snapshot *snapshot;
+    struct host_hold hold;
+    if (host_hold(&snapshot, &hold) != E64_OK)
+        return false;
+    struct host_module *module = host_containing(snapshot, (uintptr_t)address);
+    bool kept = !module || depend_on_host(caller, module);
+    host_let_go(&hold);
+    host_snapshot_release(snapshot);
+    return kept;
+}
+
 static bool decide(e64_plugin *caller, const char *name, const char *version,
                    e64_symbol *original, void **address)
 {
@@ -306,7 +320,8 @@ static bool decide(e64_plugin *caller, const char *name, const char *version,
     const e64_import import = { .struct_size = sizeof import, .name = name,
                                 .version = version, .wanter = caller,
                                 .kind = E64_IMPORT_ADDRESS };
-    if (choose(caller, rule, &import, original, address) != E64_OK)
+    if (choose(caller, rule, &import, original, address) != E64_OK
+        || (*address && !keep_owner(caller, *address)))
         return false;
     if (*address && rule->original)
         *rule->original = original->address;
