@@ -310,7 +310,9 @@ E64_API e64_status e64_load(e64_runtime *runtime, const e64_source *source,
 // first. Does nothing for a plugin that has been started.
 E64_API e64_status e64_start(e64_plugin *plugin, e64_error *error);
 
-// One handle more for the same plugin. Never fails.
+// One handle more for the same plugin, which an open has given. Never fails.
+// Not for what a hook is shown while it is being opened: when that open fails,
+// the plugin goes for all that, and the handle is void.
 E64_API e64_plugin *e64_retain(e64_plugin *plugin);
 
 // Ends one handle. When its last handle and its last dependent are gone, and no

@@ -18,7 +18,8 @@
 //   other rules stand in elf64load.h, may open and close, but not what it is
 //   asked for.
 // - A plugin that a hook is shown while it is being opened may be described and
-//   looked up in. It may be gone when the hook has returned.
+//   looked up in. It may be gone when the hook has returned; e64_retain does
+//   not change that: an open that fails takes all handles with it.
 
 #ifndef ELF64LOAD_POLICY_H
 #define ELF64LOAD_POLICY_H
