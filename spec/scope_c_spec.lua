@@ -89,6 +89,25 @@ describe("The scope hook", function ()
          :gsub("message: [^\n]*\n", "")))
    end)
 
+   it("is the one that a failure tells of", function ()
+      local function scopes (does, ...)
+         return run(([[
+            scoping("%s", argv[1]);
+            opens(argv[1]);
+            for (int i = 0; error.scopes && error.scopes[i]; i++)
+                printf("%%s\n", error.scopes[i]);]]):format(does), ...)
+      end
+      local lacking = compile.shared [[
+         extern long gone(void);
+         long lacks(void) { return gone(); }]]
+      local out = scopes("plugins", lacking)
+      assert.truthy(out:find(": not in " .. lacking, 1, true), out)
+      assert.equal(lacking .. "\n", out:match "([^\n]*\n)$")
+      assert.is_nil(out:find("the process", 1, true), out)
+      out = scopes("none", lacking)
+      assert.truthy(out:find(": not in an empty scope", 1, true), out)
+   end)
+
    it("may add another plugin, which then stays open", function ()
       assert.equal("open: ok\nscope of 1\nopen: ok\n43\nok\n43\nok\nleft 0\n",
          run([[

@@ -132,6 +132,7 @@ static e64_status resolve_one(struct discovery *discovery, e64_plugin *plugin,
         add_list(&scope, &self, 1);
     add_common(discovery, root, deepbind, &scope);
     const struct elf_object **objects;
+    bool missed = missing_any(discovery->missing);
     e64_status status = hook_scope(discovery, plugin, &scope, &objects);
     discovery->binding = plugin;
     if (status == E64_OK)
@@ -139,6 +140,12 @@ static e64_status resolve_one(struct discovery *discovery, e64_plugin *plugin,
     discovery->binding = NULL;
     if (status == E64_OK && discovery->plan)
         status = plan_bind(discovery, plugin, &scope);
+    if (status == E64_OK && !missed && missing_any(discovery->missing)
+        && scope.count == 1) { // as only a hook makes it
+        discovery->missing->scope = scope;
+        discovery->missing->scope_objects = objects;
+        objects = NULL;
+    }
     memory_free(objects);
     return status;
 }
@@ -289,8 +296,9 @@ static e64_status resolve_all(struct discovery *discovery, e64_plugin **sorted,
         sorted[i]->binding_time = hook_since(begin);
     }
     if (status == E64_OK && missing_any(&missing)) {
-        struct link_scope scope = { .count = 0 };
-        add_common(discovery, root, deepbind, &scope);
+        struct link_scope scope = missing.scope;
+        if (!scope.count)
+            add_common(discovery, root, deepbind, &scope);
         status = missing_fail(&missing, discovery, &scope);
         if (discovery->plan)
             status = plan_fails(discovery->plan, status);

@@ -65,5 +65,6 @@ void missing_free(struct missing *missing)
 {
     memory_free(missing->symbols);
     memory_free(missing->versions);
+    memory_free(missing->scope_objects);
     *missing = (struct missing){ 0 };
 }

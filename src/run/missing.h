@@ -26,6 +26,10 @@ struct missing {
     uint32_t symbol_count, symbol_room, symbol_total;
     struct missing_version *versions;
     uint32_t version_count, version_room, version_total;
+    // Where the first that misses something was looked up, when a hook made
+    // that scope, which then is one list; else its count is 0.
+    struct link_scope scope;
+    const struct elf_object **scope_objects; // of that list
 };
 
 void missing_add(struct missing *missing, const struct link_unit *unit,
@@ -41,7 +45,8 @@ static inline bool missing_any(const struct missing *missing)
 
 // E64_VERSION or E64_UNDEFINED, with all that is missing, where it was looked
 // for, and what is near to it. The scope is the one that the group has in
-// common. Calls the host's code, and takes the runtime's lock.
+// common, or which a hook made. Calls the host's code, and takes the runtime's
+// lock.
 e64_status missing_fail(struct missing *missing,
                         const struct discovery *discovery,
                         const struct link_scope *scope);

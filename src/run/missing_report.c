@@ -98,7 +98,7 @@ void missing_add_scope(struct text *text, const struct link_scope *scope)
     if (more)
         text_format(&names, " and %u more", more);
     add_process(&names, first, host, whole);
-    text_add(text, text_get(&names));
+    text_add(text, names.size ? text_get(&names) : "an empty scope");
     text->failed |= names.failed;
     text_free(&names);
 }
