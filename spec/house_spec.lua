@@ -264,6 +264,25 @@ describe("The house #build", function ()
       end))
    end)
 
+   -- A child has the locks as they stood in the other threads of its parent.
+   it("has each lock held, or made new, around a fork", function ()
+      local faults, locks = {}, 0
+      for _, path in ipairs(sources) do
+         local text = codes[path]
+         for name in text:gmatch "static struct lock ([%w_]+)" do
+            locks = locks + 1
+            if text:find("lock_take(&" .. name .. ")", 1, true)
+               and not text:find("lock_before_fork(&" .. name .. ")", 1, true)
+               and not text:find("lock_make(&" .. name .. ")", 1, true)
+            then
+               faults[#faults + 1] = path .. ": " .. name
+            end
+         end
+      end
+      assert.equal("", table.concat(faults, "\n"))
+      assert.is_true(locks > 0)
+   end)
+
    it("names relocation types in link/reloc_x86_64.c only", function ()
       assert.equal("", strays("R_X86_64_", function (path)
          return path == "src/link/reloc_x86_64.c"

@@ -8,8 +8,6 @@
 #include <stdatomic.h>
 #include <stddef.h>
 
-#include "lock.h"
-
 static _Atomic(const struct fork_part *) parts[FORK_RANKS];
 
 // Of the fork that the thread is in the middle of, by rank: others may be set
@@ -45,18 +43,17 @@ static void in_child(void)
     after(true);
 }
 
+static bool watched;
+
+// At once, so that no other thread can fork while they are set.
+__attribute__((constructor)) static void watch(void)
+{
+    watched = pthread_atfork(before, in_parent, in_child) == 0;
+}
+
 bool forks_watch(enum fork_rank rank, const struct fork_part *part)
 {
-    static struct lock lock = LOCK_INITIALIZER;
-    static bool watched;
-    if (atomic_load(&parts[rank]))
-        return true;
-    lock_take(&lock);
-    if (!watched)
-        watched = pthread_atfork(before, in_parent, in_child) == 0;
-    bool answer = watched;
-    lock_give(&lock);
-    if (answer)
+    if (watched && !atomic_load(&parts[rank]))
         atomic_store(&parts[rank], part);
-    return answer;
+    return watched;
 }

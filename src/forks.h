@@ -19,6 +19,9 @@ enum fork_rank {
     FORK_TLS,
     FORK_DETOURS,
     FORK_SNAPSHOT,
+    FORK_VISITS,
+    FORK_CLOSURES,
+    FORK_MAPPINGS,
     FORK_RANKS
 };
 
@@ -27,8 +30,8 @@ struct fork_part {
     void (*after)(bool child);
 };
 
-// Has a part called from now on, which stays. False when there is no memory for
-// it; it is tried again the next time.
+// Has a part called from now on, which stays. False where there was no memory
+// for handlers when the loader came to the process.
 bool forks_watch(enum fork_rank rank, const struct fork_part *part);
 
 #endif

@@ -5,6 +5,7 @@
 
 #include <sys/mman.h>
 
+#include "forks.h"
 #include "lock.h"
 
 enum { DROP = -1 }; // as a protection
@@ -19,6 +20,16 @@ static struct lock lock = LOCK_INITIALIZER;
 static struct debt debts[64];
 static unsigned count;
 
+static void before_fork(void)
+{
+    lock_before_fork(&lock);
+}
+
+static void after_fork(bool child)
+{
+    lock_after_fork(&lock, child);
+}
+
 static bool pay(const struct debt *debt)
 {
     return (debt->protection == DROP
@@ -28,6 +39,8 @@ static bool pay(const struct debt *debt)
 
 static bool settle(struct debt debt)
 {
+    static const struct fork_part part = { before_fork, after_fork };
+    forks_watch(FORK_MAPPINGS, &part);
     // Twice, as what the kernel lacks it may lack for a moment only.
     bool paid = pay(&debt) || pay(&debt);
     lock_take(&lock);

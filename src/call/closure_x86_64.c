@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "call/thunk.h"
+#include "forks.h"
 #include "lock.h"
 #include "memory.h"
 
@@ -50,6 +51,16 @@ static struct lock lock = LOCK_INITIALIZER;
 static struct call_closure *oldest, *newest, *retired;
 static size_t waiting;
 static atomic_ulong late;
+
+static void before_fork(void)
+{
+    lock_before_fork(&lock);
+}
+
+static void after_fork(bool child)
+{
+    lock_after_fork(&lock, child);
+}
 
 void call_closure_came_late(void)
 {
@@ -234,6 +245,8 @@ static void destroy(struct call_closure *closure)
 struct call_closure *call_closure_new(const struct call_type *function,
                                       call_work *work, void *data)
 {
+    static const struct fork_part part = { before_fork, after_fork };
+    forks_watch(FORK_CLOSURES, &part);
     size_t room = function->count + INTEGERS + VECTORS + 1;
     struct call_closure *made = memory_new(sizeof *made
                                            + room * sizeof *made->arguments);

@@ -3,6 +3,8 @@
 
 #include <link.h>
 #include <pthread.h>
+#include <stdatomic.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "../forks.h"
@@ -48,20 +50,26 @@ static int find_list_lock(struct dl_phdr_info *info, size_t size, void *data)
 static __thread int forking __attribute__((tls_model("initial-exec")));
 static __thread bool has __attribute__((tls_model("initial-exec")));
 
+// Threads that fork and wait for it. Others that come for it again and again
+// let them go first: a mutex knows no order, and whoever has it already gets it
+// before one who must wake up.
+static atomic_int forks;
+
 // A child that is made while another thread is in the middle of dlopen has
 // glibc's lists as they stand: its next dlopen ends at an assertion. Not for
 // ever, though: the other thread may be in a constructor that waits for this
 // one.
 static void before_fork(void)
 {
-    enum { LONGEST_MS = 100 };
+    enum { LONGEST_SECONDS = 1 };
     pthread_mutex_t *lock = atomic_load(&load_lock);
+    struct timespec limit;
+    clock_gettime(CLOCK_MONOTONIC, &limit);
+    limit.tv_sec += LONGEST_SECONDS;
     forking = gettid();
-    has = lock && pthread_mutex_trylock(lock) == 0;
-    for (int i = 0; lock && !has && i < LONGEST_MS; i++) {
-        usleep(1000);
-        has = pthread_mutex_trylock(lock) == 0;
-    }
+    atomic_fetch_add(&forks, 1);
+    has = lock && pthread_mutex_clocklock(lock, CLOCK_MONOTONIC, &limit) == 0;
+    atomic_fetch_sub(&forks, 1);
 }
 
 // In a child glibc makes the load lock new, but leaves the list's as it was:
@@ -74,6 +82,7 @@ static void after_fork(bool child)
     has = false;
     if (!lock || !child)
         return;
+    atomic_store(&forks, 0);
     pthread_mutex_t *list = lock + 1;
     if (list->__data.__owner == forking)
         list->__data.__owner = gettid(); // which is another number now
@@ -85,6 +94,8 @@ bool host_lock_loader(void)
 {
     pthread_mutex_t *lock = atomic_load(&load_lock);
     lock_check_none();
+    while (lock && atomic_load(&forks) && !is_mine(lock))
+        usleep(100);
     return lock && pthread_mutex_lock(lock) == 0;
 }
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "elf64load_lua.h"
+#include "forks.h"
 #include "lock.h"
 #include "lua/calling.h"
 #include "memory.h"
@@ -21,6 +22,16 @@ static struct gate *gates;
 static const char closer_key = 'v';
 
 #define CLOSER "elf64load.gate"
+
+static void before_fork(void)
+{
+    lock_before_fork(&lock);
+}
+
+static void after_fork(bool child)
+{
+    lock_after_fork(&lock, child);
+}
 
 // With the lock held.
 static struct gate **find(const lua_State *main)
@@ -60,7 +71,9 @@ static void keep_closer(lua_State *L)
 
 e64_status e64_lua_set_threads(lua_State *L, const e64_lua_threads *threads)
 {
+    static const struct fork_part part = { before_fork, after_fork };
     const lua_State *main = calling_main(L);
+    forks_watch(FORK_VISITS, &part);
     forget(main);
     if (!threads)
         return E64_OK;
