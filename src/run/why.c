@@ -325,7 +325,7 @@ static void add_circle(struct reasons *reasons, e64_plugin *plugin)
 int e64_why(e64_plugin *plugin,
             int (*visit)(void *data, const e64_reason *reason), void *data)
 {
-    struct reasons reasons = { NULL };
+    struct reasons reasons = { NULL, 0, 0 };
     int answer = 0;
     if (!plugin || plugin->process
         || atomic_load(&plugin->state) == E64_STATE_STOPPED)
