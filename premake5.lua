@@ -17,7 +17,7 @@ local function rooms (...)
    return patterns
 end
 
-local loader = rooms("elf", "host", "tls", "link", "run")
+local loader = rooms("elf", "object", "host", "tls", "link", "run")
 local bridge = rooms("call", "lua")
 table.insert(loader, "src/*.c")
 
