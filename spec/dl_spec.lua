@@ -187,6 +187,35 @@ describe("A plugin's dlsym", function ()
          "say all closed" }, { "find() = 1", "closed", "gone" })
    end)
 
+   it("does not find what the host is closing", function ()
+      -- The destructors run in this order; what is needed calls back.
+      local last = shared [[
+         __attribute__((destructor)) static void end(void) {
+            const char *address = getenv("E64_LAST_WISH");
+            if (address)
+               ((void (*)(void))strtoul(address, NULL, 16))();
+         }
+      ]]
+      local first = shared("int going = 1;", "-Wl,--no-as-needed " .. last)
+      local asker = shared [[
+         static void wish(void) {
+            const int *going = dlsym(RTLD_DEFAULT, "going");
+            say("going: %d\n", going ? *going : -1);
+         }
+         long arm(void) {
+            char text[20];
+            sprintf(text, "%lx", (long)wish);
+            return setenv("E64_LAST_WISH", text, 1);
+         }
+         long find(void) {
+            return dlsym(RTLD_DEFAULT, "going") ? 1 : 0;
+         }
+      ]]
+      assert.like_ldso({ "host " .. first .. " global as g", "open a " .. asker,
+         "call a arm", "unhost g", "mapped " .. first, "call a find",
+         "close a" }, { "going: -1", "mapped: no", "find() = 0" })
+   end)
+
    it("passes on what the host asks through it", function ()
       -- lfind calls dlsym(key, element); found is what was not found. A caller
       -- in libc has nothing after it.

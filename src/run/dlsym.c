@@ -81,19 +81,21 @@ static bool search_default(struct question *question)
         || search_own(question);
 }
 
-static bool find_default(struct question *question)
+// From now on the caller needs what it was given, as ld.so has it. What the
+// host is closing, in a destructor of which the caller may run, is not found.
+static e64_status find_default(struct question *question, bool *found)
 {
     e64_plugin *caller = question->caller;
     lock_take(&caller->runtime->lock);
-    bool found = search_default(question);
-    e64_plugin *definer = found ? plugin_of(question->found.object) : NULL;
+    *found = search_default(question);
+    e64_plugin *definer = *found ? plugin_of(question->found.object) : NULL;
     if (definer)
-        // From now on the caller needs what it was given, as ld.so has it.
         depend_on_plugin(caller, definer);
     lock_give(&caller->runtime->lock);
-    if (found && !definer)
-        depend_on_host(caller, host_module_of(question->found.object));
-    return found;
+    if (*found && !definer
+        && !depend_on_host(caller, host_module_of(question->found.object)))
+        return error_pending()->status;
+    return E64_OK;
 }
 
 // The scope that the caller came with, after the caller.
@@ -129,13 +131,13 @@ static bool find_in(struct question *question, const e64_plugin *plugin)
     return found;
 }
 
-static bool find(struct question *question, void *handle)
+static e64_status find(struct question *question, void *handle, bool *found)
 {
     if (handle == RTLD_DEFAULT)
-        return find_default(question);
-    if (handle == RTLD_NEXT)
-        return find_next(question);
-    return find_in(question, handle);
+        return find_default(question, found);
+    *found = handle == RTLD_NEXT ? find_next(question)
+                                 : find_in(question, handle);
+    return E64_OK;
 }
 
 static void *address_of(struct question *question)
@@ -159,7 +161,7 @@ static bool is_defined(const struct question *question)
 }
 
 // Like find, and the caller uses what the runtime defines by itself. False, and
-// a failure, for want of memory.
+// a failure, when what was found cannot be kept open for it.
 static bool find_to_use(struct question *question, void *handle, bool *found)
 {
     e64_plugin *caller = question->caller;
@@ -168,9 +170,10 @@ static bool find_to_use(struct question *question, void *handle, bool *found)
     do {
         plugin_drop(question->definitions);
         status = define_snapshot(caller->runtime, &question->definitions);
+        if (status == E64_OK)
+            status = find(question, handle, found);
         if (status != E64_OK)
             return false;
-        *found = find(question, handle);
         if (*found && is_defined(question))
             status = define_use(caller, question->definitions,
                                 question->found.index);
