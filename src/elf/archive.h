@@ -16,6 +16,7 @@ struct elf_member {
     struct view bytes; // none in a thin archive
     uint64_t size;     // what its header says; a thin member's file may differ
     uint64_t offset;   // of its header, which the archive's index names it by
+    char brief[17];    // a name that needs no table
 };
 
 // A name that a member defines.
@@ -33,10 +34,8 @@ struct elf_archive {
     bool indexed; // false: ar made no index; see elf_archive_collect
 
     char *names;                  // long ones, and nothing else of ar's table
-    struct elf_definer *definers; // in the order of the index
+    struct elf_definer *definers; // by hash and name
     uint32_t definer_count;
-    uint32_t *buckets; // open addressing: number of a definer plus one
-    uint32_t mask;     // of buckets
 };
 
 // Is it an archive by its first eight bytes?
@@ -66,7 +65,7 @@ e64_status elf_archive_collect(struct elf_archive *archive, const char *name,
                                                       struct view *bytes),
                                void *data);
 
-// The member that defines a name, the first one by the index, or ELF_NO_MEMBER.
+// The first member that defines a name, or ELF_NO_MEMBER.
 // `hash` is the name's elf_gnu_hash.
 uint32_t elf_archive_find(const struct elf_archive *archive, const char *symbol,
                           uint32_t hash);

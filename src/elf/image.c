@@ -1,4 +1,4 @@
-// Reads the ELF header and the program header table (gABI chapters 4 and 5).
+// Reads the program header table (gABI chapter 5).
 
 #include "image.h"
 
@@ -9,7 +9,7 @@
 #include "../memory.h"
 #include "dynamic.h"
 #include "go.h"
-#include "machine.h"
+#include "header.h"
 #include "notes.h"
 
 static e64_status bad(const char *name, e64_status status, const char *what)
@@ -19,76 +19,19 @@ static e64_status bad(const char *name, e64_status status, const char *what)
     return status;
 }
 
-static e64_status check_identity(struct view file, const char *name)
-{
-    const char *not_elf = "invalid filetype, only ELF64 supported";
-    if (!view_has(file, 0, SELFMAG)
-        || memcmp(file.data, ELFMAG, SELFMAG) != 0) {
-        fail(E64_BADFORMAT, "%s: %s (e_ident holds no ELF magic)", name,
-             not_elf);
-    } else if (!view_has(file, 0, EI_NIDENT)) {
-        fail(E64_BADFORMAT, "%s: %s (the file ends within e_ident)", name,
-             not_elf);
-    } else if (file.data[EI_CLASS] != ELFCLASS64) {
-        fail(E64_BADFORMAT, "%s: %s (EI_CLASS is %u, %s)", name, not_elf,
-             file.data[EI_CLASS], file.data[EI_CLASS] == ELFCLASS32
-             ? "a 32-bit file" : "no known class");
-    } else if (file.data[EI_DATA] != ELFDATA2LSB) {
-        fail(E64_BADARCH, "%s: invalid architecture, only AMD64 supported "
-             "(EI_DATA is %u, not little-endian)", name, file.data[EI_DATA]);
-        error_path(name);
-        return E64_BADARCH;
-    } else if (file.data[EI_VERSION] != EV_CURRENT) {
-        fail(E64_BADFORMAT, "%s: EI_VERSION is %u, not 1", name,
-             file.data[EI_VERSION]);
-    } else {
-        return E64_OK;
-    }
-    error_path(name);
-    return E64_BADFORMAT;
-}
-
 static e64_status check_header(struct view file, const char *name,
                                Elf64_Ehdr *header)
 {
-    char room[32];
-    e64_status status = check_identity(file, name);
+    e64_status status = elf_header_read(file, name, header);
     if (status != E64_OK)
         return status;
-    if (!view_read(file, 0, header, sizeof *header))
-        return bad(name, E64_BADFORMAT, "the file ends within the ELF header");
-    if (header->e_machine != EM_X86_64) {
-        fail(E64_BADARCH, "%s: invalid architecture, only AMD64 supported "
-             "(e_machine is %u, %s)", name, header->e_machine,
-             elf_machine_name(header->e_machine, room, sizeof room));
-        error_path(name);
-        return E64_BADARCH;
-    }
-    unsigned char abi = header->e_ident[EI_OSABI];
-    if (abi != ELFOSABI_SYSV && abi != ELFOSABI_GNU) {
-        fail(E64_UNSUPPORTED, "%s: EI_OSABI is %u; only System V (0) and GNU "
-             "(3) are supported", name, abi);
-        error_path(name);
-        return E64_UNSUPPORTED;
-    }
-    if (header->e_version != EV_CURRENT)
-        return bad(name, E64_BADFORMAT, "e_version is not 1");
-    if (header->e_type != ET_DYN) {
-        const char *kind = header->e_type == ET_EXEC ? "an executable (ET_EXEC)"
-                         : header->e_type == ET_REL ? "an object file (ET_REL)"
-                         : header->e_type == ET_CORE ? "a core dump (ET_CORE)"
-                         : "of no known e_type";
-        fail(E64_UNSUPPORTED, "%s: is %s (e_type %u); only shared objects "
-             "(ET_DYN) can be opened", name, kind, header->e_type);
-        error_path(name);
-        return E64_UNSUPPORTED;
-    }
-    if (header->e_phentsize != sizeof(Elf64_Phdr)) {
-        fail(E64_BADFORMAT, "%s: e_phentsize is %u, not %zu", name,
-             header->e_phentsize, sizeof(Elf64_Phdr));
-        error_path(name);
-        return E64_BADFORMAT;
-    }
+    if (header->e_type != ET_DYN)
+        return elf_refuse(E64_UNSUPPORTED, name, "is %s (e_type %u); only "
+                          "shared objects (ET_DYN) can be opened",
+                          elf_type_name(header->e_type), header->e_type);
+    if (header->e_phentsize != sizeof(Elf64_Phdr))
+        return elf_refuse(E64_BADFORMAT, name, "e_phentsize is %u, not %zu",
+                          header->e_phentsize, sizeof(Elf64_Phdr));
     return E64_OK;
 }
 
