@@ -49,6 +49,10 @@ __attribute__((visibility("default"))) void tell(const char *what)
     strcat(strcat(told, what), "\n");
     pthread_mutex_unlock(&mutex);
 }
+// A constructor or destructor says that it runs, for which the program waits.
+static atomic_int runs;
+__attribute__((visibility("default"))) void runs_now(void) { runs = 1; }
+static void await(void) { while (!runs) rest(1); }
 static pthread_t begin(void *(*run)(void *), void *data)
 {
     pthread_t thread;
@@ -161,10 +165,12 @@ int main(int argc, char **argv)
    it("has what it needs started before it", function ()
       local needed = compile.shared [[
 #include <time.h>
+void runs_now(void);
 int ready;
 __attribute__((constructor)) static void begin(void)
 {
     struct timespec time = { 0, 200000000 };
+    runs_now();
     nanosleep(&time, 0);
     ready = 1;
 }
@@ -179,7 +185,7 @@ static void *work(void *data) { open_it(data); return 0; }
 int main(int argc, char **argv)
 {
     pthread_t other = begin(work, argv[1]);
-    rest(50);
+    await();
     printf("seen %d\n", number(open_it(argv[2]), "seen"));
     pthread_join(other, 0);
     return 0;
@@ -190,10 +196,12 @@ int main(int argc, char **argv)
    -- Its constructor and its destructor take their time.
    local slow = compile.shared [[
 #include <time.h>
+void runs_now(void);
 int ready;
 static void rest(void)
 {
     struct timespec time = { 0, 200000000 };
+    runs_now();
     nanosleep(&time, 0);
 }
 __attribute__((constructor)) static void begin(void) { rest(); ready = 1; }
@@ -213,7 +221,7 @@ static void *work(void *data) { open_for_all(data); return 0; }
 int main(int argc, char **argv)
 {
     pthread_t other = begin(work, argv[1]);
-    rest(50);
+    await();
     printf("seen %d\n", number(open_it(argv[2]), "seen"));
     pthread_join(other, 0);
     return 0;
@@ -226,8 +234,10 @@ int main(int argc, char **argv)
 static void *work(void *data) { close_it(data); return 0; }
 int main(int argc, char **argv)
 {
-    pthread_t other = begin(work, open_for_all(argv[1]));
-    rest(50);
+    plugin *closed = open_for_all(argv[1]);
+    runs = 0;
+    pthread_t other = begin(work, closed);
+    await();
     printf("seen %d\n", number(open_it(argv[2]), "seen"));
     pthread_join(other, 0);
     return 0;
@@ -280,10 +290,12 @@ __attribute__((destructor)) static void end(void)
       local path = compile.shared([[
 #include <time.h>
 void tell(const char *);
+void runs_now(void);
 __attribute__((constructor)) static void begin(void) { tell("begins"); }
 __attribute__((destructor)) static void end(void)
 {
     struct timespec time = { 0, 100000000 };
+    runs_now();
     nanosleep(&time, 0);
     tell("ends");
 }
@@ -300,7 +312,7 @@ static void *work(void *data) { close_it(data); return 0; }
 int main(int argc, char **argv)
 {
     pthread_t other = begin(work, open_it(argv[1]));
-    rest(50);
+    await();
     plugin *p = open_it(argv[1]);
     pthread_join(other, 0);
     fputs(told, stdout);

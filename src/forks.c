@@ -45,14 +45,17 @@ static void in_child(void)
 
 static bool watched;
 
-// At once, so that no other thread can fork while they are set.
-__attribute__((constructor)) static void watch(void)
+// Before another thread can fork while they are set: when the loader comes to
+// the process, or when a constructor that runs even earlier uses it.
+__attribute__((constructor(101))) static void watch(void)
 {
-    watched = pthread_atfork(before, in_parent, in_child) == 0;
+    if (!watched)
+        watched = pthread_atfork(before, in_parent, in_child) == 0;
 }
 
 bool forks_watch(enum fork_rank rank, const struct fork_part *part)
 {
+    watch();
     if (watched && !atomic_load(&parts[rank]))
         atomic_store(&parts[rank], part);
     return watched;

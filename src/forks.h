@@ -30,8 +30,8 @@ struct fork_part {
     void (*after)(bool child);
 };
 
-// Has a part called from now on, which stays. False where there was no memory
-// for handlers when the loader came to the process.
+// Has a part called from now on, which stays. False when there is no memory for
+// handlers; it is tried again the next time.
 bool forks_watch(enum fork_rank rank, const struct fork_part *part);
 
 #endif
