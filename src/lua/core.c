@@ -6,6 +6,7 @@
 
 #include "bundle.h"
 #include "failure.h"
+#include "fields.h"
 #include "handle.h"
 #include "peek.h"
 #include "plan.h"
@@ -26,23 +27,16 @@ static int whence(lua_State *L)
     if (e64_whence(address, &place, &error) != E64_OK)
         return failure_push(L, &error, 0);
     lua_newtable(L);
-    lua_pushstring(L, place.file);
-    lua_setfield(L, -2, "path");
-    lua_pushinteger(L, (lua_Integer)place.base);
-    lua_setfield(L, -2, "base");
-    lua_pushboolean(L, place.plugin == NULL);
-    lua_setfield(L, -2, "host");
+    field_text(L, "path", place.file);
+    field_number(L, "base", place.base);
+    field_boolean(L, "host", place.plugin == NULL);
     if (place.symbol) {
-        lua_pushstring(L, place.symbol);
-        lua_setfield(L, -2, "symbol");
-        lua_pushstring(L, place.version);
-        lua_setfield(L, -2, "version");
+        field_text(L, "symbol", place.symbol);
+        field_text(L, "version", place.version);
         lua_pushinteger(L, (const char *)address - (char *)place.address);
         lua_setfield(L, -2, "offset");
-        lua_pushinteger(L, (lua_Integer)place.size);
-        lua_setfield(L, -2, "size");
-        lua_pushinteger(L, (lua_Integer)(intptr_t)place.address);
-        lua_setfield(L, -2, "address");
+        field_number(L, "size", place.size);
+        field_number(L, "address", (uintptr_t)place.address);
     }
     return 1;
 }
@@ -62,9 +56,7 @@ int luaopen_elf64load_core(lua_State *L)
     lua_pushcfunction(L, whence);
     lua_setfield(L, -2, "whence");
     // The program runs with rights that its caller does not have.
-    lua_pushboolean(L, getauxval(AT_SECURE) != 0);
-    lua_setfield(L, -2, "secure");
-    lua_pushstring(L, e64_version());
-    lua_setfield(L, -2, "version");
+    field_boolean(L, "secure", getauxval(AT_SECURE) != 0);
+    field_text(L, "version", e64_version());
     return 1;
 }

@@ -4,25 +4,7 @@
 
 #include <string.h>
 
-static void set(lua_State *L, const char *name, const char *text)
-{
-    if (text) {
-        lua_pushstring(L, text);
-        lua_setfield(L, -2, name);
-    }
-}
-
-static void set_list(lua_State *L, const char *name, const char *const *list)
-{
-    if (!list)
-        return;
-    lua_newtable(L);
-    for (lua_Integer i = 0; list[i]; i++) {
-        lua_pushstring(L, list[i]);
-        lua_rawseti(L, -2, i + 1);
-    }
-    lua_setfield(L, -2, name);
-}
+#include "fields.h"
 
 // detail.groups: { wanter =, version =, symbols = { } } for each wanter and
 // version in the order in which they are.
@@ -42,8 +24,8 @@ static void set_groups(lua_State *L, const e64_error *error)
             lua_newtable(L);
             lua_pushvalue(L, -1);
             lua_rawseti(L, -3, ++groups);
-            set(L, "wanter", wanter);
-            set(L, "version", *version ? version : NULL);
+            field_text(L, "wanter", wanter);
+            field_text(L, "version", *version ? version : NULL);
             lua_newtable(L);
             lua_pushvalue(L, -1);
             lua_setfield(L, -3, "symbols");
@@ -63,17 +45,17 @@ int failure_push(lua_State *L, const e64_error *error, int cause)
     lua_pushstring(L, error->message);
     lua_pushstring(L, e64_status_name(error->status));
     lua_newtable(L);
-    set(L, "wanter", error->wanter);
-    set(L, "path", error->path);
-    set(L, "symbol", error->symbol);
-    set(L, "version", error->version);
-    set_list(L, "scopes", error->scopes);
-    set_list(L, "near", error->near);
-    set_list(L, "missing", error->missing);
+    field_text(L, "wanter", error->wanter);
+    field_text(L, "path", error->path);
+    field_text(L, "symbol", error->symbol);
+    field_text(L, "version", error->version);
+    field_texts(L, "scopes", error->scopes);
+    field_texts(L, "near", error->near);
+    field_texts(L, "missing", error->missing);
     set_groups(L, error);
-    set_list(L, "versions", error->versions);
-    set(L, "demangled", error->demangled);
-    set(L, "advice", error->advice);
+    field_texts(L, "versions", error->versions);
+    field_text(L, "demangled", error->demangled);
+    field_text(L, "advice", error->advice);
     if (error->system_errno) {
         lua_pushinteger(L, error->system_errno);
         lua_setfield(L, -2, "errno");

@@ -7,6 +7,7 @@
 
 #include "calling.h"
 #include "failure.h"
+#include "fields.h"
 #include "run/run.h"
 #include "symbol.h"
 
@@ -149,21 +150,16 @@ static int add_pin(void *data, const e64_pin *pin)
 {
     lua_State *L = data;
     lua_createtable(L, 0, 5);
-    lua_pushstring(L, pin->name);
-    lua_setfield(L, -2, "kind");
-    lua_pushstring(L, pin->message);
-    lua_setfield(L, -2, "message");
+    field_text(L, "kind", pin->name);
+    field_text(L, "message", pin->message);
     if (pin->number) {
-        lua_pushinteger(L, (lua_Integer)pin->number);
-        lua_setfield(L, -2, "number");
+        field_number(L, "number", pin->number);
     }
     if (pin->address) {
-        lua_pushinteger(L, (lua_Integer)(intptr_t)pin->address);
-        lua_setfield(L, -2, "address");
+        field_number(L, "address", (uintptr_t)pin->address);
     }
     if (pin->plugin) {
-        lua_pushstring(L, pin->plugin->unit.object.name);
-        lua_setfield(L, -2, "path");
+        field_text(L, "path", pin->plugin->unit.object.name);
     }
     lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
     return 0;
@@ -307,8 +303,7 @@ static int relocations(lua_State *L)
     size_t count = e64_relocations(handle_check(L, 1), counts, LINK_TYPES + 1);
     lua_newtable(L);
     for (size_t i = 0; i < count; i++) {
-        lua_pushinteger(L, (lua_Integer)counts[i].count);
-        lua_setfield(L, -2, counts[i].name);
+        field_number(L, counts[i].name, counts[i].count);
     }
     return 1;
 }
@@ -319,10 +314,8 @@ static void push_needs(lua_State *L, const e64_plugin *plugin)
     lua_newtable(L);
     for (uint32_t i = 0; i < plugin->need_count; i++) {
         lua_newtable(L);
-        lua_pushstring(L, plugin->needs[i]->name);
-        lua_setfield(L, -2, "path");
-        lua_pushboolean(L, plugin->needs[i]->host);
-        lua_setfield(L, -2, "host");
+        field_text(L, "path", plugin->needs[i]->name);
+        field_boolean(L, "host", plugin->needs[i]->host);
         lua_rawseti(L, -2, (lua_Integer)i + 1);
     }
 }
@@ -336,8 +329,7 @@ static void push_times(lua_State *L, const e64_times *times)
     };
     lua_newtable(L);
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
-        lua_pushinteger(L, (lua_Integer)all[i].value);
-        lua_setfield(L, -2, all[i].name);
+        field_number(L, all[i].name, all[i].value);
     }
 }
 

@@ -5,26 +5,19 @@
 
 #include "calling.h"
 #include "failure.h"
+#include "fields.h"
 #include "handle.h"
 #include "run/run.h"
-
-static void set_number(lua_State *L, const char *name, uint64_t value)
-{
-    lua_pushinteger(L, (lua_Integer)value);
-    lua_setfield(L, -2, name);
-}
 
 // event { name, path, plugin, when, took, message, kind, detail }
 static int push_event(lua_State *L, const struct question *question)
 {
     const e64_event *event = question->data;
     lua_createtable(L, 0, 8);
-    lua_pushstring(L, event->name);
-    lua_setfield(L, -2, "name");
-    lua_pushstring(L, event->path);
-    lua_setfield(L, -2, "path");
-    set_number(L, "when", event->when);
-    set_number(L, "took", event->took);
+    field_text(L, "name", event->name);
+    field_text(L, "path", event->path);
+    field_number(L, "when", event->when);
+    field_number(L, "took", event->took);
     if (event->plugin) {
         runtime_push(L, question->runtime);
         handle_set(handle_push(L, -1), event->plugin, false);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "error.h"
+#include "fields.h"
 #include "handle.h"
 #include "memory.h"
 #include "run/demangle.h"
@@ -18,12 +19,6 @@ static const char *const kinds[] = {
     [E64_IMPORT_TLS] = "tls",
     [E64_IMPORT_SIZE] = "size",
 };
-
-static void set_text(lua_State *L, const char *name, const char *text)
-{
-    lua_pushstring(L, text);
-    lua_setfield(L, -2, name);
-}
 
 // What C++ calls it, where the process has who knows.
 static void set_demangled(lua_State *L, const char *name)
@@ -40,7 +35,7 @@ static void set_demangled(lua_State *L, const char *name)
     host_let_go(&hold);
     host_snapshot_release(snapshot);
     if (*copy)
-        set_text(L, "demangled", copy);
+        field_text(L, "demangled", copy);
 }
 
 // resolve { name, version, demangled, wanter, kind, weak } -> address, symbol.
@@ -49,12 +44,11 @@ static int push_import(lua_State *L, const struct question *question)
 {
     const e64_import *import = question->data;
     lua_createtable(L, 0, 6);
-    set_text(L, "name", import->name);
-    set_text(L, "version", import->version);
+    field_text(L, "name", import->name);
+    field_text(L, "version", import->version);
     set_demangled(L, import->name);
-    set_text(L, "kind", kinds[import->kind]);
-    lua_pushboolean(L, import->weak);
-    lua_setfield(L, -2, "weak");
+    field_text(L, "kind", kinds[import->kind]);
+    field_boolean(L, "weak", import->weak);
     runtime_push(L, question->runtime);
     handle_set(handle_push(L, -1), import->wanter, false);
     lua_setfield(L, -3, "wanter");

@@ -4,6 +4,7 @@
 
 #include <lauxlib.h>
 
+#include "fields.h"
 #include "handle.h"
 #include "run/run.h"
 
@@ -35,8 +36,7 @@ static int push_scope(lua_State *L, const struct question *question)
     for (size_t i = 0; i < scoping->count; i++) {
         const e64_provider *provider = &scoping->providers[i];
         lua_createtable(L, 0, 3);
-        lua_pushstring(L, provider->path);
-        lua_setfield(L, -2, "path");
+        field_text(L, "path", provider->path);
         lua_pushlightuserdata(L, (void *)provider->object);
         lua_setfield(L, -2, "object");
         if (provider->plugin) {

@@ -7,15 +7,8 @@
 #include <string.h>
 
 #include "calling.h"
+#include "fields.h"
 #include "run/run.h"
-
-static void set_field(lua_State *L, const char *name, const char *value)
-{
-    if (value) {
-        lua_pushstring(L, value);
-        lua_setfield(L, -2, name);
-    }
-}
 
 // A wanter as the search sees it: { path, rpath, runpath, nodeflib, loader }.
 static void push_wanter(lua_State *L, const e64_plugin *plugin)
@@ -26,13 +19,12 @@ static void push_wanter(lua_State *L, const e64_plugin *plugin)
     }
     const struct elf_image *image = &plugin->unit.image;
     lua_newtable(L);
-    set_field(L, "path", plugin->unit.object.name);
+    field_text(L, "path", plugin->unit.object.name);
     if (image->rpath)
-        set_field(L, "rpath", elf_string(&image->symbols, image->rpath));
+        field_text(L, "rpath", elf_string(&image->symbols, image->rpath));
     if (image->runpath)
-        set_field(L, "runpath", elf_string(&image->symbols, image->runpath));
-    lua_pushboolean(L, image->flags_1 & DF_1_NODEFLIB ? 1 : 0);
-    lua_setfield(L, -2, "nodeflib");
+        field_text(L, "runpath", elf_string(&image->symbols, image->runpath));
+    field_boolean(L, "nodeflib", image->flags_1 & DF_1_NODEFLIB ? 1 : 0);
     push_wanter(L, plugin->loader);
     lua_setfield(L, -2, "loader");
 }

@@ -5,6 +5,9 @@
 #include <lauxlib.h>
 #include <string.h>
 
+#include "fields.h"
+#include "symbol.h"
+
 static const char *const states[] = {
     [E64_PLAN_NEW] = "new",
     [E64_PLAN_OPEN] = "open",
@@ -12,29 +15,6 @@ static const char *const states[] = {
     [E64_PLAN_FAMILY] = "family",
     [E64_PLAN_ABSENT] = "absent",
 };
-
-static const char *const kinds[] = {
-    [E64_KIND_NOTYPE] = "notype",
-    [E64_KIND_OBJECT] = "object",
-    [E64_KIND_FUNCTION] = "function",
-    [E64_KIND_TLS] = "tls",
-    [E64_KIND_IFUNC] = "ifunc",
-};
-
-// For the table on top; what is NULL is left out.
-static void set_text(lua_State *L, const char *name, const char *text)
-{
-    if (text) {
-        lua_pushstring(L, text);
-        lua_setfield(L, -2, name);
-    }
-}
-
-static void set_number(lua_State *L, const char *name, uint64_t number)
-{
-    lua_pushinteger(L, (lua_Integer)number);
-    lua_setfield(L, -2, name);
-}
 
 // What is false is left out.
 static void set_flag(lua_State *L, const char *name, bool flag)
@@ -49,13 +29,7 @@ static void set_object(lua_State *L, const char *name,
                        const e64_plan_object *object)
 {
     if (object)
-        set_text(L, name, object->path ? object->path : object->name);
-}
-
-// Adds the value on top to the array below it.
-static void append(lua_State *L)
-{
-    lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+        field_text(L, name, object->path ? object->path : object->name);
 }
 
 static void set_wanters(lua_State *L, const e64_plan_object *const *wanters,
@@ -64,7 +38,7 @@ static void set_wanters(lua_State *L, const e64_plan_object *const *wanters,
     lua_createtable(L, (int)count, 0);
     for (size_t i = 0; i < count; i++) {
         lua_pushstring(L, wanters[i]->path);
-        append(L);
+        field_append(L);
     }
     lua_setfield(L, -2, "wanters");
 }
@@ -73,7 +47,7 @@ static void set_counts(lua_State *L, const e64_count *counts, size_t count)
 {
     lua_createtable(L, 0, (int)count);
     for (size_t i = 0; i < count; i++)
-        set_number(L, counts[i].name, counts[i].count);
+        field_number(L, counts[i].name, counts[i].count);
 }
 
 static void set_probes(lua_State *L, const e64_plan_object *object)
@@ -82,12 +56,12 @@ static void set_probes(lua_State *L, const e64_plan_object *object)
     for (size_t i = 0; i < object->probe_count; i++) {
         const e64_probe *probe = &object->probes[i];
         lua_createtable(L, 0, 4);
-        set_text(L, "path", probe->path);
-        set_text(L, "place", probe->place);
-        set_text(L, "owner", probe->owner);
-        set_text(L, "result", probe->result == E64_OK ? "taken"
+        field_text(L, "path", probe->path);
+        field_text(L, "place", probe->place);
+        field_text(L, "owner", probe->owner);
+        field_text(L, "result", probe->result == E64_OK ? "taken"
                               : e64_status_name(probe->result));
-        append(L);
+        field_append(L);
     }
     lua_setfield(L, -2, "probes");
 }
@@ -96,10 +70,10 @@ static void push_memory(lua_State *L, uint64_t total, uint64_t code,
                         uint64_t data, uint64_t sealed)
 {
     lua_createtable(L, 0, 4);
-    set_number(L, "total", total);
-    set_number(L, "code", code);
-    set_number(L, "data", data);
-    set_number(L, "sealed", sealed);
+    field_number(L, "total", total);
+    field_number(L, "code", code);
+    field_number(L, "data", data);
+    field_number(L, "sealed", sealed);
 }
 
 // An object by a name that stands for it.
@@ -108,20 +82,20 @@ static void push_named(lua_State *L, const e64_plan_object *object,
 {
     luaL_checkstack(L, 8, "a plan's tree is too deep");
     lua_createtable(L, 0, 12);
-    set_text(L, "name", name);
-    set_text(L, "path", object->path);
-    set_text(L, "state", states[object->state]);
+    field_text(L, "name", name);
+    field_text(L, "path", object->path);
+    field_text(L, "state", states[object->state]);
 }
 
 // For the table on top: what the object is and how it came into the plan.
 static void set_rest(lua_State *L, const e64_plan_object *object)
 {
-    set_text(L, "soname", object->soname);
+    field_text(L, "soname", object->soname);
     set_object(L, "wanter", object->wanter);
-    set_text(L, "why", object->why);
+    field_text(L, "why", object->why);
     if (object->state == E64_PLAN_ABSENT) {
-        set_text(L, "kind", e64_status_name(object->status));
-        set_text(L, "message", object->message);
+        field_text(L, "kind", e64_status_name(object->status));
+        field_text(L, "message", object->message);
     }
     set_probes(L, object);
 }
@@ -138,8 +112,8 @@ static void set_sizes(lua_State *L, const e64_plan_object *object)
     if (!object->tls_size)
         return;
     lua_createtable(L, 0, 3);
-    set_number(L, "size", object->tls_size);
-    set_number(L, "align", object->tls_align);
+    field_number(L, "size", object->tls_size);
+    field_number(L, "align", object->tls_align);
     set_flag(L, "fixed", object->tls_fixed);
     lua_setfield(L, -2, "tls");
 }
@@ -153,13 +127,13 @@ static int add_object(void *data, const e64_plan_object *object)
     lua_createtable(L, (int)object->need_count, 0);
     for (size_t i = 0; i < object->need_count; i++) {
         lua_createtable(L, 0, 3);
-        set_text(L, "name", object->needs[i].name);
-        set_text(L, "kind", object->needs[i].kind);
+        field_text(L, "name", object->needs[i].name);
+        field_text(L, "kind", object->needs[i].kind);
         set_object(L, "path", object->needs[i].object);
-        append(L);
+        field_append(L);
     }
     lua_setfield(L, -2, "needs");
-    append(L);
+    field_append(L);
     return 0;
 }
 
@@ -169,7 +143,7 @@ static void push_tree(lua_State *L, const e64_plan_object *object,
                       const e64_need *need, int seen)
 {
     push_named(L, object, need ? need->name : object->name);
-    set_text(L, "as", need ? need->kind : NULL);
+    field_text(L, "as", need ? need->kind : NULL);
     if (lua_rawgetp(L, seen, object) != LUA_TNIL) {
         lua_pop(L, 1);
         set_flag(L, "repeated", true);
@@ -182,7 +156,7 @@ static void push_tree(lua_State *L, const e64_plan_object *object,
     lua_createtable(L, (int)object->need_count, 0);
     for (size_t i = 0; i < object->need_count; i++) {
         push_tree(L, object->needs[i].object, &object->needs[i], seen);
-        append(L);
+        field_append(L);
     }
     lua_setfield(L, -2, "needs");
 }
@@ -192,17 +166,17 @@ static int add_binding(void *data, const e64_plan_binding *binding)
     lua_State *L = data;
     lua_createtable(L, 0, 8);
     set_object(L, "wanter", binding->wanter);
-    set_text(L, "symbol", binding->symbol);
-    set_text(L, "version", binding->version);
+    field_text(L, "symbol", binding->symbol);
+    field_text(L, "version", binding->version);
     set_flag(L, "weak", binding->weak);
     set_flag(L, "denied", binding->denied);
     if (binding->provider) {
         set_object(L, "provider", binding->provider);
-        set_text(L, "provided", binding->provided);
-        set_text(L, "kind", kinds[binding->kind]);
-        set_number(L, "offset", binding->offset);
+        field_text(L, "provided", binding->provided);
+        field_text(L, "kind", symbol_kind_name(binding->kind));
+        field_number(L, "offset", binding->offset);
         set_object(L, "runner_up", binding->runner_up);
-        set_text(L, "runner_up_version", binding->runner_up_version);
+        field_text(L, "runner_up_version", binding->runner_up_version);
         set_flag(L, "absolute", binding->absolute);
         set_flag(L, "unique", binding->unique);
         set_flag(L, "vague", binding->vague);
@@ -211,7 +185,7 @@ static int add_binding(void *data, const e64_plan_binding *binding)
         set_flag(L, "resolved", binding->resolved);
         set_flag(L, "defined", binding->defined);
     }
-    append(L);
+    field_append(L);
     return 0;
 }
 
@@ -219,13 +193,13 @@ static int add_clash(void *data, const e64_clash *clash)
 {
     lua_State *L = data;
     lua_createtable(L, 0, 6);
-    set_text(L, "symbol", clash->symbol);
-    set_text(L, "version", clash->version);
+    field_text(L, "symbol", clash->symbol);
+    field_text(L, "version", clash->version);
     set_object(L, "provider", clash->provider);
     set_object(L, "runner_up", clash->runner_up);
     set_flag(L, "vague", clash->vague);
     set_wanters(L, clash->wanters, clash->wanter_count);
-    append(L);
+    field_append(L);
     return 0;
 }
 
@@ -233,13 +207,13 @@ static int add_missing(void *data, const e64_missing *missing)
 {
     lua_State *L = data;
     lua_createtable(L, 0, 6);
-    set_text(L, "kind", e64_status_name(missing->status));
-    set_text(L, "symbol", missing->symbol);
-    set_text(L, "version", missing->version);
-    set_text(L, "library", missing->library);
-    set_text(L, "message", missing->message);
+    field_text(L, "kind", e64_status_name(missing->status));
+    field_text(L, "symbol", missing->symbol);
+    field_text(L, "version", missing->version);
+    field_text(L, "library", missing->library);
+    field_text(L, "message", missing->message);
     set_wanters(L, missing->wanters, missing->wanter_count);
-    append(L);
+    field_append(L);
     return 0;
 }
 
@@ -247,7 +221,7 @@ static int add_start(void *data, const e64_plan_object *object)
 {
     lua_State *L = data;
     lua_pushstring(L, object->path);
-    append(L);
+    field_append(L);
     return 0;
 }
 
@@ -313,9 +287,9 @@ static void push_info(lua_State *L, const struct e64_plan *plan,
         push_memory(L, info.memory, info.code, info.data, info.sealed);
     } else if (strcmp(field, "tls") == 0) {
         lua_createtable(L, 0, 3);
-        set_number(L, "fixed", info.tls_fixed);
-        set_number(L, "dynamic", info.tls_dynamic);
-        set_number(L, "room", info.tls_room);
+        field_number(L, "fixed", info.tls_fixed);
+        field_number(L, "dynamic", info.tls_dynamic);
+        field_number(L, "room", info.tls_room);
     } else {
         lua_pushnil(L);
     }

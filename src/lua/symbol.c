@@ -18,6 +18,11 @@ static const char *const kinds[] = {
     [E64_KIND_IFUNC] = "ifunc",
 };
 
+const char *symbol_kind_name(e64_kind kind)
+{
+    return kinds[kind];
+}
+
 struct lua_symbol *symbol_test(lua_State *L, int index)
 {
     return luaL_testudata(L, index, SYMBOL);

@@ -16,6 +16,9 @@ struct lua_symbol {
     bool collected;     // finalisers of others may see it still
 };
 
+// "object", "function" and so on.
+const char *symbol_kind_name(e64_kind kind);
+
 // Adds `cfunction` to the table on top.
 void symbol_open(lua_State *L);
 

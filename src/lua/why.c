@@ -5,7 +5,9 @@
 #include <lauxlib.h>
 
 #include "elf64load.h"
+#include "fields.h"
 #include "handle.h"
+#include "symbol.h"
 
 // A visitor is called in the middle of a walk, which an error of Lua must not
 // leave: it is kept until the walk has ended. The list is at the top.
@@ -31,14 +33,6 @@ static int finish(const struct walk *walk)
     return walk->failed ? lua_error(walk->L) : 1;
 }
 
-static void set(lua_State *L, const char *name, const char *text)
-{
-    if (text) {
-        lua_pushstring(L, text);
-        lua_setfield(L, -2, name);
-    }
-}
-
 // The table that was made becomes the last of the list at 2.
 static int append(lua_State *L)
 {
@@ -50,18 +44,17 @@ static int push_reason(lua_State *L)
 {
     const e64_reason *reason = lua_touserdata(L, 1);
     lua_createtable(L, 0, 6);
-    set(L, "kind", reason->name);
-    set(L, "message", reason->message);
-    set(L, "as", reason->as);
-    set(L, "path", reason->path);
-    set(L, "place", reason->place);
-    set(L, "owner", reason->owner);
+    field_text(L, "kind", reason->name);
+    field_text(L, "message", reason->message);
+    field_text(L, "as", reason->as);
+    field_text(L, "path", reason->path);
+    field_text(L, "place", reason->place);
+    field_text(L, "owner", reason->owner);
     if (reason->kind == E64_REASON_PROBE)
-        set(L, "result", reason->result == E64_OK ? "taken"
+        field_text(L, "result", reason->result == E64_OK ? "taken"
                              : e64_status_name(reason->result));
     if (reason->number) {
-        lua_pushinteger(L, (lua_Integer)reason->number);
-        lua_setfield(L, -2, "number");
+        field_number(L, "number", reason->number);
     }
     return append(L);
 }
@@ -84,32 +77,23 @@ static int reasons(lua_State *L)
 
 static int push_binding(lua_State *L)
 {
-    static const char *const kinds[] = {
-        [E64_KIND_NOTYPE] = "notype",
-        [E64_KIND_OBJECT] = "object",
-        [E64_KIND_FUNCTION] = "function",
-        [E64_KIND_TLS] = "tls",
-        [E64_KIND_IFUNC] = "ifunc",
-    };
     const e64_binding *binding = lua_touserdata(L, 1);
     e64_plugin_info info;
     lua_createtable(L, 0, 11);
     e64_plugin_describe(binding->wanter, &info);
-    set(L, "wanter", info.path);
-    set(L, "symbol", binding->symbol);
-    set(L, "version", binding->version);
-    set(L, "how", binding->how);
-    set(L, "message", binding->message);
-    set(L, "provider", binding->file);
-    set(L, "provided", binding->provided);
+    field_text(L, "wanter", info.path);
+    field_text(L, "symbol", binding->symbol);
+    field_text(L, "version", binding->version);
+    field_text(L, "how", binding->how);
+    field_text(L, "message", binding->message);
+    field_text(L, "provider", binding->file);
+    field_text(L, "provided", binding->provided);
     if (binding->file) {
-        set(L, "kind", kinds[binding->kind]);
-        lua_pushboolean(L, binding->plugin == NULL);
-        lua_setfield(L, -2, "host");
+        field_text(L, "kind", symbol_kind_name(binding->kind));
+        field_boolean(L, "host", binding->plugin == NULL);
     }
     if (binding->address) {
-        lua_pushinteger(L, (lua_Integer)(intptr_t)binding->address);
-        lua_setfield(L, -2, "address");
+        field_number(L, "address", (uintptr_t)binding->address);
     }
     lua_newtable(L);
     for (size_t i = 0; binding->others[i]; i++) {

@@ -72,6 +72,16 @@ static bool equal(struct qualified a, struct qualified b)
     return a.size == b.size && memcmp(a.text, b.text, a.size) == 0;
 }
 
+// A name of C++ as it is written there, or NULL, also when enough of them have
+// been asked for. The caller frees it.
+static char *demangle_within(struct near_search *search, const char *text)
+{
+    if (search->steps < DEMANGLE_STEPS)
+        return NULL;
+    search->steps -= DEMANGLE_STEPS;
+    return demangle(&search->demangler, text);
+}
+
 // Is a mangled name near to a wanted one also as C++ has it? What mangling
 // adds is much alike in all short names.
 static bool is_near_as_cxx(const struct nearing *nearing, const char *text)
@@ -79,10 +89,7 @@ static bool is_near_as_cxx(const struct nearing *nearing, const char *text)
     if (!nearing->wanted.text || strncmp(nearing->name, "_Z", 2) != 0
         || strncmp(text, "_Z", 2) != 0)
         return true;
-    if (nearing->search->steps < DEMANGLE_STEPS)
-        return false;
-    nearing->search->steps -= DEMANGLE_STEPS;
-    char *demangled = demangle(&nearing->search->demangler, text);
+    char *demangled = demangle_within(nearing->search, text);
     if (!demangled)
         return false;
     struct qualified name = demangled_name(demangled);
@@ -99,11 +106,9 @@ static bool is_signature(const struct nearing *nearing, const char *text)
 {
     if (!nearing->wanted.text || strncmp(text, "_Z", 2) != 0
         || strnlen(text, 2 * LONGEST + 1) > 2 * LONGEST
-        || !strstr(text, nearing->part)
-        || nearing->search->steps < DEMANGLE_STEPS)
+        || !strstr(text, nearing->part))
         return false;
-    nearing->search->steps -= DEMANGLE_STEPS;
-    char *demangled = demangle(&nearing->search->demangler, text);
+    char *demangled = demangle_within(nearing->search, text);
     if (!demangled)
         return false;
     struct qualified name = demangled_name(demangled);

@@ -128,18 +128,35 @@ static void give_near(const struct search_near *near)
         error_near(names, near->count);
 }
 
+// What may help, and who wanted it.
+struct report {
+    struct search_near near;
+    struct text advice, wanters;
+};
+
+// Adds it to the error, and frees it.
+static void give_report(struct report *report,
+                        const struct search_wanter *wanter)
+{
+    if (wanter && wanter->path)
+        error_wanter(wanter->path);
+    give_near(&report->near);
+    if (report->advice.size)
+        error_advice(report->advice.data);
+    search_near_free(&report->near);
+    text_free(&report->wanters);
+    text_free(&report->advice);
+}
+
 e64_status search_fail(struct search *search)
 {
     const struct search_wanter *wanter = search->request->wanter;
-    struct search_near near = { .count = 0 };
-    struct text advice = { 0 }, wanters = { 0 };
-    search_near(search, &near);
-    add_advice(search, &near, &advice);
-    add_wanters(&wanters, wanter);
-    e64_status status = fail_with(search, text_get(&wanters),
-                                  text_get(&advice));
-    if (wanter && wanter->path)
-        error_wanter(wanter->path);
+    struct report report = { .near = { .count = 0 } };
+    search_near(search, &report.near);
+    add_advice(search, &report.near, &report.advice);
+    add_wanters(&report.wanters, wanter);
+    e64_status status = fail_with(search, text_get(&report.wanters),
+                                  text_get(&report.advice));
     // Nothing was wrong with any file: the last place where it might have been.
     if (search->obstacle_kind != E64_OK)
         error_path(text_get(&search->obstacle));
@@ -149,12 +166,7 @@ e64_status search_fail(struct search *search)
     if (scopes)
         error_scopes(scopes, search->scope_count);
     memory_free(scopes);
-    give_near(&near);
-    if (advice.size)
-        error_advice(advice.data);
-    search_near_free(&near);
-    text_free(&wanters);
-    text_free(&advice);
+    give_report(&report, wanter);
     return status;
 }
 
@@ -176,27 +188,20 @@ static char *absent_folder(const char *path)
 e64_status search_fail_path(const struct search *search, const char *path)
 {
     const struct search_wanter *wanter = search->request->wanter;
-    struct search_near near = { .count = 0 };
-    struct text advice = { 0 }, wanters = { 0 };
+    struct report report = { .near = { .count = 0 } };
     char *absent = absent_folder(path);
     if (!absent)
-        search_near_path(search, path, &near);
+        search_near_path(search, path, &report.near);
     if (absent)
-        text_format(&advice, "there is no folder %s", absent);
-    else if (near.count)
-        add_near(&advice, &near);
-    add_wanters(&wanters, wanter);
-    fail(E64_NOTFOUND, "%s: no such file%s%s%s", path, text_get(&wanters),
-         advice.size ? "; " : "", text_get(&advice));
+        text_format(&report.advice, "there is no folder %s", absent);
+    else if (report.near.count)
+        add_near(&report.advice, &report.near);
+    add_wanters(&report.wanters, wanter);
+    fail(E64_NOTFOUND, "%s: no such file%s%s%s", path,
+         text_get(&report.wanters), report.advice.size ? "; " : "",
+         text_get(&report.advice));
     error_path(path);
-    if (wanter && wanter->path)
-        error_wanter(wanter->path);
-    give_near(&near);
-    if (advice.size)
-        error_advice(advice.data);
-    search_near_free(&near);
-    text_free(&wanters);
-    text_free(&advice);
+    give_report(&report, wanter);
     memory_free(absent);
     return E64_NOTFOUND;
 }

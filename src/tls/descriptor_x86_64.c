@@ -8,6 +8,7 @@
 #include <stdbool.h>
 
 #include "module.h"
+#include "vectors_x86_64.h"
 
 // What the slow path saves: x87, SSE, AVX, MPX, AVX-512 (opmask, upper halves,
 // upper registers). PKRU is no register in this sense, and AMX is not touched
@@ -79,40 +80,11 @@ __asm__ (
     "    pushq %r11\n"
     "    pushq %rbx\n"
     "    movq %rax, %rdi\n"
-    "    subq tls_descriptor_size(%rip), %rsp\n"
-    "    andq $-64, %rsp\n"
-    "    movl tls_descriptor_save(%rip), %ebx\n"
-    "    cmpl $1, %ebx\n"
-    "    jb 1f\n"
-    // The header of the area must be zero before it is written to.
-    "    xorl %eax, %eax\n"
-    "    movq %rax, 512(%rsp)\n"
-    "    movq %rax, 520(%rsp)\n"
-    "    movq %rax, 528(%rsp)\n"
-    "    movq %rax, 536(%rsp)\n"
-    "    movq %rax, 544(%rsp)\n"
-    "    movq %rax, 552(%rsp)\n"
-    "    movq %rax, 560(%rsp)\n"
-    "    movq %rax, 568(%rsp)\n"
-    "    movl $0xef, %eax\n"
-    "    movl $0, %edx\n"
-    "    cmpl $1, %ebx\n"
-    "    ja 2f\n"
-    "    xsave (%rsp)\n"
-    "    jmp 3f\n"
-    "1:  fxsave (%rsp)\n"
-    "    jmp 3f\n"
-    "2:  xsavec (%rsp)\n"
-    "3:  call tls_descriptor_find\n"
+    VECTORS_SAVE
+    "    call tls_descriptor_find\n"
     "    movq %rax, %rdi\n"
-    "    cmpl $1, %ebx\n"
-    "    jb 4f\n"
-    "    movl $0xef, %eax\n"
-    "    movl $0, %edx\n"
-    "    xrstor (%rsp)\n"
-    "    jmp 5f\n"
-    "4:  fxrstor (%rsp)\n"
-    "5:  movq %rdi, %rax\n"
+    VECTORS_RESTORE
+    "    movq %rdi, %rax\n"
     "    leaq -72(%rbp), %rsp\n"
     "    popq %rbx\n"
     "    popq %r11\n"
