@@ -113,7 +113,7 @@ describe("A child of fork", function ()
             {
                 int pid = fork();
                 if (!pid)
-                    alarm(10);
+                    alarm(200);
                 return pid;
             }
             extern "C" int result(int pid)
@@ -124,7 +124,7 @@ describe("A child of fork", function ()
                                          : -WTERMSIG(status);
             }
             extern "C" void leave(int code) { _exit(code); }
-         ]], "-pthread"), plugin }, { seconds = 60 })
+         ]], "-pthread"), plugin }, { seconds = 200 })
          assert.equal("well\n", result.out, child.describe(result) .. result.err)
       end)
 end)

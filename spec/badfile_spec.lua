@@ -210,7 +210,7 @@ describe("What is no regular file is refused without waiting for it:", function 
       local result = child.lua([[
          local _, message, kind = require "elf64load".open(arg[1])
          io.write(kind, " ", message)
-      ]], { folder .. "/fifo.so" }, { seconds = 20 })
+      ]], { folder .. "/fifo.so" }, { seconds = 200 })
       assert.equal(0, result.code, child.describe(result) .. result.err)
       assert.truthy(result.out:find("^system "))
       assert.truthy(result.out:find("FIFO", 1, true), result.out)

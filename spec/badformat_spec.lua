@@ -278,7 +278,7 @@ describe("A hash chain", function ()
          if not p then print(kind, message) os.exit(0) end
          for at = 2, #arg do p:lookup(arg[at]) end
          print("ended", #p:symbols() < 100000)
-      ]], { image:save(), table.unpack(names) }, { seconds = 30 })
+      ]], { image:save(), table.unpack(names) }, { seconds = 200 })
       assert.equal(0, result.code, child.describe(result) .. result.err)
       assert.truthy(result.out:find "^ended\ttrue"
          or result.out:find "^badformat\t.*HASH", result.out)
@@ -485,7 +485,7 @@ describe("A relocation that overwrites a table", function ()
          p:close()
       ]], ".lua")
       local file = assert(io.open(script))
-      local result = child.lua(file:read "a", { image:save() }, { seconds = 30 })
+      local result = child.lua(file:read "a", { image:save() }, { seconds = 200 })
       file:close()
       assert.equal(0, result.code, child.describe(result) .. result.err)
       return result.out
@@ -532,7 +532,7 @@ describe("A relocation that overwrites a table", function ()
       local result = child.lua([[
          local p, message, kind = require "elf64load".open(arg[1])
          print(p and "open" or kind, message)
-      ]], { image:save() }, { seconds = 30 })
+      ]], { image:save() }, { seconds = 200 })
       assert.equal(0, result.code, child.describe(result) .. result.err)
       assert.truthy(result.out:find "^open", result.out)
    end)

@@ -108,7 +108,7 @@ describe("Two copies of the loader in one process #build", function ()
          first == 0 and "program's" or "library's"), function ()
             local program = compile.program(PROGRAM, flags(library))
             local result = child.run({ program, tostring(first), plugin, host,
-               another }, { seconds = 30 })
+               another }, { seconds = 200 })
             assert.equal(0, result.code, child.describe(result) .. result.out
                .. result.err)
             -- Of the fixtures, the library itself is there throughout.

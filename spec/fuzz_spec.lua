@@ -35,7 +35,7 @@ describe("A corpus of inputs that fuzzers have found", function ()
          local inputs = files(guided.unpack(target.name))
          assert.is_true(#inputs > 50)
          local result = child.run({ replayer(target.name),
-            table.unpack(inputs) }, { seconds = 120 })
+            table.unpack(inputs) }, { seconds = 200 })
          assert.equal(0, result.code, child.describe(result) .. "\n"
             .. result.err)
          assert.equal(#inputs, tonumber(result.out))
@@ -48,7 +48,7 @@ describe("A corpus of inputs that fuzzers have found", function ()
             some[#some + 1] = inputs[number]
          end
          local result = child.run({ replayer(target.name), "--mutants", "100",
-            "1", table.unpack(some) }, { seconds = 120 })
+            "1", table.unpack(some) }, { seconds = 200 })
          assert.equal(0, result.code, child.describe(result) .. "\n"
             .. result.err)
          assert.is_true(tonumber(result.out) > 900)

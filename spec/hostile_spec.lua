@@ -27,7 +27,7 @@ local function run (path, more, limits)
       if not p then print(kind, message) os.exit(0) end
    ]] .. more
    local result = child.lua(program, { path },
-      limits or { seconds = 20, memory = 8192 })
+      limits or { seconds = 200, memory = 8192 })
    assert.equal(0, result.code, child.describe(result) .. "\n" .. result.err)
    return result.out
 end
@@ -221,7 +221,7 @@ describe("Thread-local variables of absurd size", function ()
          "__thread long f = 5; long *a(void) { return &f; }",
          "-ftls-model=initial-exec"))
       image:segment "PT_TLS".p_memsz = 0xf0000000
-      local out = run(image:save(), "", { seconds = 20 })
+      local out = run(image:save(), "", { seconds = 200 })
       assert.truthy(out:find("^nomemory.*4026531840 bytes of static"), out)
       out = run(compile.shared "int f;", ([[
          local function peak ()
@@ -231,7 +231,7 @@ describe("Thread-local variables of absurd size", function ()
          local before = peak()
          assert(not elf.open(%q))
          print(peak() - before < 20000)
-      ]]):format(image:save()), { seconds = 20 })
+      ]]):format(image:save()), { seconds = 200 })
       assert.equal("true\n", out)
    end)
 
@@ -240,6 +240,6 @@ describe("Thread-local variables of absurd size", function ()
       image:segment "PT_TLS".p_memsz = 0xf0000000
       assert.equal("nomemory\n", run(image:save(), [[
          print((select(3, p:lookup "in_thread")))
-      ]], { seconds = 20, memory = 2048 }))
+      ]], { seconds = 200, memory = 2048 }))
    end)
 end)

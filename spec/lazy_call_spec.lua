@@ -190,7 +190,7 @@ describe("A first call", function ()
          {
              const e64_open_options options = { sizeof options, .lazy = 1 };
              e64_plugin *p;
-             alarm(50);
+             alarm(200);
              e64_runtime_new(NULL, &runtime, NULL);
              e64_open(runtime, argv[1], &options, &p, NULL);
              f = (void *)e64_entry(p, "f");

@@ -146,7 +146,7 @@ os.remove(path)
 local function batch (first, last)
    local path = ("%s/mutant-%d.so"):format(compile.folder, first)
    return child.lua(PROGRAM, { tostring(first), tostring(last), path, static,
-      table.unpack(libraries) }, { seconds = 60, memory = 4096 })
+      table.unpack(libraries) }, { seconds = 200, memory = 4096 })
 end
 
 describe("Mutants of small libraries", function ()

@@ -76,6 +76,11 @@ static int show(void *data, const e64_pin *pin)
     return 0;
 }
 
+static int is_stack(void *data, const e64_pin *pin)
+{
+    return pin->kind == E64_PIN_STACK;
+}
+
 static int find(const char *path)
 {
     char line[4096];
@@ -91,7 +96,8 @@ int main(int argc, char **argv)
 {
     e64_plugin *p = open_plugin(argv[1]);
     ((long (*)(void))e64_entry(p, "start"))();
-    usleep(100000);
+    while (!e64_pins(p, is_stack, NULL))
+        usleep(1000);
     e64_pins(p, show, NULL);
     puts("");
     fflush(stdout);

@@ -102,7 +102,7 @@ static void *pester(void *data)
 
 int main(int argc, char **argv)
 {
-    alarm(50);
+    alarm(200);
     plugin = open_plugin(argv[1]);
     value = e64_address(plugin, "value");
     own = (long *(*)(void))e64_entry(plugin, "own");

@@ -298,7 +298,7 @@ describe("dl_iterate_phdr, as the host's libraries call it", function ()
                                    RTLD_NOW);
              return handle && dlclose(handle) == 0;
          }
-      ]]) }, { seconds = 20 })
+      ]]) }, { seconds = 200 })
       assert.equal(0, result.code, child.describe(result) .. result.err)
       assert.truthy(tonumber(result.out) >= 3, result.out)
    end)

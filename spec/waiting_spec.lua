@@ -68,7 +68,7 @@ static int number(plugin *p, const char *name)
 
 -- The program ends itself when its threads wait for each other.
 local WATCH = [[
-__attribute__((constructor)) static void watch(void) { alarm(40); }
+__attribute__((constructor)) static void watch(void) { alarm(200); }
 ]]
 
 -- `runtime` is made by try_plugin: two threads must not both do it.

@@ -222,7 +222,7 @@ long stress_fork(void)
     pid_t child = fork();
     if (child == 0) {
         pthread_t thread;
-        alarm(20);
+        alarm(200);
         check_all(false);
         bool ran = pthread_create(&thread, NULL, check_again, NULL) == 0
                 && pthread_join(thread, NULL) == 0;

@@ -38,7 +38,7 @@ child.sanitizer = short
 ---@field timeout boolean|nil true when it took longer than it may
 
 ---@class limits
----@field seconds? integer longest time, default 60
+---@field seconds? integer longest time, default 200
 ---@field memory? integer most address space, in MB; not under a sanitizer
 ---@field files? integer most descriptors
 ---@field env? table<string, string> variables to set
@@ -66,7 +66,7 @@ local function shell (words, limits, errors)
    for name, value in pairs(limits.env or {}) do
       add("export %s=%s", name, quoted(value))
    end
-   add("exec timeout -k 2 %d %s <%s %s", limits.seconds or 60, words,
+   add("exec timeout -k 2 %d %s <%s %s", limits.seconds or 200, words,
       limits.input and quoted(limits.input) or "/dev/null",
       limits.merge and "2>&1" or "2>" .. quoted(errors))
    return table.concat(lines, "; ")
