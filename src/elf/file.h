@@ -36,6 +36,12 @@ e64_status elf_file_open_path(const char *path, struct elf_file *file);
 // change. It is still the same file by its identity.
 e64_status elf_file_make_private(struct elf_file *file);
 
+// A file of as many zeros, to be filled at *bytes, which nobody else can change
+// once it is sealed. It has no identity.
+e64_status elf_file_new(const char *name, uint64_t size, struct elf_file *file,
+                        uint8_t **bytes);
+e64_status elf_file_seal(struct elf_file *file);
+
 // Closes and unmaps what the bytes came from; the name and the identity stay.
 void elf_file_release(struct elf_file *file);
 

@@ -1,5 +1,6 @@
-// A copy of a file that nobody else can change: in a sealed memfd, from which
-// segments are mapped, or in memory where the system has none.
+// Files that nobody else can change, copies of others or made here: in a sealed
+// memfd, from which segments are mapped, or in memory where the system has
+// none.
 
 #include <errno.h>
 #include <fcntl.h>
@@ -8,12 +9,13 @@
 
 #include "../error.h"
 #include "../mapping.h"
+#include "../memory.h"
 #include "file.h"
 
 static e64_status fail_copy(const struct elf_file *file)
 {
-    e64_status status = fail_system("%s: cannot get memory for a private copy "
-                                    "of its %llu bytes", file->name,
+    e64_status status = fail_system("%s: cannot get private memory for its "
+                                    "%llu bytes", file->name,
                                     (unsigned long long)file->view.size);
     error_path(file->name);
     return status;
@@ -112,5 +114,45 @@ e64_status elf_file_make_private(struct elf_file *file)
     file->mapping = at;
     file->mapped = size;
     file->view = (struct view){ at, size };
+    return E64_OK;
+}
+
+e64_status elf_file_new(const char *name, uint64_t size, struct elf_file *file,
+                        uint8_t **bytes)
+{
+    *file = (struct elf_file){ .fd = -1, .view = { NULL, size } };
+    file->name = memory_copy(name);
+    if (!file->name)
+        return fail_memory(strlen(name) + 1);
+    file->fd = make_memory(file);
+    file->own_fd = file->fd >= 0;
+    void *at = mmap(NULL, size, PROT_READ | PROT_WRITE, file->fd < 0
+                    ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED, file->fd, 0);
+    if (at == MAP_FAILED) {
+        e64_status status = fail_copy(file);
+        elf_file_close(file);
+        return status;
+    }
+    file->mapping = at;
+    file->mapped = size;
+    file->view.data = at;
+    *bytes = at;
+    return E64_OK;
+}
+
+e64_status elf_file_seal(struct elf_file *file)
+{
+    uint64_t size = file->view.size;
+    if (file->fd < 0)
+        return mprotect(file->mapping, size, PROT_READ) == 0 ? E64_OK
+                                                             : fail_copy(file);
+    // A mapping through which it could be written to is in the seal's way.
+    mapping_drop(file->mapping, size);
+    file->mapping = NULL;
+    void *at = seal(file->fd, size);
+    if (at == MAP_FAILED)
+        return fail_copy(file);
+    file->mapping = at;
+    file->view.data = at;
     return E64_OK;
 }

@@ -38,8 +38,8 @@ struct object_part {
 enum { OBJECT_STUB_SIZE = 64 };
 
 // A word in code that may turn out to be too narrow for what it refers to,
-// which is the import's or, for R_X86_64_32 and 32S, also the image's own: the
-// place of a relocation in DT_RELA.
+// which is not the image's own (that is near, where the image is `low` if it
+// must be): the place of a relocation in DT_RELA.
 struct object_far {
     uint64_t place; // vaddr of the word
     uint64_t stub;  // vaddr of OBJECT_STUB_SIZE bytes in the same segment
@@ -68,7 +68,7 @@ struct object_where {
     uint64_t offset;     // in the section
 };
 
-// Links the inputs. The name is the image's: of its memory, its DT_SONAME. The
+// Links the inputs. The name is the image's, for its memory and messages. The
 // inputs must stay open as long as the image is asked of its parts.
 //
 // E64_BADFORMAT, E64_BADARCH and E64_UNSUPPORTED for what is no proper object,

@@ -1,0 +1,175 @@
+// Says for each input section to which chunk of the image it belongs, by its
+// type, flags and name, as ld's script does.
+
+#include <ctype.h>
+#include <stdlib.h>
+
+#include "../error.h"
+#include "../memory.h"
+#include "editor.h"
+
+// x86-64's own, in ELF's range for processors (psABI 4.2, "Sections").
+enum { TYPE_UNWIND = 0x70000001, FLAG_LARGE = 0x10000000 };
+
+// What has no priority comes after all that has.
+enum { NO_PRIORITY = 65536 };
+
+// Is it ".init_array" or ".init_array.100"?
+static bool is_named(const char *name, const char *stem)
+{
+    size_t length = strlen(stem);
+    return strncmp(name, stem, length) == 0
+        && (name[length] == '\0' || name[length] == '.');
+}
+
+static uint32_t priority_of(const char *name, const char *stem)
+{
+    const char *suffix = name + strlen(stem);
+    if (*suffix != '.' || !isdigit((unsigned char)suffix[1]))
+        return NO_PRIORITY;
+    unsigned long priority = strtoul(suffix + 1, NULL, 10);
+    return priority < NO_PRIORITY ? (uint32_t)priority : NO_PRIORITY;
+}
+
+// Constructors and destructors. The older kind runs in reverse, and its
+// priorities count down.
+static enum chunk classify_array(const struct elf_section *section,
+                                 struct piece *piece)
+{
+    static const struct {
+        const char *stem;
+        uint32_t type;
+        enum chunk chunk;
+        bool reversed;
+    } kinds[] = {
+        { ".init_array", SHT_INIT_ARRAY, CHUNK_INITS, false },
+        { ".fini_array", SHT_FINI_ARRAY, CHUNK_FINIS, false },
+        { ".ctors", SHT_PROGBITS, CHUNK_INITS, true },
+        { ".dtors", SHT_PROGBITS, CHUNK_FINIS, true },
+    };
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        bool named = is_named(section->name, kinds[i].stem);
+        if (!named && (kinds[i].reversed || section->type != kinds[i].type))
+            continue;
+        piece->order = named ? priority_of(section->name, kinds[i].stem)
+                             : NO_PRIORITY;
+        if (kinds[i].reversed && piece->order != NO_PRIORITY)
+            piece->order = piece->order < 65535 ? 65535 - piece->order : 0;
+        piece->reversed = kinds[i].reversed;
+        return kinds[i].chunk;
+    }
+    return CHUNK_NONE;
+}
+
+static enum chunk classify(const struct elf_section *section,
+                           struct piece *piece)
+{
+    const bool empty = section->type == SHT_NOBITS;
+    const bool large = section->flags & FLAG_LARGE;
+    if (section->type == TYPE_UNWIND || strcmp(section->name, ".eh_frame") == 0)
+        return CHUNK_FRAMES;
+    if (section->type == SHT_NOTE)
+        return CHUNK_NOTES;
+    if (section->flags & SHF_TLS)
+        return empty ? CHUNK_TBSS : CHUNK_TDATA;
+    if (section->flags & SHF_EXECINSTR)
+        return strcmp(section->name, ".init") == 0 ? CHUNK_INIT
+             : strcmp(section->name, ".fini") == 0 ? CHUNK_FINI : CHUNK_TEXT;
+    enum chunk array = classify_array(section, piece);
+    if (array != CHUNK_NONE)
+        return array;
+    if (empty)
+        return large ? CHUNK_LARGE_BSS : CHUNK_BSS;
+    if (!(section->flags & SHF_WRITE))
+        return CHUNK_RODATA;
+    return is_named(section->name, ".data.rel.ro") ? CHUNK_RELRO : CHUNK_DATA;
+}
+
+static bool is_identifier(const char *name)
+{
+    if (!isalpha((unsigned char)*name) && *name != '_')
+        return false;
+    while (isalnum((unsigned char)*name) || *name == '_')
+        name++;
+    return *name == '\0';
+}
+
+// Enters the name of a section that __start_NAME may ask for.
+static e64_status enter_name(struct edit *edit, const char *name,
+                             struct piece *piece)
+{
+    if (piece->chunk == CHUNK_BSS)
+        piece->chunk = CHUNK_DATA;
+    for (uint32_t i = 0; i < edit->name_count; i++) {
+        struct named *named = &edit->names[i];
+        if (strcmp(named->name, name) != 0
+            || chunk_is_code(named->chunk) != chunk_is_code(piece->chunk))
+            continue;
+        // All of them lie together, so each is where one must be.
+        if (named->chunk < piece->chunk)
+            named->chunk = piece->chunk;
+        piece->named = i + 1;
+        return E64_OK;
+    }
+    e64_status status = edit_grow(&edit->names, edit->name_count,
+                                  &edit->name_room, sizeof *edit->names);
+    if (status != E64_OK)
+        return status;
+    edit->names[edit->name_count++] = (struct named){ .name = name,
+                                                      .chunk = piece->chunk };
+    piece->named = edit->name_count;
+    return E64_OK;
+}
+
+// What no image can have, or no sane one.
+static e64_status check(const struct unit *unit, uint32_t index)
+{
+    const struct elf_section *section = &unit->read.sections[index];
+    if (strcmp(section->name, ".note.GNU-stack") == 0
+        && section->flags & SHF_EXECINSTR)
+        return edit_bad(unit, index, E64_UNSUPPORTED, "the object wants an "
+                        "executable stack, which is never granted; nested "
+                        "functions whose address is taken are the usual "
+                        "reason, and assembly that says so");
+    if (!(section->flags & SHF_ALLOC))
+        return E64_OK;
+    if (section->flags & SHF_EXECINSTR && section->flags & SHF_WRITE)
+        return edit_bad(unit, index, E64_UNSUPPORTED, "is writable and "
+                        "executable (SHF_WRITE, SHF_EXECINSTR), and memory "
+                        "is never both");
+    if (section->type == SHT_PREINIT_ARRAY)
+        return edit_bad(unit, index, E64_UNSUPPORTED, "only an executable "
+                        "can have constructors that run before all others "
+                        "(SHT_PREINIT_ARRAY)");
+    if (section->align > 1u << 24)
+        return edit_bad(unit, index, E64_UNSUPPORTED, "its alignment "
+                        "(sh_addralign) is more than 16 MB");
+    return E64_OK;
+}
+
+e64_status edit_classify(struct edit *edit, struct unit *unit)
+{
+    e64_status status = E64_OK;
+    for (uint32_t i = 1; status == E64_OK && i < unit->read.section_count;
+         i++) {
+        const struct elf_section *section = &unit->read.sections[i];
+        struct piece *piece = &unit->pieces[i];
+        piece->size = section->size;
+        status = check(unit, i);
+        if (!(section->flags & SHF_ALLOC) || piece->dropped
+            || section->flags & SHF_EXCLUDE || section->type == SHT_GROUP)
+            continue;
+        piece->chunk = (uint8_t)classify(section, piece);
+        if (piece->reversed && section->size % 8 && status == E64_OK)
+            status = edit_bad(unit, i, E64_BADFORMAT, "its size is no "
+                              "multiple of 8");
+        if (piece->chunk == CHUNK_FRAMES && status == E64_OK)
+            status = section->type == SHT_NOBITS
+                ? edit_bad(unit, i, E64_BADFORMAT, "is empty (SHT_NOBITS)")
+                : edit_scan_frames(edit, unit, i);
+        else if (is_identifier(section->name) && !piece->order
+                 && !(section->flags & SHF_TLS) && status == E64_OK)
+            status = enter_name(edit, section->name, piece);
+    }
+    return status;
+}
