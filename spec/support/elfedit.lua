@@ -108,6 +108,7 @@ local VERDEF = {
    vd_cnt = { 6, "<I2" }, vd_hash = { 8, "<I4" }, vd_aux = { 12, "<I4" },
    vd_next = { 16, "<I4" }, size = 20,
 }
+local WORD = { value = { 0, "<I4" }, size = 4 }
 local VERDAUX = { vda_name = { 0, "<I4" }, vda_next = { 4, "<I4" }, size = 8 }
 
 ---@class image
@@ -296,6 +297,23 @@ function image:section (name)
       end
    end
    error("no section " .. name, 2)
+end
+
+-- What a section of such a type is made of.
+local MADE_OF = { [2] = SYM, [4] = RELA, [17] = WORD, [18] = WORD }
+
+--- The records of a symbol table, of relocations, of a group or of
+--- SHT_SYMTAB_SHNDX: the field of a word is `value`.
+---@param name string of the section
+---@return table[]
+function image:records (name)
+   local out = {}
+   local section = self:section(name)
+   local layout = MADE_OF[section.sh_type]
+   for at = 0, section.sh_size // layout.size - 1 do
+      out[#out + 1] = record(self, section.sh_offset + at * layout.size, layout)
+   end
+   return out
 end
 
 --- A dynamic string.
