@@ -132,7 +132,8 @@ static void add_entries(struct headers *headers)
     add_entry(headers, DT_SYMENT, sizeof(Elf64_Sym));
     add_table(headers, DT_PLTGOT, 0, CHUNK_GOT_PLT);
     add_table(headers, DT_JMPREL, DT_PLTRELSZ, CHUNK_JMPREL);
-    add_entry(headers, DT_PLTREL, DT_RELA);
+    if (edit->lazy_count)
+        add_entry(headers, DT_PLTREL, DT_RELA);
     add_table(headers, DT_RELA, DT_RELASZ, CHUNK_RELA);
     add_entry(headers, DT_RELAENT, sizeof(Elf64_Rela));
     if (edit->image->relocates_text)
