@@ -142,7 +142,8 @@ describe("The verify hook", function ()
              printf("%ld\n", call(plugin, "one"));
          }]], { group.one })
       assert.equal("verify one.so: 1\nopen: denied\nmessage: " .. group.one
-         .. ": the verify hook refused it (denied)\nverify one.so: 1\ndenied\n"
+         .. ": the verify hook refused it (denied), and gave no "
+         .. "reason\nverify one.so: 1\ndenied\n"
          .. "verify one.so: 1\none\nok\n7\n", out)
    end)
 end)
@@ -230,7 +231,7 @@ describe("The order hook", function ()
          end
       end
       assert.truthy(run("x", 0):find("open: hook\nmessage: " .. group.root
-         .. ": the order hook failed\n", 1, true))
+         .. ": the order hook failed, and gave no reason\n", 1, true))
    end)
 
    it("is asked when a start is held back, and kept to later", function ()

@@ -126,7 +126,7 @@ inner ends
                    opens(argv[1]);
                }]]):format(answer))
             assert.truthy(out:find("open: hook\nmessage: %S*/inner%.so: the "
-               .. "accept hook failed\n"), out)
+               .. "accept hook failed, and gave no reason\n"), out)
             assert.is_nil(out:find("\ninner\n", 1, true))
             assert.is_nil(out:find("accept outer", 1, true))
          end
@@ -223,14 +223,33 @@ describe("All hooks and rules", function ()
 end)
 
 describe("A hook that meddles", function ()
+   -- Asks each hook something.
+   local asking = compile.group {
+      asking = { needs = { "needed" }, source = [[
+         extern int puts(const char *);
+         extern long needed(void);
+         extern long nowhere(void) __attribute__((weak));
+         long all(void) { return puts("") + needed() + (nowhere != 0); }]] },
+      needed = { source = "long needed(void) { return 7; }" },
+   }
+
+   -- `plugin` is the one that the hook is shown, if it is.
    local MEDDLER = [[
       static const char *meddles, *other;
-      static void meddle(e64_plugin *plugin)
+      static e64_plugin *earlier;
+      static e64_status meddle(e64_plugin *plugin, e64_status answer)
       {
           e64_plugin *got = NULL;
           e64_status status = E64_OK;
+          struct e64_plan *plan;
+          if (!meddles)
+              return answer;
+          if (!plugin)
+              plugin = earlier;
           if (strcmp(meddles, "open") == 0)
               status = e64_open(runtime, other, NULL, &got, &error);
+          else if (strcmp(meddles, "plan") == 0)
+              status = e64_plan(runtime, other, NULL, &plan, &error);
           else if (strcmp(meddles, "close") == 0)
               status = e64_close(plugin, &error);
           else if (strcmp(meddles, "start") == 0)
@@ -238,51 +257,113 @@ describe("A hook that meddles", function ()
           else if (strcmp(meddles, "free") == 0)
               status = e64_runtime_free(runtime, &error);
           printf("%s: %s\n", meddles, e64_status_name(status));
-      }
-      static e64_status accept(void *data, e64_runtime *asked,
-                               e64_plugin *plugin, e64_error *error)
-      {
-          meddle(plugin);
-          return E64_OK;
+          return answer;
       }
       static e64_status search(void *data, e64_runtime *asked,
                                const char *name, e64_plugin *wanter,
                                e64_source *source, e64_error *error)
       {
-          meddle(wanter);
-          return E64_NOTFOUND;
+          return meddle(wanter, E64_NOTFOUND);
+      }
+      static e64_status verify(void *data, e64_runtime *asked,
+                               const e64_image *image, e64_error *error)
+      {
+          return meddle(NULL, E64_OK);
+      }
+      static e64_status scope(void *data, e64_runtime *asked,
+                              e64_plugin *plugin,
+                              const e64_provider *providers, size_t count,
+                              e64_scope *scope, e64_error *error)
+      {
+          return meddle(plugin, E64_NOTFOUND);
+      }
+      static e64_status resolve(void *data, e64_runtime *asked,
+                                const e64_import *import, e64_symbol *symbol,
+                                e64_error *error)
+      {
+          return meddle(import->wanter, E64_NOTFOUND);
+      }
+      static e64_status intercept(void *data, e64_runtime *asked,
+                                  const e64_import *import,
+                                  const e64_symbol *original, void **address,
+                                  e64_error *error)
+      {
+          return meddle(import->wanter, E64_OK);
+      }
+      static e64_status accept(void *data, e64_runtime *asked,
+                               e64_plugin *plugin, e64_error *error)
+      {
+          return meddle(plugin, E64_OK);
+      }
+      static e64_status order(void *data, e64_runtime *asked,
+                              e64_plugin **plugins, size_t count,
+                              e64_error *error)
+      {
+          return meddle(plugins[0], E64_OK);
       }
       static void event(void *data, e64_runtime *asked, const e64_event *event)
       {
           if (event->plugin)
-              meddle(event->plugin);
+              meddle(event->plugin, E64_OK);
+      }
+      int main(int argc, char **argv)
+      {
+          static const e64_intercept list[] = {
+              { .struct_size = sizeof *list, .name = "puts",
+                .choose = intercept },
+          };
+          static e64_rules rules = { .struct_size = sizeof rules,
+                                     .intercept = list, .intercept_count = 1 };
+          const char *hook = argv[1];
+          if (strcmp(hook, "search") == 0)
+              options.search = search;
+          else if (strcmp(hook, "verify") == 0)
+              options.verify = verify;
+          else if (strcmp(hook, "scope") == 0)
+              options.scope = scope;
+          else if (strcmp(hook, "resolve") == 0)
+              options.resolve = resolve;
+          else if (strcmp(hook, "intercept") == 0)
+              options.rules = &rules;
+          else if (strcmp(hook, "accept") == 0)
+              options.accept = accept;
+          else if (strcmp(hook, "order") == 0)
+              options.order = order;
+          else
+              options.event = event;
+          begin();
+          earlier = open_plugin(argv[4]);
+          meddles = argv[2];
+          other = argv[4];
+          opens(argv[3]);
+          printf("mapped: %d\n", mapped("asking.so") + mapped("needed.so"));
+          meddles = NULL;
+          printf("%s\n", e64_status_name(e64_runtime_free(runtime, NULL)));
+          return 0;
       }]]
 
-   local function run (which, what, other)
-      return policy.program(MEDDLER .. ([[
-         int main(int argc, char **argv)
-         {
-             meddles = "%s";
-             other = argv[2];
-             options.%s = %s;
-             begin();
-             opens(argv[1]);
-             printf("mapped: %%d\n", mapped("outer.so") + mapped("inner.so"));
-             printf("%%s\n", e64_status_name(e64_runtime_free(runtime, NULL)));
-         }]]):format(what, which, which), { group.inner, other or group.outer })
+   local function run (which, what)
+      return policy.program(MEDDLER, { which, what, asking.asking,
+         group.inner })
    end
 
    for what, answer in pairs {
-      open = "hook", close = "inuse", start = "hook", free = "inuse",
+      open = "hook", plan = "hook", close = "inuse", start = "hook",
+      free = "inuse",
    } do
-      it(("gets no %s from accept, and the open fails"):format(what), function ()
-         local out = run("accept", what)
-         assert.truthy(out:find(("%s: %s\nopen: hook\nmessage: "):format(what,
-            answer), 1, true), out)
-         assert.truthy(out:find("the accept hook %a+ [%a ]-in the runtime "
-            .. "that asks it"), out)
-         assert.truthy(out:find("mapped: 0\nok\n", 1, true), out)
-      end)
+      for _, hook in ipairs { "search", "verify", "scope", "resolve",
+         "intercept", "accept", "order" } do
+         it(("gets no %s from %s, and the open fails"):format(what, hook),
+            function ()
+               local out = run(hook, what)
+               assert.truthy(out:find(("%s: %s\nopen: hook\nmessage: "):format(
+                  what, answer), 1, true), out)
+               assert.truthy(out:find(("the %s hook %%a+ [%%a ]-in the runtime "
+                  .. "that asks it"):format(hook)), out)
+               assert.truthy(out:find("mapped: 0\ninner ends\nok\n", 1, true),
+                  out)
+            end)
+      end
 
       it(("gets no %s from an event, and nothing else happens"):format(what),
          function ()
@@ -293,24 +374,6 @@ describe("A hook that meddles", function ()
             assert.truthy(out:find("inner ends\n", 1, true), out)
          end)
    end
-
-   it("may open in search, but not what that is asked for", function ()
-      local out = run("search", "open", compile.shared "int free;")
-      assert.equal("open: hook\nopen: ok\ninner\nopen: ok\n", out:match
-         ".-\n.-\n.-\n.-\n")
-      local body = MEDDLER .. [[
-         int main(int argc, char **argv)
-         {
-             meddles = "open";
-             other = "libnowhere.so";
-             options.search = search;
-             begin();
-             opens(other);
-         }]]
-      out = policy.program(body)
-      assert.truthy(out:find("open: hook\nopen: notfound\nmessage: ", 1, true),
-         out)
-   end)
 
    it("may say in error->storage why search leaves a name to the loader",
    function ()
@@ -332,29 +395,6 @@ describe("A hook that meddles", function ()
              opens("libnowhere.so");
          }]])
       assert.is_truthy(out:find("no mod is called libnowhere.so", 1, true), out)
-   end)
-
-   it("ends when search opens something else each time", function ()
-      local out = policy.program([[
-         static int asked_for;
-         static e64_status search(void *data, e64_runtime *asked,
-                                  const char *name, e64_plugin *wanter,
-                                  e64_source *source, e64_error *error)
-         {
-             char other[32];
-             e64_plugin *got;
-             sprintf(other, "libnowhere%d.so", ++asked_for);
-             return e64_open(runtime, other, NULL, &got, error);
-         }
-         int main(void)
-         {
-             options.search = search;
-             begin();
-             opens("libnowhere.so");
-             printf("%d\n", asked_for);
-         }]])
-      assert.equal("open: hook\nmessage: libnowhere32.so: the search hook opens "
-         .. "what it is asked for again and again\n32\n", out)
    end)
 
    it("may open in another runtime", function ()

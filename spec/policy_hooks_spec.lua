@@ -335,6 +335,12 @@ end)
 
 -- ------------------------------------------------------------------ bad input
 
+-- Asks `resolve`, and can do without an answer.
+local lacking = compile.shared [[
+   extern int absent(void) __attribute__((weak));
+   int has(void) { return absent != 0; }
+]]
+
 -- Each hook, and an open that asks it.
 ---@type table<string, fun(f: function): table, string>
 local hooks = {
@@ -343,18 +349,26 @@ local hooks = {
    verify = function (f) return { verify = f }, plugin end,
    order = function (f) return { order = f }, plugin end,
    scope = function (f) return { scope = f }, plugin end,
+   resolve = function (f) return { resolve = f }, lacking end,
 }
+
+-- What it fails about.
+local function about (hook, name)
+   return hook == "resolve" and name .. " needs 'absent'" or name
+end
 
 -- What a hook answers that is content.
 local function content (hook, given)
    if hook == "search" then return plugin end
-   if hook == "scope" then return nil end
+   if hook == "scope" or hook == "resolve" then return nil end
    return hook == "order" and given or true
 end
 
 local function fails (f, make)
-   local policy, name = make(f)
-   local runtime <close> = elf.runtime(policy)
+   local runtime
+   local policy, name = make(function (...) return f(runtime, ...) end)
+   local own <close> = elf.runtime(policy)
+   runtime = own
    local message, detail = assert.fails_with("hook", runtime.open, runtime, name)
    assert.is_nil(next(runtime.core:plugins()), "something is open")
    assert.leaves_nothing(runtime.open, runtime, name)
@@ -369,11 +383,12 @@ for hook, make in pairs(hooks) do
          })
          local message, detail, name = fails(function () error(thing) end, make)
          assert.equal(thing, detail.error)
-         assert.equal(("%s: in the hook '%s': what is wrong"):format(name, hook),
-            message)
+         assert.equal(("%s: in the hook '%s': what is wrong"):format(
+            about(hook, name), hook), message)
          message, detail = fails(function () error() end, make)
          assert.is_nil(detail.error)
-         assert.equal(("%s: in the hook '%s': nil"):format(name, hook), message)
+         assert.equal(("%s: in the hook '%s': nil"):format(about(hook, name),
+            hook), message)
       end)
 
       it("that raises what cannot be shown fails the open", function ()
@@ -383,14 +398,18 @@ for hook, make in pairs(hooks) do
       end)
 
       it("that answers the wrong type fails the open", function ()
-         local message, detail = fails(function () return 3 end, make)
-         assert.is_truthy(message:find("answered a number", 1, true), message)
-         assert.is_truthy(detail.error:find("answered a number", 1, true))
+         local answer, words = 3, "answered a number"
+         if hook == "resolve" then -- a number is an address
+            answer, words = {}, "needs a symbol, a pointer or an address"
+         end
+         local message, detail = fails(function () return answer end, make)
+         assert.is_truthy(message:find(words, 1, true), message)
+         assert.is_truthy(detail.error:find(words, 1, true))
       end)
 
       it("that yields fails the open", function ()
          coroutine.wrap(function ()
-            local message = fails(coroutine.yield, make)
+            local message = fails(function () coroutine.yield() end, make)
             assert.is_truthy(message:find("attempt to yield across a C-call "
                .. "boundary", 1, true), message)
          end)()
@@ -398,20 +417,49 @@ for hook, make in pairs(hooks) do
 
       it("that opens in its runtime what it is asked of fails the open",
          function ()
-            local runtime, kinds, said
-            local policy, name = make(function (asked)
+            local kinds, said
+            local _, detail = fails(function (runtime, asked)
                local what = type(asked) == "string" and asked or "libz.so.1"
                local _, message, kind = runtime:open(what)
                kinds, said = kind, message
                error(message, 0)
-            end)
-            local own <close> = elf.runtime(policy)
-            runtime = own
-            local _, detail = assert.fails_with("hook", own.open, own, name)
+            end, make)
             assert.equal("hook", kinds)
             assert.is_true(detail.error == nil or detail.error == said)
-            assert.is_nil(next(own.core:plugins()))
          end)
+
+      it("that opens or plans others fails the open, content or not", function ()
+         for _, deed in ipairs { "open", "plan" } do
+            local kinds
+            local message = fails(function (runtime, given)
+               local _, _, kind = runtime[deed](runtime, "libz.so.1")
+               kinds = kind
+               return content(hook, given)
+            end, make)
+            assert.equal("hook", kinds)
+            assert.is_truthy(message:find(deed == "open" and "opens a plugin"
+               or "plans an open", 1, true), message)
+         end
+      end)
+
+      it("that closes what is open in its runtime fails the open", function ()
+         local earlier, kinds
+         local policy, name = make(function (given)
+            if earlier then
+               local _, _, kind = earlier:close()
+               kinds = kind
+            end
+            return content(hook, given)
+         end)
+         local runtime <close> = elf.runtime(policy)
+         local open = assert(runtime:open(outer.outer))
+         earlier = open
+         local message = assert.fails_with("hook", runtime.open, runtime, name)
+         assert.is_truthy(message:find("closes a plugin", 1, true), message)
+         assert.equal("inuse", kinds)
+         assert.equal("started", open.state)
+         assert.leaves_nothing(runtime.open, runtime, name)
+      end)
 
       it("that opens them in another runtime may", function ()
          local done
@@ -441,31 +489,20 @@ for hook, make in pairs(hooks) do
 end
 
 describe("A hook that is shown a plugin", function ()
-   it("and opens others fails the open though it is content", function ()
-      local runtime
-      local own <close> = elf.runtime {
-         accept = function ()
-            runtime:open "libz.so.1"
-            return true
-         end,
-      }
-      runtime = own
-      local message = assert.fails_with("hook", own.open, own, plugin)
-      assert.is_truthy(message:find("opens a plugin", 1, true), message)
-      assert.is_nil(next(own.core:plugins()))
-   end)
-
-   it("and closes it fails the open", function ()
-      local runtime <close> = elf.runtime {
-         accept = function (p)
-            p:close()
-            return true
-         end,
-      }
-      local message = assert.fails_with("hook", runtime.open, runtime, plugin)
-      assert.is_truthy(message:find("cannot be closed", 1, true), message)
-      assert.is_nil(next(runtime.core:plugins()))
-   end)
+   for hook, shown in pairs {
+      accept = function (given) return given end,
+      order = function (given) return given[1] end,
+      scope = function (given) return given end,
+      resolve = function (given) return given.wanter end,
+   } do
+      it(("and closes it fails the open: '%s'"):format(hook), function ()
+         local message = fails(function (_, given)
+            shown(given):close()
+            return content(hook, given)
+         end, hooks[hook])
+         assert.is_truthy(message:find("cannot be closed", 1, true), message)
+      end)
+   end
 
    it("and keeps the handle finds it closed when the open failed", function ()
       local kept
@@ -519,8 +556,8 @@ describe("A hook whose thread is in no call from its Lua state", function ()
          local C = p:cdef "const char *elsewhere(const char *path);"
          local said = elf.string(C.elsewhere(name))
          assert.equal(("%s: the policy's '%s' is a Lua function, and this "
-            .. "thread is not in a call from its Lua state"):format(name, hook),
-            said)
+            .. "thread is not in a call from its Lua state"):format(
+            about(hook, name), hook), said)
          assert.equal(0, asked)
       end)
    end
@@ -531,7 +568,9 @@ describe("A hook whose thread is in no call from its Lua state", function ()
             local hook, opener, name = ...
             local elf = require "elf64load"
             local runtime = elf.runtime { [hook] = function (given)
-               if hook == "search" or hook == "scope" then return nil end
+               if hook == "search" or hook == "scope" or hook == "resolve" then
+                  return nil
+               end
                return hook == "order" and given or true
             end }
             local p = assert(runtime:open(opener))

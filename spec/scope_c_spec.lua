@@ -132,6 +132,7 @@ describe("The scope hook", function ()
       assert.equal("scope of 1\nopen: invalid\nmessage: e64_scope_add: the "
          .. "provider is neither one that the hook was given nor a plugin that "
          .. "is open in its runtime\nscope of 1\nopen: denied\nmessage: " .. user
-         .. ": the scope hook refused it (denied)\nmapped 0\n", out)
+         .. ": the scope hook refused it (denied), and gave no "
+         .. "reason\nmapped 0\n", out)
    end)
 end)

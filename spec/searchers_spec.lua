@@ -1,5 +1,6 @@
 --- The searchers of elf64load: ld.so's order as a list in Lua.
 
+local assert = require "spec.support.assert"
 local core = require "elf64load.core"
 local search = require "elf64load.search"
 local child = require "spec.support.child"
@@ -274,18 +275,23 @@ describe("elf.open", function ()
    end)
 
    it("asks them for what a plugin opens that Lua has called", function ()
-      local runtime <close> = elf.runtime {}
       local bytes = searching.contents(compile.shared "int f(void) { return 7; }")
-      local C = assert(runtime:open(compile.shared [[
+      local opener = compile.shared [[
          #include <dlfcn.h>
          int reach(const char *name)
          {
             void *library = dlopen(name, RTLD_NOW);
             return library ? ((int (*)(void))dlsym(library, "f"))() : -1;
          }
-      ]])):cdef "int reach(const char *name);"
+      ]]
+      local function reacher (runtime)
+         return assert(runtime:open(opener)):cdef "int reach(const char *name);"
+      end
+      local runtime <close> = elf.runtime {}
+      local other <close> = elf.runtime {}
+      local C, D = reacher(runtime), reacher(other)
       local reached
-      table.insert(runtime.searchers, 1, function (name)
+      local function search (name)
          if name == "libbytes.so" then
             return elf.source { bytes = bytes, name = name }
          elseif name == "libread.so" then
@@ -295,21 +301,30 @@ describe("elf.open", function ()
                end }
          elseif name == "libouter.so" then
             -- A call within the open that asked.
-            reached = C.reach "libread.so"
+            reached = D.reach "libread.so"
+            return elf.source { bytes = bytes, name = name }
+         elseif name == "libown.so" then
+            reached = C.reach "libbytes.so"
             return elf.source { bytes = bytes, name = name }
          elseif name == "libraise.so" then
             error "on purpose"
          end
-      end)
+      end
+      table.insert(runtime.searchers, 1, search)
+      table.insert(other.searchers, 1, search)
+      assert(other:open "libbytes.so")
       assert(runtime:open "libbytes.so") -- hands the list over
       assert.equal(7, C.reach "libbytes.so")
       assert.equal(7, C.reach "libread.so")
       assert.equal(-1, C.reach "libraise.so")
       assert.equal(7, assert(runtime:open "libouter.so"):cdef "int f(void);".f())
       assert.equal(7, reached)
-      local plugin, _, kind = runtime:open "libraise.so"
-      assert.is_nil(plugin)
-      assert.equal("hook", kind)
+      assert.fails_with("hook", runtime.open, runtime, "libraise.so")
+      -- In the runtime that asks, nothing is opened meanwhile.
+      local message = assert.fails_with("hook", runtime.open, runtime,
+         "libown.so")
+      assert.is_truthy(message:find("opens a plugin", 1, true), message)
+      assert.equal(-1, reached)
    end)
 
    it("looks nowhere else than a list of searchers says", function ()

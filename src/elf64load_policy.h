@@ -12,11 +12,10 @@
 //   counts as E64_HOOK.
 // - `error` comes zeroed. Its strings are copied when the hook has returned;
 //   what is made in the hook may lie in error->storage.
-// - In a hook nothing can be opened, started, closed or freed in the runtime
-//   that asks: such a call answers E64_HOOK or E64_INUSE, and the open that is
-//   under way fails as E64_HOOK. Other runtimes may be used. `search`, whose
-//   other rules stand in elf64load.h, may open and close, but not what it is
-//   asked for.
+// - In a hook, `search` of elf64load.h included, nothing can be opened,
+//   planned, started, closed or freed in the runtime that asks: such a call
+//   answers E64_HOOK or E64_INUSE, and the open that is under way fails as
+//   E64_HOOK. Other runtimes may be used.
 // - A plugin that a hook is shown while it is being opened may be described and
 //   looked up in. It may be gone when the hook has returned; e64_retain does
 //   not change that: an open that fails takes all handles with it.
@@ -98,9 +97,10 @@ typedef struct e64_import {
 // *symbol, and with its size and kind if they matter; E64_NOTFOUND without
 // touching `error` when the hook does not know either. When `plugin` is set in
 // *symbol, an open plugin of the same runtime, that one stays open as long as
-// the wanter. There is no address for a thread-local variable. Asked once for
-// each such name of a plugin, weak ones too, when it is opened; but not for
-// __gmon_start__ and _ITM_*TMCloneTable, which start files ask for in passing.
+// the wanter, and so does a library of the host that the address lies in. There
+// is no address for a thread-local variable. Asked once for each such name of a
+// plugin, weak ones too, when it is opened; but not for __gmon_start__ and
+// _ITM_*TMCloneTable, which start files ask for in passing.
 typedef e64_status (*e64_resolve_hook)(void *data, e64_runtime *runtime,
                                        const e64_import *import,
                                        e64_symbol *symbol, e64_error *error);

@@ -6,21 +6,52 @@
 
 #include "calling.h"
 #include "error.h"
+#include "run/run.h"
 
-e64_status ask_failed(e64_error *error, e64_status status, const char *about,
-                      const char *text)
+// Who it is about, which of its imports, and `text` after what is said of the
+// hook, if it is: "in the hook '", its name, "': ".
+static e64_status say(e64_error *error, e64_status status,
+                      const struct question *question, const char *before,
+                      const char *after, const char *text)
 {
-    fail(status, "%s: %s", about, text);
-    error_path(about);
+    const e64_import *import = question->import;
+    fail(status, "%s%s%s%s: %s%s%s%s", question->about,
+         import ? " needs '" : "", import ? import->name : "",
+         import ? "'" : "", before, *after ? question->hook : "", after, text);
+    error_path(question->about);
+    if (import) {
+        error_wanter(question->about);
+        error_symbol(import->name, import->version);
+    }
     return error_give(status, error);
+}
+
+e64_status ask_failed(e64_error *error, e64_status status,
+                      const struct question *question, const char *text)
+{
+    return say(error, status, question, "", "", text);
+}
+
+static e64_status end(const struct question *question, e64_error *error)
+{
+    return say(error, E64_HOOK, question, "the policy's '", "' is a Lua "
+               "function, ", "and its Lua state has been closed");
 }
 
 e64_status ask_ended(const char *hook, const char *about, e64_error *error)
 {
-    fail(E64_HOOK, "%s: the policy's '%s' is a Lua function, and its Lua state "
-         "has been closed", about, hook);
-    error_path(about);
-    return error_give(E64_HOOK, error);
+    const struct question question = { .hook = hook, .about = about };
+    return end(&question, error);
+}
+
+e64_status ask_import_ended(const char *hook, const e64_import *import,
+                            e64_error *error)
+{
+    const struct question question = {
+        .hook = hook, .about = import->wanter->unit.object.name,
+        .import = import,
+    };
+    return end(&question, error);
 }
 
 static int put(lua_State *L)
@@ -40,28 +71,26 @@ static int make_text(lua_State *L)
     return 1;
 }
 
-// `hook`: whose own error it is; NULL for what is said of its answer.
-static e64_status take_raised(lua_State *L, const char *about,
-                              const char *hook, e64_error *error)
+static e64_status take_raised(lua_State *L, const struct question *question,
+                              const char *before, const char *after,
+                              e64_error *error)
 {
     // Making a text of what is none may raise, too.
     lua_pushcfunction(L, make_text);
     lua_pushvalue(L, -2);
     const char *text = lua_pcall(L, 1, 1, 0) == LUA_OK ? lua_tostring(L, -1)
                                                        : NULL;
-    fail(E64_HOOK, "%s: %s%s%s%s", about, hook ? "in the hook '" : "",
-         hook ? hook : "", hook ? "': " : "",
-         text ? text : "out of memory");
-    error_path(about);
-    error_give(E64_HOOK, error);
+    say(error, E64_HOOK, question, before, after,
+        text ? text : "out of memory");
     lua_pop(L, 1);
     calling->cause = lua_gettop(L);
     return E64_HOOK;
 }
 
-e64_status ask_raised(lua_State *L, const char *about, e64_error *error)
+e64_status ask_raised(lua_State *L, const struct question *question,
+                      e64_error *error)
 {
-    return take_raised(L, about, NULL, error);
+    return take_raised(L, question, "", "", error);
 }
 
 static bool get_in(struct question *question)
@@ -75,21 +104,18 @@ static bool get_in(struct question *question)
 
 e64_status ask(struct question *question, lua_State **state, e64_error *error)
 {
-    if (!get_in(question)) {
-        fail(E64_HOOK, "%s: the policy's '%s' is a Lua function, and this "
-             "thread is not in a call from its Lua state", question->about,
-             question->hook);
-        error_path(question->about);
-        return error_give(E64_HOOK, error);
-    }
+    if (!get_in(question))
+        return say(error, E64_HOOK, question, "the policy's '", "' is a Lua "
+                   "function, ", "and this thread is not in a call from its "
+                   "Lua state");
     lua_State *L = *state = calling->L;
     if (!lua_checkstack(L, LUA_MINSTACK))
-        return ask_failed(error, E64_NOMEMORY, question->about,
-                          "no room on the Lua stack");
+        return ask_failed(error, E64_NOMEMORY, question, "no room on the Lua "
+                          "stack");
     lua_pushcfunction(L, put);
     lua_pushlightuserdata(L, question);
     if (lua_pcall(L, 1, question->answers, 0) != LUA_OK)
-        return take_raised(L, question->about, question->hook, error);
+        return take_raised(L, question, "in the hook '", "': ", error);
     return E64_OK;
 }
 
@@ -122,7 +148,7 @@ static e64_status take_whether(lua_State *L, struct question *question,
         lua_pushlightuserdata(L, question);
         lua_pushvalue(L, answer);
         lua_pcall(L, 2, 0, 0);
-        return ask_raised(L, question->about, error);
+        return ask_raised(L, question, error);
     }
     if (!lua_toboolean(L, answer)) {
         fail(E64_DENIED, "%s: the policy's '%s' refuses it%s%s",

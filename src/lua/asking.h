@@ -14,6 +14,7 @@ struct question {
     const struct runtime *runtime;
     const char *hook;  // its name in the table
     const char *about; // a name or a path, for messages
+    const e64_import *import; // of that plugin, which the hook is asked about
     int (*push)(lua_State *L, const struct question *question);
     int answers; // how many are wanted
     const void *data;
@@ -33,13 +34,16 @@ void asked(struct question *question);
 e64_status ask_whether(struct question *question, e64_error *error);
 
 // Keeps what lies on top, which was raised, for detail.error.
-e64_status ask_raised(lua_State *L, const char *about, e64_error *error);
+e64_status ask_raised(lua_State *L, const struct question *question,
+                      e64_error *error);
 
-// "ABOUT: TEXT"
-e64_status ask_failed(e64_error *error, e64_status status, const char *about,
-                      const char *text);
+// "ABOUT: TEXT", or "ABOUT needs 'IMPORT': TEXT"
+e64_status ask_failed(e64_error *error, e64_status status,
+                      const struct question *question, const char *text);
 
 // What a hook answers whose state is being closed, or which nobody can call.
 e64_status ask_ended(const char *hook, const char *about, e64_error *error);
+e64_status ask_import_ended(const char *hook, const e64_import *import,
+                            e64_error *error);
 
 #endif

@@ -47,10 +47,11 @@ static e64_status accept_ended(void *data, e64_runtime *self,
 static e64_status given_ended(void *data, e64_runtime *self,
                               e64_plugin *plugin, e64_error *error)
 {
+    const struct question question = { .about = plugin->unit.object.name };
     (void)data, (void)self;
-    return ask_failed(error, E64_HOOK, plugin->unit.object.name,
-                      "what its runtime defines are Lua's functions and "
-                      "variables, and their Lua state has been closed");
+    return ask_failed(error, E64_HOOK, &question, "what its runtime defines "
+                      "are Lua's functions and variables, and their Lua state "
+                      "has been closed");
 }
 
 void hook_accept_plugin(struct runtime *self, enum hook_change change)
@@ -122,7 +123,7 @@ static e64_status order(void *data, e64_runtime *self, e64_plugin **plugins,
         lua_pushlightuserdata(L, (void *)&ordering);
         lua_insert(L, -2);
         if (lua_pcall(L, 2, 0, 0) != LUA_OK)
-            status = ask_raised(L, question.about, error);
+            status = ask_raised(L, &question, error);
     }
     asked(&question);
     return status;

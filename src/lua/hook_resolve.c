@@ -42,7 +42,7 @@ static void set_demangled(lua_State *L, const char *name)
 // The second one is what it is the address of, if it is one.
 static int push_import(lua_State *L, const struct question *question)
 {
-    const e64_import *import = question->data;
+    const e64_import *import = question->import;
     lua_createtable(L, 0, 6);
     field_text(L, "name", import->name);
     field_text(L, "version", import->version);
@@ -61,8 +61,9 @@ static e64_status resolve(void *data, e64_runtime *self,
                           e64_error *error)
 {
     struct question question = {
-        .runtime = data, .hook = "resolve", .about = import->name,
-        .push = push_import, .answers = 2, .data = import,
+        .runtime = data, .hook = "resolve",
+        .about = import->wanter->unit.object.name, .import = import,
+        .push = push_import, .answers = 2,
     };
     lua_State *L;
     e64_status status = ask(&question, &L, error);
@@ -88,7 +89,7 @@ static e64_status resolve_ended(void *data, e64_runtime *self,
                                 e64_error *error)
 {
     (void)data, (void)self, (void)symbol;
-    return ask_ended("resolve", import->name, error);
+    return ask_import_ended("resolve", import, error);
 }
 
 void hook_resolve_import(struct runtime *self, enum hook_change change)

@@ -94,7 +94,7 @@ static e64_status take(lua_State *L, struct question *question,
     lua_pushlightuserdata(L, scoping);
     lua_insert(L, -2);
     if (lua_pcall(L, 2, 0, 0) != LUA_OK)
-        return ask_raised(L, question->about, scoping->error);
+        return ask_raised(L, question, scoping->error);
     return scoping->status;
 }
 

@@ -53,7 +53,8 @@ static int check_source(lua_State *L)
     return 1;
 }
 
-static e64_status take_source(lua_State *L, int answer, const char *name,
+static e64_status take_source(lua_State *L, int answer,
+                              const struct question *question,
                               e64_source *source, e64_error *error)
 {
     struct lua_reader *reader = &calling->reader;
@@ -62,7 +63,7 @@ static e64_status take_source(lua_State *L, int answer, const char *name,
     lua_pushlightuserdata(L, source);
     lua_pushlightuserdata(L, reader);
     if (lua_pcall(L, 3, 1, 0) != LUA_OK)
-        return ask_raised(L, name, error);
+        return ask_raised(L, question, error);
     reader->L = L;
     reader->function = lua_gettop(L);
     return E64_OK;
@@ -75,7 +76,7 @@ static int refuse_answer(lua_State *L)
 }
 
 // The answers stay on the stack as long as something points to them.
-static e64_status take_found(lua_State *L, const char *name,
+static e64_status take_found(lua_State *L, const struct question *question,
                              e64_source *source, e64_error *error)
 {
     int answer = lua_gettop(L) - 2;
@@ -87,7 +88,7 @@ static e64_status take_found(lua_State *L, const char *name,
         source->path = lua_tostring(L, answer);
         return E64_OK;
     case LUA_TTABLE:
-        return take_source(L, answer, name, source, error);
+        return take_source(L, answer, question, source, error);
     case LUA_TNIL:
         // Without a reason it is left to the loader's own search; one that is
         // to go on is told when that has found nothing.
@@ -96,20 +97,21 @@ static e64_status take_found(lua_State *L, const char *name,
             return E64_NOTFOUND;
         }
         if (why)
-            ask_failed(error, E64_NOTFOUND, name, why);
+            ask_failed(error, E64_NOTFOUND, question, why);
         lua_settop(L, answer - 1);
         return E64_NOTFOUND;
     default:
         lua_pushcfunction(L, refuse_answer);
         lua_pushvalue(L, answer);
         lua_pcall(L, 1, 0, 0);
-        return ask_raised(L, name, error);
+        return ask_raised(L, question, error);
     }
 }
 
 // A thread that was let in takes a path or a reason with it. Bytes stay, as
 // nobody may look at them when it has left.
-static e64_status take_along(e64_status status, const char *name,
+static e64_status take_along(e64_status status,
+                             const struct question *question,
                              e64_source *source, e64_error *error)
 {
     if (status == E64_NOTFOUND && error->status == E64_OK && error->message) {
@@ -120,9 +122,9 @@ static e64_status take_along(e64_status status, const char *name,
         return status;
     if (source->kind != E64_SOURCE_PATH
         || strlen(source->path) >= sizeof error->storage)
-        return ask_failed(error, E64_HOOK, name, "the search answered a source "
-                          "to a thread that is in no call from its Lua state, "
-                          "and may answer it a path alone");
+        return ask_failed(error, E64_HOOK, question, "the search answered a "
+                          "source to a thread that is in no call from its Lua "
+                          "state, and may answer it a path alone");
     source->path = strcpy(error->storage, source->path);
     return E64_OK;
 }
@@ -140,9 +142,9 @@ static e64_status search(void *data, e64_runtime *self, const char *name,
     (void)self;
     e64_status status = ask(&question, &L, error);
     if (status == E64_OK)
-        status = take_found(L, name, source, error);
+        status = take_found(L, &question, source, error);
     if (question.visiting)
-        status = take_along(status, name, source, error);
+        status = take_along(status, &question, source, error);
     asked(&question);
     return status;
 }

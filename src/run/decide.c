@@ -45,12 +45,14 @@ choose(const e64_plugin *plugin, const e64_intercept *intercept,
     *address = NULL;
     memset(&error, 0, offsetof(e64_error, storage));
     hook_enter(&call, runtime, "intercept");
+    call.import = import;
     e64_status answer = intercept->choose(intercept->data, runtime, import,
                                           original, address, &error);
     hook_leave(&call);
     if (answer == E64_OK && !call.misused)
         return E64_OK;
-    return hook_failed(&call, answer, &error, import->name);
+    return hook_failed(&call, answer, &error,
+                           plugin->unit.object.name);
 }
 
 // The owner of addresses that the policy gives. Nothing is ever looked up in
@@ -218,12 +220,14 @@ ask(e64_plugin *plugin, const e64_import *import, e64_symbol *symbol)
     e64_error error;
     memset(&error, 0, offsetof(e64_error, storage));
     hook_enter(&call, runtime, "resolve");
+    call.import = import;
     e64_status answer = runtime->hooks.resolve(runtime->hooks.resolve_data,
                                                runtime, import, symbol, &error);
     hook_leave(&call);
     if (call.misused || (answer != E64_OK
                          && (answer != E64_NOTFOUND || error.message)))
-        return hook_failed(&call, answer, &error, import->name);
+        return hook_failed(&call, answer, &error,
+                           plugin->unit.object.name);
     if (answer == E64_NOTFOUND)
         symbol->address = NULL;
     else if (!symbol->address)

@@ -3,6 +3,7 @@
 
 #include "hooks.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "../error.h"
@@ -19,42 +20,16 @@ void hook_enter(struct hook_call *call, e64_runtime *runtime,
     innermost = call;
 }
 
-// A search that opens something else each time has to end as well.
-enum { MOST_SEARCHES = 32 };
-
-e64_status hook_enter_search(struct hook_call *call, e64_runtime *runtime,
-                             const char *name)
-{
-    unsigned depth = 0;
-    for (const struct hook_call *outer = innermost; outer;
-         outer = outer->outer) {
-        bool same = outer->runtime == runtime && outer->name
-                 && strcmp(outer->name, name) == 0;
-        if (same || ++depth == MOST_SEARCHES) {
-            fail(E64_HOOK, same ? "%s: the search hook, which is asked where "
-                 "it is, opens it" : "%s: the search hook opens what it is "
-                 "asked for again and again", name);
-            error_path(name);
-            return E64_HOOK;
-        }
-    }
-    hook_enter(call, runtime, "search");
-    call->name = name;
-    return E64_OK;
-}
-
 void hook_leave(struct hook_call *call)
 {
     innermost = call->outer;
 }
 
-const char hook_frees[] = "frees it";
-
 e64_status hook_forbid(e64_runtime *runtime, e64_status status,
                        const char *what)
 {
     for (struct hook_call *call = innermost; call; call = call->outer) {
-        if (call->runtime != runtime || (call->name && what != hook_frees))
+        if (call->runtime != runtime)
             continue;
         call->misused = what;
         return fail(status, "the %s hook of a runtime %s in it, which waits "
@@ -125,26 +100,37 @@ static e64_status kind_of(e64_status answer)
          ? answer : E64_HOOK;
 }
 
+// Who wanted what, and what the hook did then.
+static e64_status say(const struct hook_call *call, e64_status status,
+                      const char *about, const char *deed, const char *rest)
+{
+    const e64_import *import = call->import;
+    fail(status, "%s%s%s%s: the %s hook %s%s", about,
+         import ? " needs '" : "", import ? import->name : "",
+         import ? "'" : "", call->hook, deed, rest);
+    error_path(about);
+    if (import) {
+        error_wanter(about);
+        error_symbol(import->name, import->version);
+    }
+    return status;
+}
+
 e64_status hook_failed(const struct hook_call *call, e64_status answer,
                        const e64_error *error, const char *about)
 {
-    if (call->misused) {
-        fail(E64_HOOK, "%s: the %s hook %s in the runtime that asks it, which "
-             "must not be: use another runtime, or do it when the open has "
-             "returned", about, call->hook, call->misused);
-        error_path(about);
-        return E64_HOOK;
-    }
+    if (call->misused)
+        return say(call, E64_HOOK, about, call->misused, " in the runtime that "
+                   "asks it, which must not be: use another runtime, or do it "
+                   "when the open has returned");
     e64_status status = kind_of(answer);
     if (error->message)
         return take_over(status, error);
-    if (status == E64_HOOK)
-        fail(status, "%s: the %s hook failed", about, call->hook);
-    else
-        fail(status, "%s: the %s hook refused it (%s)", about, call->hook,
-             e64_status_name(status));
-    error_path(about);
-    return status;
+    char deed[64] = "failed";
+    if (status != E64_HOOK)
+        snprintf(deed, sizeof deed, "refused it (%s)",
+                 e64_status_name(status));
+    return say(call, status, about, deed, ", and gave no reason");
 }
 
 // An e64_error takes more of a small stack than all else.
@@ -156,9 +142,7 @@ bool hook_find_file(e64_runtime *runtime, const char *name, e64_plugin *wanter,
     struct hook_call call;
     e64_error error;
     memset(&error, 0, offsetof(e64_error, storage));
-    *status = hook_enter_search(&call, runtime, name);
-    if (*status != E64_OK)
-        return true;
+    hook_enter(&call, runtime, "search");
     e64_status answer = runtime->search(runtime->search_data, runtime, name,
                                         wanter, &source, &error);
     hook_leave(&call);
@@ -172,6 +156,8 @@ bool hook_find_file(e64_runtime *runtime, const char *name, e64_plugin *wanter,
     *status = answer == E64_OK && !call.misused
             ? elf_file_open(&source, file)
             : hook_failed(&call, answer, &error, name);
+    if (*status != E64_OK && wanter && !error_pending()->wanter)
+        error_wanter(wanter->unit.object.name);
     return true;
 }
 

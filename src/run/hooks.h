@@ -9,7 +9,7 @@
 struct hook_call {
     e64_runtime *runtime;
     const char *hook;    // its name
-    const char *name;    // what a search is for; else NULL
+    const e64_import *import; // that it is asked about, or NULL
     const char *misused; // what it did though it must not, or NULL
     struct hook_call *outer;
 };
@@ -17,20 +17,16 @@ struct hook_call {
 void hook_enter(struct hook_call *call, e64_runtime *runtime,
                 const char *hook);
 void hook_leave(struct hook_call *call);
-// The same for a search, which may open and close plugins; but when it is asked
-// for what it is looking for it fails.
-e64_status hook_enter_search(struct hook_call *call, e64_runtime *runtime,
-                             const char *name);
 
 // What must not be done in a hook of the runtime is about to be: `status`, and
 // a failure, when the thread is in one; else E64_OK. `what` is what the hook
-// then does: "opens a plugin", or hook_frees, which not even a search may.
-extern const char hook_frees[];
+// then does: "opens a plugin".
 e64_status hook_forbid(e64_runtime *runtime, e64_status status,
                        const char *what);
 
 // Makes a failure of what a hook has answered, other than E64_OK, or of what it
-// must not have done. `about` is the plugin or the name that it was asked of.
+// must not have done. `about` is the plugin or the name that it was asked
+// about, or the plugin that has the import.
 e64_status hook_failed(const struct hook_call *call, e64_status answer,
                        const e64_error *error, const char *about);
 

@@ -282,7 +282,7 @@ static e64_status free_runtime(e64_runtime *runtime)
 {
     if (!runtime)
         return fail(E64_INVALID, "e64_runtime_free: runtime must not be NULL");
-    e64_status status = hook_forbid(runtime, E64_INUSE, hook_frees);
+    e64_status status = hook_forbid(runtime, E64_INUSE, "frees it");
     if (status != E64_OK)
         return status;
     lock_take(&runtime->lock);
