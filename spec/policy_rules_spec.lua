@@ -315,6 +315,26 @@ describe("resolve", function ()
       assert.is_nil(asked.puts)
    end)
 
+   it("takes a prototype, or a type alone, as the name is known", function ()
+      for function_text, variable_text in pairs {
+         ["int absent(int)"] = "int nowhere", ["int (int)"] = "int",
+         ["int other (int)"] = "extern int nowhere;",
+      } do
+         local runtime <close> = elf.runtime {
+            resolve = function (import)
+               if import.name == "absent" then
+                  return function (x) return x + 1 end, function_text
+               elseif import.name == "nowhere" then
+                  return 7, variable_text
+               end
+            end,
+         }
+         local C = assert(runtime:open(lacking)):cdef(CALLS)
+         assert.equal(42, C.call(41))
+         assert.equal(7, C.where()[0])
+      end
+   end)
+
    it("knows what C++ calls a name, where somebody knows", function ()
       local result = child.lua([[
          local elf = require "elf64load"
@@ -385,7 +405,12 @@ describe("resolve", function ()
          local runtime <close> = elf.runtime { resolve = f }
          own = runtime
          coroutine.wrap(function ()
-            assert.fails_with("hook", runtime.open, runtime, lacking)
+            local _, detail = assert.fails_with("hook", runtime.open, runtime,
+               lacking)
+            assert.equal(lacking, detail.wanter)
+            assert.equal(lacking, detail.path)
+            assert.is_not_nil(({ absent = 1, nowhere = 1,
+               _ZN5mixer4playEi = 1 })[detail.symbol])
             assert.leaves_nothing(runtime.open, runtime, lacking)
          end)()
       end

@@ -32,14 +32,20 @@ function definition.callable (value)
       and meta.__name ~= "elf64load.pointer"
 end
 
----Reads "int puts(const char *)", "extern int level" or a name alone.
+---Reads "int puts(const char *)", "extern int level" or a name alone; where the name
+---is known also a type alone: "int (const char *)".
 ---@param text string
 ---@param scope any whose types are known: a handle, or any table
+---@param known? string the name
 ---@return elf64load.prototype|nil
 ---@return string|nil why
-function definition.read (text, scope)
+function definition.read (text, scope, known)
    if type(text) ~= "string" then
       return nil, "a prototype must be a string such as \"int puts(const char *)\""
+   end
+   if known and text ~= known then
+      local ctype = ctypes.read(scope, text)
+      if ctype then return { name = known, ctype = ctype, text = text } end
    end
    if text:find "^%s*[%a_][%w_]*%s*$" then
       return { name = text:match "[%w_]+", text = text }

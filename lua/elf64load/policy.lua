@@ -27,7 +27,7 @@ local ENOENT <const> = 2
 ---@field provide? table<string, string|table> what stands for libraries: "host", a
 ---path, a source, or a table of definitions by prototypes
 ---@field resolve? fun(import: elf64load.import): any, string? what a name shall mean
----that nothing defines: an address, a symbol, or a Lua function and its prototype
+---that nothing defines: an address, a symbol, or a Lua function and its prototype or type
 ---@field intercept? table<string, any> what names get instead, by prototype: the same,
 ---or a Lua function, which is given the original one before its own arguments
 ---@field allow? string[] names and globs, and no others, that plugins may import

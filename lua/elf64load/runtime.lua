@@ -247,7 +247,8 @@ local function resolver (self, resolve, names)
    return function (import)
       local value, text = resolve(import)
       if value == nil then return nil end
-      local prototype, why = definition.read(text or import.name, names)
+      local prototype, why = definition.read(text or import.name, names,
+         import.name)
       local made
       if prototype then made, why = definition.make(prototype, value) end
       if not made then error("the policy's 'resolve': " .. why, 0) end
