@@ -12,6 +12,12 @@ local lacking = compile.shared [[
    long ask(void) { return missing(1) + pointer(2) + gone; }
    long weak(void) { return perhaps ? perhaps(3) : -3; }
 ]]
+local replaced = compile.shared([[
+   extern long a64l(const char *), absent(const char *)
+      __attribute__((weak));
+   long number(void) { return a64l("e"); }
+   long absents(void) { return absent ? absent("e") : 42; }
+]], "-fno-builtin")
 local helper = compile.shared [[ long helps(long x) { return 100 * x; } ]]
 
 describe("The resolve hook", function ()
@@ -120,6 +126,61 @@ describe("The resolve hook", function ()
       assert.equal("open: ok\nbegin\nopen: ok\nmapped: 1\n1300\nmapped: 0\n",
          rest)
    end)
+
+   -- What a hook opens is not closed by the hook.
+   local OPENS = [[
+      #include <dlfcn.h>
+      static const char *library;
+      static void *host;
+      static void *helps(void)
+      {
+          if (!host)
+              host = dlopen(library, RTLD_NOW);
+          return dlsym(host, "helps");
+      }
+      static e64_status resolve(void *data, e64_runtime *asked,
+                                const e64_import *import, e64_symbol *symbol,
+                                e64_error *error)
+      {
+          symbol->address = helps();
+          return E64_OK;
+      }
+      static e64_status choose(void *data, e64_runtime *asked,
+                               const e64_import *import, const e64_symbol *was,
+                               void **address, e64_error *error)
+      {
+          *address = helps();
+          return E64_OK;
+      }
+      int main(int argc, char **argv)
+      {
+          static const e64_intercept list[] = {
+              { .struct_size = sizeof *list, .name = "a64l", .choose = choose },
+          };
+          static e64_rules rules = { .struct_size = sizeof rules,
+                                     .intercept = list, .intercept_count = 1 };
+          library = argv[2];
+          if (argc > 4)
+              options.rules = &rules;
+          else
+              options.resolve = resolve;
+          begin();
+          e64_plugin *plugin = opens(argv[1]);
+          dlclose(host);
+          int open = mapped(base(library)) > 0;
+          printf("%d %d\n", open, open && call(plugin, argv[3]) != 42);
+          e64_close(plugin, NULL);
+          printf("mapped: %d\n", mapped(base(library)) > 0);
+      }]]
+
+   it("keeps what it has just opened itself, and intercept does, too",
+      function ()
+         local wanted = "open: ok\n1 1\nmapped: 0\n"
+         assert.equal(wanted, policy.program(OPENS,
+            { replaced, helper, "absents" }))
+         assert.equal(wanted, policy.program(OPENS,
+            { replaced, helper, "number", "intercept" }))
+      end)
 
    it("keeps the plugin open that its answer lies in", function ()
       local _, rest = asked(policy.program(HOOK .. [[

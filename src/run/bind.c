@@ -180,13 +180,23 @@ static e64_status add_definer(struct definers *definers,
     return E64_OK;
 }
 
-// What takes an import's place may lie in what the host could close.
+// What the policy puts in an import's place may lie in what the host could
+// close, and which a hook may have opened only now: *later becomes the host as
+// it is by then, if that is another one.
 static e64_status add_replacement(struct definers *definers,
                                   const struct discovery *discovery,
-                                  const struct link_binding *binding)
+                                  const struct link_binding *binding,
+                                  struct host_snapshot **later)
 {
     const struct host_module *module
         = host_containing(discovery->snapshot, binding->value);
+    if (!module && !*later && !host_snapshot_current(discovery->snapshot)) {
+        e64_status status = host_snapshot(later);
+        if (status != E64_OK)
+            return status;
+    }
+    if (!module && *later)
+        module = host_containing(*later, binding->value);
     return module && !module->startup ? add_definer(definers, &module->object)
                                       : E64_OK;
 }
@@ -238,6 +248,7 @@ static e64_status keep_all(const struct discovery *discovery,
 {
     const struct link_bindings *bindings = &plugin->unit.bindings;
     struct definers definers = { 0 };
+    struct host_snapshot *later = NULL;
     const struct elf_object *last = &plugin->unit.object;
     e64_status status = E64_OK;
     for (uint32_t i = 0; status == E64_OK && i < bindings->count; i++) {
@@ -245,8 +256,10 @@ static e64_status keep_all(const struct discovery *discovery,
         if (definer && definer != last && definer != &plugin->unit.object)
             status = add_definer(&definers, definer);
         last = definer;
-        if (status == E64_OK && bindings->all[i].via == LINK_VIA_INTERCEPT)
-            status = add_replacement(&definers, discovery, &bindings->all[i]);
+        if (status == E64_OK && (bindings->all[i].via == LINK_VIA_INTERCEPT
+                                 || bindings->all[i].via == LINK_VIA_HOOK))
+            status = add_replacement(&definers, discovery, &bindings->all[i],
+                                     &later);
         if (status == E64_OK && definer && definer == discovery->defined)
             status = define_use(plugin, discovery->definitions,
                                 bindings->all[i].definition);
@@ -259,6 +272,8 @@ static e64_status keep_all(const struct discovery *discovery,
             status = add_definer(&definers, plugin->filters[i]);
     if (status == E64_OK)
         status = keep_definers(plugin, &definers);
+    if (later)
+        host_snapshot_release(later);
     memory_free(definers.objects);
     return status;
 }
