@@ -139,6 +139,58 @@ describe("A stranger can name the fix for", function ()
          "version", scratch .. "/game.so")
    end)
 
+   describe("a version that is too old, though another file has it", function ()
+      local SOURCE <const> = "long audio_play(void) { return 1; }"
+      local SONAME <const> = "-Wl,-soname,libaudio.so.1"
+      local old = versioned(SOURCE, "AUDIO_1 { global: audio_play; local: *; };",
+         SONAME)
+      local new = versioned(SOURCE, "AUDIO_1 { }; AUDIO_2 { global: audio_play; "
+         .. "local: *; } AUDIO_1;", SONAME)
+      local game = compile.shared("extern long audio_play(void); "
+         .. "long f(void) { return audio_play(); }",
+         runpath "$ORIGIN/a:$ORIGIN/b" .. " " .. new)
+
+      before_each(function ()
+         place("a/libaudio.so.1", old)
+         place("b/libaudio.so.1", new)
+         place("game.so", game)
+      end)
+
+      it("that comes later", function ()
+         fails({ fix = "name the folder of b/libaudio.so.1 first",
+            words = { "%/b/libaudio.so.1 (by DT_RUNPATH of %/game.so) has it",
+               "name the folder of the one that has it before" },
+            says = [[%/game.so needs version 'AUDIO_2' of libaudio.so.1
+                (for 'audio_play'), but %/a/libaudio.so.1 (by DT_RUNPATH of
+                %/game.so) defines only AUDIO_1; %/b/libaudio.so.1 (by
+                DT_RUNPATH of %/game.so) has it, but is not looked at, as
+                %/a/libaudio.so.1 comes first: name the folder of the one that
+                has it before, or take the other away]] },
+            "version", scratch .. "/game.so")
+         -- Nor does ld.so look further.
+         assert.like_ldso({ "open g " .. scratch .. "/game.so" },
+            { "open g: failed" })
+      end)
+
+      it("and one without it is open", function ()
+         local runtime <close> = elf.runtime {}
+         assert(runtime:open(scratch .. "/a/libaudio.so.1"))
+         place("game.so", compile.shared("extern long audio_play(void); "
+            .. "long f(void) { return audio_play(); }",
+            runpath "$ORIGIN/b" .. " " .. new))
+         local message = assert.fails_with("version", runtime.open, runtime,
+            scratch .. "/game.so")
+         check({ fix = "open b/libaudio.so.1 first",
+            words = { "%/a/libaudio.so.1 is open already",
+               "open the one that has it first" },
+            says = [[%/game.so needs version 'AUDIO_2' of libaudio.so.1
+                (for 'audio_play'), but %/a/libaudio.so.1 (by the path)
+                defines only AUDIO_1; %/b/libaudio.so.1 (by DT_RUNPATH of
+                %/game.so) has it, but %/a/libaudio.so.1 is open already and is
+                taken: open the one that has it first]] }, message)
+      end)
+   end)
+
    it("a symbol that is misspelt", function ()
       place("libaudio.so", plain "long audio_play(void) { return 1; }")
       place("game.so", needing(

@@ -209,16 +209,13 @@ static e64_status read_plugin(struct discovery *discovery, const char *name,
     return E64_OK;
 }
 
-// On whose behalf a search is made, and what loaded that in turn.
-enum { MOST_LOADERS = 64 };
-
-static const struct search_wanter *wanters(const e64_plugin *plugin,
-                                           struct search_wanter *chain)
+const struct search_wanter *discover_wanters(const e64_plugin *plugin,
+                                             struct search_wanter *chain)
 {
     if (!plugin)
         return NULL;
     uint32_t count = 0;
-    for (; plugin && count < MOST_LOADERS; plugin = plugin->loader) {
+    for (; plugin && count < DISCOVER_LOADERS; plugin = plugin->loader) {
         const struct elf_image *image = &plugin->unit.image;
         struct search_wanter *wanter = &chain[count++];
         *wanter = (struct search_wanter){
@@ -266,10 +263,10 @@ static e64_status open_file(struct discovery *discovery, const char *name,
         memory_free(why);
         return status;
     }
-    struct search_wanter chain[MOST_LOADERS];
+    struct search_wanter chain[DISCOVER_LOADERS];
     struct search_request request = {
         .name = name,
-        .wanter = wanters(wanter, chain),
+        .wanter = discover_wanters(wanter, chain),
         .path = path,
         .refused = why,
         .probe = note_probe,

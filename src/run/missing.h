@@ -55,9 +55,17 @@ e64_status missing_fail(struct missing *missing,
 // their order.
 void missing_add_scope(struct text *text, const struct link_scope *scope);
 
+// Which file, where the search would come to if it went on, has the version
+// that is missing, and where that is: added to the text; false when none has.
+// Makes failures of its own.
+bool missing_add_elsewhere(const struct missing_version *missing,
+                           const struct discovery *discovery,
+                           struct text *text);
+
 // For missing_report.c: what one version that is missing makes of a message,
 // what is to be done about it when nothing is advised yet, and the details.
 void missing_add_words(const struct missing_version *missing,
+                       const struct discovery *discovery,
                        struct text *text, struct text *advice);
 void missing_give_version(const struct missing_version *missing);
 

@@ -412,7 +412,8 @@ static void add_all(struct report *report)
     struct text *text = &report->text;
     uint32_t left = leave_versions(missing);
     for (uint32_t i = 0; i < missing->version_count && i < MOST_GROUPS; i++)
-        missing_add_words(&missing->versions[i], text, &report->advice);
+        missing_add_words(&missing->versions[i], report->discovery, text,
+                          &report->advice);
     if (missing->symbol_count == 1 && !missing->version_count)
         add_one(report);
     else if (left)

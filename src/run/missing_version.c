@@ -88,7 +88,26 @@ static void add_place(struct text *text, const struct elf_object *object)
     text_add(text, " ");
 }
 
+// Who has the version, and why that was not taken.
+static bool add_elsewhere(const struct missing_version *missing,
+                          const struct discovery *discovery,
+                          struct text *advice)
+{
+    const e64_plugin *taken = plugin_of(missing->object);
+    if (!missing_add_elsewhere(missing, discovery, advice))
+        return false;
+    if (taken && !taken->turn)
+        text_format(advice, " has it, but is not looked at, as %s comes first: "
+                    "name the folder of the one that has it before, or take "
+                    "the other away", missing->object->name);
+    else
+        text_format(advice, " has it, but %s is open already and is taken: "
+                    "open the one that has it first", missing->object->name);
+    return true;
+}
+
 void missing_add_words(const struct missing_version *missing,
+                       const struct discovery *discovery,
                        struct text *text, struct text *advice)
 {
     const struct elf_symbols *symbols = missing->unit->object.symbols;
@@ -109,7 +128,7 @@ void missing_add_words(const struct missing_version *missing,
     if (missing->object->host && host_is_family(file))
         text_format(advice, "%s was built for a newer system: build "
                     "it on this one, or update this one", wanter);
-    else
+    else if (!add_elsewhere(missing, discovery, advice))
         text_format(advice, "it is older than what %s was linked "
                     "against, or was built otherwise: install the %s of then "
                     "or a newer one", wanter, file);

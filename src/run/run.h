@@ -321,6 +321,12 @@ const struct elf_object *discover_open(struct discovery *discovery,
 e64_status discover_loaded(struct discovery *discovery, const char *name,
                            const struct elf_object **found);
 
+// On whose behalf a search is made, and what loaded that in turn. NULL for
+// NULL.
+enum { DISCOVER_LOADERS = 64 };
+const struct search_wanter *discover_wanters(const e64_plugin *plugin,
+                                             struct search_wanter *chain);
+
 // ---------------------------------------------------------- discovery.c ---
 
 // What was opened `global` before.

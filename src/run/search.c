@@ -354,6 +354,26 @@ e64_status search_open(const struct search_request *request,
     return status;
 }
 
+char *search_suiting(const struct search_request *request,
+                     bool (*suits)(void *data, const struct elf_file *file),
+                     void *data)
+{
+    struct search search;
+    struct elf_file file;
+    if (!*request->name || strchr(request->name, '/')
+        || begin(&search, request, &file) != E64_OK)
+        return NULL;
+    search.suits = suits;
+    search.suits_data = data;
+    char *path = NULL;
+    if (steps(&search) == TRIAL_END && search.status == E64_OK) {
+        path = search.ended.size ? memory_copy(search.ended.data) : NULL;
+        elf_file_close(&file);
+    }
+    finish(&search);
+    return path;
+}
+
 // Why a place had nothing to look through.
 static const char *const nothing[SEARCH_PLACES] = {
     [SEARCH_PATH] = "the path is empty",

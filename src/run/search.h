@@ -72,6 +72,13 @@ struct search_request {
 e64_status search_open(const struct search_request *request,
                        struct elf_file *file);
 
+// Looks past what does not suit: the path of the first file that does
+// (memory_free), told to the request's probe as taken; or NULL, for whatever
+// reason. The name has no '/'.
+char *search_suiting(const struct search_request *request,
+                     bool (*suits)(void *data, const struct elf_file *file),
+                     void *data);
+
 // One step alone, for scripts: the path of the file (memory_free), or
 // E64_NOTFOUND with a message that says why not, for a list of such. A file
 // that ends a search is an answer: opening it gives the failure. The name has

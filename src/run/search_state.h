@@ -14,6 +14,10 @@ struct search {
     e64_status status; // of what ended the search
     struct text ended; // the file that did
 
+    // Is a file that would be taken to be passed over? NULL: none is.
+    bool (*suits)(void *data, const struct elf_file *file);
+    void *suits_data;
+
     struct folders folders;
     struct text path; // scratch: the file that is tried
     const char *place; // which is looked through,

@@ -145,9 +145,13 @@ enum trial search_try(void *data, const char *path, bool there)
     search->file->own_fd = true;
     char why[128];
     e64_status refusal = foreign(search->file->view, why, sizeof why);
-    if (refusal == E64_OK)
+    bool suits = !search->suits
+              || search->suits(search->suits_data, search->file);
+    if (refusal == E64_OK && suits)
         return end(search, path, E64_OK);
     elf_file_close(search->file);
+    if (refusal == E64_OK)
+        return TRIAL_NEXT;
     pass_over(search, path, refusal, 0, why);
     return TRIAL_NEXT;
 }
