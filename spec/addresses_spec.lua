@@ -1,15 +1,15 @@
 -- Which plugin lies at an address, with many of them coming and going.
 
 local assert = require "spec.support.assert"
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
 local child = require "spec.support.child"
 local elf = require "elf64load"
 
-local plugin = compile.cplusplus [[
+local plugin = assert(cc.shared([[
    extern "C" long variable = 5;
    extern "C" long f(long x)
    { try { throw x; } catch (long i) { return i + 1; } return 0; }
-]]
+]], { language = "c++" }))
 
 local function open ()
    return assert(elf.runtime {}:open(plugin))
@@ -63,8 +63,8 @@ describe("A plugin", function ()
    end)
 
    it("stays found when others could not be opened", function ()
-      local wrong = compile.shared
-         "extern long no_such_thing; long *f = &no_such_thing;"
+      local wrong = assert(cc.shared
+         "extern long no_such_thing; long *f = &no_such_thing;")
       local before = open()
       for _ = 1, 100 do
          assert.fails_with("undefined", elf.open, wrong)
@@ -95,7 +95,7 @@ describe("A child of fork", function ()
             print "well"
             io.stdout:flush()
             C.leave(0)
-         ]], { compile.cplusplus([[
+         ]], { assert(cc.shared([[
             #include <pthread.h>
             #include <sys/wait.h>
             #include <unistd.h>
@@ -124,7 +124,9 @@ describe("A child of fork", function ()
                                          : -WTERMSIG(status);
             }
             extern "C" void leave(int code) { _exit(code); }
-         ]], "-pthread"), plugin }, { seconds = 200 })
+         ]],
+            { language = "c++",
+              flags = "-pthread" })), plugin }, { seconds = 200 })
          assert.equal("well\n", result.out, child.describe(result) .. result.err)
       end)
 end)

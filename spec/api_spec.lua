@@ -1,13 +1,14 @@
 -- The C API, used as an engine would use it.
 
 local campaign = require "spec.support.campaign"
+local fixtures = require "spec.support.fixtures"
 local child = require "spec.support.child"
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
 
-local other = compile.shared [[ long thing(void) { return 77; } ]]
-local plugin = compile.shared(
+local other = assert(cc.shared [[ long thing(void) { return 77; } ]])
+local plugin = assert(cc.shared(
    "extern long thing(void); long ask(void) { return thing(); }",
-   "-Wl,--no-as-needed " .. other)
+   "-Wl,--no-as-needed " .. other))
 
 -- A file that holds the other plugin from byte 4096 on.
 local function pack ()
@@ -87,7 +88,7 @@ describe("The C API #build", function ()
 
    setup(function ()
       packed = pack()
-      local build = campaign.loader()
+      local build = fixtures.loader()
       local program = campaign.program({ "spec/support/api.c",
          "src/elf64load.h", build .. "/lib/libelf64load.a" },
          child.sanitizer and "-fsanitize=address,undefined -ldl -lpthread"

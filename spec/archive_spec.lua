@@ -3,13 +3,14 @@
 local lfs = require "lfs"
 local assert = require "spec.support.assert"
 local campaign = require "spec.support.campaign"
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
+local fixtures = require "spec.support.fixtures"
 local objects = require "spec.support.objects"
 
 local LONG <const> = "a_member_with_a_long_name.o"
 
 -- A folder with objects, and what ar makes of them.
-local folder = compile.folder .. "/archive"
+local folder = fixtures.folder .. "/archive"
 assert(os.execute("rm -rf '" .. folder .. "' && mkdir -p '" .. folder
    .. "/lib' '" .. folder .. "/obj'"))
 
@@ -26,7 +27,7 @@ local sources = {
       __attribute__((visibility("hidden"))) int hidden; ]],
 }
 for name, source in pairs(sources) do
-   put("obj/" .. name, campaign.contents(compile.object(source, "-fcommon")))
+   put("obj/" .. name, campaign.contents(assert(cc.object(source, "-fcommon"))))
 end
 
 local function run (...)

@@ -3,17 +3,18 @@
 
 local assert = require "spec.support.assert"
 local child = require "spec.support.child"
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
+local fixtures = require "spec.support.fixtures"
 local elfedit = require "spec.support.elfedit"
 local elf = require "elf64load"
 
-local good = compile.shared [[
+local good = assert(cc.shared [[
    long value = 1;
    __thread long local;
    extern long getpid(void);
    long *pointer = &value;
    long f(void) { return value + getpid() + local; }
-]]
+]])
 
 -- The open of a path fails so, as does the load of its bytes; both leave
 -- mappings, descriptors and heap as they were.
@@ -42,12 +43,12 @@ end
 describe("A file that is not ELF64 for AMD64 is refused:", function ()
    it("an empty one", function ()
       refused("badformat", { "invalid filetype, only ELF64 supported" },
-         compile.text("", ".so"))
+         fixtures.text("", ".so"))
    end)
 
    it("a text", function ()
       refused("badformat", { "invalid filetype, only ELF64 supported" },
-         compile.text("#!/bin/sh\n" .. ("echo\n"):rep(1000), ".so"))
+         fixtures.text("#!/bin/sh\n" .. ("echo\n"):rep(1000), ".so"))
    end)
 
    it("one shorter than e_ident", function ()
@@ -95,15 +96,15 @@ end)
 
 describe("An ELF64 file that is no shared object is refused:", function ()
    it("an executable (ET_EXEC), as by ld.so", function ()
-      local path = compile.program("int main(void) { return 0; }", "-no-pie")
+      local path = assert(cc.program("int main(void) { return 0; }", "-no-pie"))
       assert.like_ldso({ "open a " .. path }, { "open a: failed" },
          { kind = "unsupported" })
       refused("unsupported", { "ET_EXEC" }, path)
    end)
 
    it("a static executable (ET_EXEC)", function ()
-      refused("unsupported", { "ET_EXEC" }, compile.program(
-         "void _start(void) { for (;;); }", "-static -nostdlib -no-pie"))
+      refused("unsupported", { "ET_EXEC" }, assert(cc.program(
+         "void _start(void) { for (;;); }", "-static -nostdlib -no-pie")))
    end)
 
    it("a core dump (ET_CORE), and what has no type or an unknown one", function ()
@@ -187,7 +188,7 @@ describe("A file that ends too early is refused", function ()
 end)
 
 describe("What is no regular file is refused without waiting for it:", function ()
-   local folder = compile.folder .. "/odd"
+   local folder = fixtures.folder .. "/odd"
    os.execute(("mkdir -p '%s/folder.so'; test -p '%s/fifo.so' || "
       .. "mkfifo '%s/fifo.so'; ln -sfn nowhere.so '%s/dangling.so'; "
       .. "ln -sfn loop.so '%s/loop.so'"):format(

@@ -3,18 +3,19 @@
 
 local assert = require "spec.support.assert"
 local child = require "spec.support.child"
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
+local fixtures = require "spec.support.fixtures"
 local elfedit = require "spec.support.elfedit"
 local elf = require "elf64load"
 
-local provider = compile.shared([[
+local provider = assert(cc.shared([[
    long v1(void) { return 1; }
    long v2(void) { return 2; }
-]], "-Wl,--version-script=" .. compile.text(
-   "V1 { global: v1; local: *; }; V2 { global: v2; } V1;", ".map"))
+]], "-Wl,--version-script=" .. fixtures.text(
+   "V1 { global: v1; local: *; }; V2 { global: v2; } V1;", ".map")))
 
 -- One with every table that there is.
-local good = compile.shared([[
+local good = assert(cc.shared([[
    extern long v1(void), v2(void);
    long value = 1;
    __thread long local = 5;
@@ -30,14 +31,14 @@ local good = compile.shared([[
    char zeros[5000];
 ]], ("-Wl,--no-as-needed %s -Wl,--hash-style=both,-z,lazy,-init,dt_init,"
    .. "-fini,dt_init,-rpath,/nowhere,-soname,good.so,--version-script=%s")
-   :format(provider, compile.text("OWN { global: own_version; };"
-   .. "OWN2 { global: value; } OWN;", ".map")))
+   :format(provider, fixtures.text("OWN { global: own_version; };"
+   .. "OWN2 { global: value; } OWN;", ".map"))))
 
-local packed = compile.shared([[
+local packed = assert(cc.shared([[
    static long a, b;
    long *table[200] = { &a, &b, &a, 0, &b, [150] = &b };
    long f(void) { return table[0] == &a; }
-]], "-Wl,-z,pack-relative-relocs")
+]], "-Wl,-z,pack-relative-relocs"))
 
 -- Changes the good file and expects its refusal, by path and from memory.
 local function refused (kind, words, change, base)
@@ -263,10 +264,10 @@ cases("In a hash table,", "badformat", {
 describe("A hash chain", function ()
    local names = { "value", "f", "g", "h", "other", "none", "nothing", "_", "" }
    -- It refers to nothing of its own by name.
-   local plain = compile.shared([[
+   local plain = assert(cc.shared([[
       long value, other; long f(void) { return 1; } long g(void) { return 2; }
       long h(void) { return 3; }
-   ]], "-Wl,--hash-style=both")
+   ]], "-Wl,--hash-style=both"))
 
    -- Looks names up in a child: a chain without an end would hang it.
    local function ends (change)
@@ -432,14 +433,14 @@ cases("In a relocation,", "badformat", {
 describe("A lookup of a symbol that lies", function ()
    it("of type STT_TLS without PT_TLS, or beyond it, is refused", function ()
       local source = "long value = 1; long f(void) { return 1; }"
-      local image = elfedit.read(compile.shared(source))
+      local image = elfedit.read(assert(cc.shared(source)))
       image:symbol "value".st_info = elfedit.STB_GLOBAL << 4 | elfedit.STT_TLS
       local p <close> = assert(elf.open(image:save()))
       assert.fails_with("badformat", p.lookup, p, "value")
       assert.says({ "'value'", "STT_TLS", "PT_TLS" }, p.lookup, p, "value")
       assert.truthy(p:lookup "f")
       for _, value in ipairs(WILD) do
-         image = elfedit.read(compile.shared(source .. " __thread long t = 1;"))
+         image = elfedit.read(assert(cc.shared(source .. " __thread long t = 1;")))
          image:symbol "t".st_value = value
          local q <close> = assert(elf.open(image:save()))
          assert.fails_with("badformat", q.lookup, q, "t")
@@ -447,11 +448,11 @@ describe("A lookup of a symbol that lies", function ()
    end)
 
    it("an IFUNC, before the start fails as 'start'", function ()
-      local p <close> = assert(elf.open(compile.shared [[
+      local p <close> = assert(elf.open(assert(cc.shared [[
          static long chosen(void) { return 3; }
          static void *choose(void) { return chosen; }
          long picked(void) __attribute__((ifunc("choose")));
-      ]], { start = false }))
+      ]]), { start = false }))
       assert.fails_with("start", p.lookup, p, "picked")
       assert(p:start())
       assert.equal("ifunc", assert(p:lookup "picked").kind)
@@ -469,12 +470,12 @@ describe("A relocation that overwrites a table", function ()
    ]]
 
    local function overwriting (place)
-      local image = elfedit.read(compile.shared(source, "-Wl,--hash-style=both"))
+      local image = elfedit.read(assert(cc.shared(source, "-Wl,--hash-style=both")))
       image:add("DT_TEXTREL", 0)
       local relocation = image:relocation { offset = image:symbol "table".st_value
          + 8 }
       relocation.r_offset = place(image)
-      local script = compile.text([[
+      local script = fixtures.text([[
          local elf = require "elf64load"
          local p, message, kind = elf.open(arg[1])
          if not p then print(kind, message) os.exit(0) end
@@ -520,7 +521,7 @@ describe("A relocation that overwrites a table", function ()
 
    it("of the relocation table by itself is applied as it was checked", function ()
       -- A relocation rewrites the type and the symbol of the next one.
-      local image = elfedit.read(compile.shared(source))
+      local image = elfedit.read(assert(cc.shared(source)))
       image:add("DT_TEXTREL", 0)
       local all, at = image:relocations(), 1
       while all[at].r_offset ~= image:symbol "table".st_value + 8 do

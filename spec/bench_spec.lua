@@ -11,7 +11,11 @@ local many = require "spec.bench.many"
 local chart = require "spec.bench.chart"
 local json = require "spec.bench.json"
 local statistics = require "spec.bench.statistics"
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
+local child = require "spec.support.child"
+
+-- What runs the commands: a plain lua5.4 has no sanitizer.
+local HOST <const> = child.build .. "/bin/elf64load "
 
 -- A library whose constructors take 90 ms, in DT_INIT and in DT_INIT_ARRAY.
 local SLOW = [[
@@ -68,7 +72,7 @@ describe("The bench", function ()
    end
 
    it("takes constructors out of the total on both sides", function ()
-      local path = compile.shared(SLOW, "-nostartfiles -Wl,-init,_init")
+      local path = assert(cc.shared(SLOW, "-nostartfiles -Wl,-init,_init"))
       -- On a busy machine some of them take longer.
       local result = assert(bench.measure(programs, path, "closure", 3))
       for _, name in ipairs { "theirs", "ours" } do
@@ -87,7 +91,7 @@ describe("The bench", function ()
    end)
 
    it("measures throws on both sides, and each of them", function ()
-      local path = compile.cplusplus(ROLES)
+      local path = assert(cc.shared(ROLES, { language = "c++" }))
       local result = assert(throw.measure(throw.build(), path, 3))
       for _, name in ipairs { "theirs", "ours" } do
          local side = result[name]
@@ -107,7 +111,7 @@ describe("The bench", function ()
 
    it("says why throws could not be measured", function ()
       local result, why = throw.measure(throw.build(),
-         compile.shared "int f(void) { return 0; }", 1)
+         assert(cc.shared "int f(void) { return 0; }"), 1)
       assert.is_nil(result)
       assert.matches("applyForEachSymbolRole", why, 1, true)
    end)
@@ -151,8 +155,8 @@ describe("The bench", function ()
       end)
 
    it("says why something could not be measured", function ()
-      local path = compile.shared("extern int nobody(void);"
-         .. "int f(void) { return nobody(); }")
+      local path = assert(cc.shared("extern int nobody(void);"
+         .. "int f(void) { return nobody(); }"))
       local result, why = bench.measure(programs, path, "closure", 1)
       assert.is_nil(result)
       assert.matches("nobody", why, 1, true)
@@ -233,7 +237,7 @@ describe("The bench", function ()
       local folder = os.tmpname()
       os.remove(folder)
       assert(os.execute("mkdir " .. folder))
-      local text = campaign.output(("spec/bench/run --pairs 1 --rows closure "
+      local text = campaign.output(HOST .. ("spec/bench/run --pairs 1 --rows closure "
          .. "--json %s/j --svg %s/s libz 2>&1"):format(folder, folder))
       assert(text, "spec/bench/run failed")
       assert.matches("closure +libz", text)
@@ -242,7 +246,8 @@ describe("The bench", function ()
          campaign.contents(folder .. "/j"))
       assert.matches("^<svg .*</svg>\n$", campaign.contents(folder .. "/s"))
       os.execute("rm -r " .. folder)
-      local _, _, code = os.execute("spec/bench/run --rows no libz >/dev/null 2>&1")
+      local _, _, code = os.execute(HOST
+         .. "spec/bench/run --rows no libz >/dev/null 2>&1")
       assert.equal(2, code)
    end)
 end)

@@ -4,7 +4,7 @@
 local campaign = require "spec.support.campaign"
 local searching = require "spec.support.searching"
 local child = require "spec.support.child"
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
 
 local tree
 
@@ -13,8 +13,8 @@ after_each(function () tree:remove() end)
 
 -- A library with a DT_SONAME, by which ldconfig knows it.
 local function library (path, soname, flags)
-   tree:copy(path, compile.shared("int searched;",
-      ("-Wl,-soname,'%s' %s"):format(soname, flags or "")))
+   tree:copy(path, assert(cc.shared("int searched;",
+      ("-Wl,-soname,'%s' %s"):format(soname, flags or ""))))
 end
 
 local function configure (format, ...)
@@ -176,10 +176,10 @@ describe("ld.so.cache", function ()
       library("opt/one/libsearched.so.1", "libsearched.so.1")
       configure("new", "/usr/lib/deep", "/opt/one")
       for _, name in ipairs { "libdeep.so.1", "libsearched.so.1" } do
-         local stub = compile.shared("int searched;", "-Wl,-soname," .. name)
-         tree:copy("plugin.so", compile.shared("int wants;",
+         local stub = assert(cc.shared("int searched;", "-Wl,-soname," .. name))
+         tree:copy("plugin.so", assert(cc.shared("int wants;",
             ("-nostdlib -Wl,-z,nodefaultlib -Wl,--no-as-needed '%s'"):format(
-               stub)))
+               stub))))
          local search = same(name, "wanter", "/plugin.so", "nodeflib", "dlopen",
             "/plugin.so")
          assert.equal(name == "libdeep.so.1", search.found == nil)

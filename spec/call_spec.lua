@@ -2,11 +2,11 @@
 --- registers and on the stack, against what the same C says about itself.
 
 local assert = require "luassert"
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
 local elf = require "elf64load"
 
 local function open (source)
-   return assert(elf.open(compile.shared(source)))
+   return assert(elf.open(assert(cc.shared(source))))
 end
 
 local function range (bits, unsigned)

@@ -3,10 +3,10 @@
 local assert = require "luassert"
 local spy = require "luassert.spy"
 local child = require "spec.support.child"
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
 local elf = require "elf64load"
 
-local path = compile.shared([[
+local path = assert(cc.shared([[
    #include <pthread.h>
    #include <stdarg.h>
    #include <stdbool.h>
@@ -78,7 +78,7 @@ local path = compile.shared([[
    struct table { binary *f; int n; };
    struct table *shared(void) { static struct table t; return &t; }
    int call_at(binary **list, int n) { return list[n](10, n); }
-]], "-pthread")
+]], "-pthread"))
 
 local DECLARATIONS = [[
    typedef int binary(int, int);
@@ -465,17 +465,17 @@ describe("A callback that the collector has taken", function ()
 end)
 
 describe("A constructor's callback", function ()
-   local opened = compile.shared [[
+   local opened = assert(cc.shared [[
       int (*host_function)(int);
       void set(int (*f)(int)) { host_function = f; }
-   ]]
-   local starting = compile.shared([[
+   ]])
+   local starting = assert(cc.shared([[
       extern int (*host_function)(int);
       int answer;
       __attribute__((constructor)) static void begin(void)
       { answer = host_function(20); }
       __attribute__((destructor)) static void end(void) { host_function(-1); }
-   ]], "-Wl,--no-as-needed " .. opened)
+   ]], "-Wl,--no-as-needed " .. opened))
 
    it("runs while its plugin is opened, and closed", function ()
       local p <close> = assert(elf.open(opened, { global = true }))

@@ -2,7 +2,7 @@
 --- gcc can say what they mean.
 
 local assert = require "luassert"
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
 local elf = require "elf64load"
 
 -- All orders of the words of a text, each once.
@@ -32,11 +32,11 @@ local function ask (includes, types)
       sizes[index] = ("sizeof(%s)"):format(text)
       signs[index] = ("(%s)-1 < 0"):format(text)
    end
-   local path = compile.shared(([[
+   local path = assert(cc.shared(([[
       %s
       const int sizes[] = { %s };
       const int signs[] = { %s };
-   ]]):format(includes, table.concat(sizes, ", "), table.concat(signs, ", ")))
+   ]]):format(includes, table.concat(sizes, ", "), table.concat(signs, ", "))))
    return assert(elf.open(path)):cdef
       "extern const int sizes[]; extern const int signs[];"
 end
@@ -148,7 +148,7 @@ describe("A standard typedef", function ()
    end)
 
    it("may be declared again, even as something else", function ()
-      local p <close> = assert(elf.open(compile.shared "int f;"))
+      local p <close> = assert(elf.open(assert(cc.shared "int f;")))
       p:cdef "typedef unsigned long size_t; typedef int bool;"
       assert.equal("integer", p:type("bool").kind)
       assert.equal("boolean", elf.type("bool").kind)
@@ -240,7 +240,7 @@ end)
 describe("A struct", function ()
    it("may be opaque, declared or written out, and is used by pointer",
       function ()
-         local p <close> = assert(elf.open(compile.shared "int f;"))
+         local p <close> = assert(elf.open(assert(cc.shared "int f;")))
          p:cdef [[
             struct one;
             typedef struct two two;
@@ -260,7 +260,7 @@ describe("A struct", function ()
       end)
 
    it("by value is refused with where it stands", function ()
-      local p <close> = assert(elf.open(compile.shared "int f;"))
+      local p <close> = assert(elf.open(assert(cc.shared "int f;")))
       for text, why in pairs {
          ["void f(int,\n struct s x);"] = "line 2, column 2: passing struct s",
          ["struct s {\n int a; } f(void);"] = "line 2, column 12: returning struct s",
@@ -277,7 +277,7 @@ describe("An enum", function ()
    local p
 
    setup(function ()
-      p = assert(elf.open(compile.shared "int f;"))
+      p = assert(elf.open(assert(cc.shared "int f;")))
    end)
 
    teardown(function () p:close() end)
@@ -323,10 +323,10 @@ describe("A text of declarations", function ()
    local p
 
    before_each(function ()
-      p = assert(elf.open(compile.shared [[
+      p = assert(elf.open(assert(cc.shared [[
          int V = 3; int one(void) { return 1; } int two(int x) { return x; }
          int renamed(void) { return 4; } int *pointer = &V;
-      ]]))
+      ]])))
    end)
 
    after_each(function () p:close() end)
@@ -499,7 +499,7 @@ describe("A text of declarations", function ()
    it("may be what the preprocessor makes of a header", function ()
       for _, header in ipairs { "stdio.h", "string.h", "unistd.h", "time.h",
          "pthread.h", "sys/socket.h", "dlfcn.h", "lua5.4/lauxlib.h" } do
-         local path = compile.object(("#include <%s>"):format(header), "-E")
+         local path = assert(cc.object(("#include <%s>"):format(header), "-E"))
          local file = assert(io.open(path))
          p:cdef(file:read "a")
          file:close()
@@ -527,9 +527,9 @@ describe("A name of a namespace", function ()
    local p, C
 
    setup(function ()
-      p = assert(elf.open(compile.shared [[
+      p = assert(elf.open(assert(cc.shared [[
          int V; int function(void) { return 1; } short narrow;
-      ]]))
+      ]])))
       C = p:cdef [[
          extern int V; int function(void); extern int missing;
          enum { CONSTANT };

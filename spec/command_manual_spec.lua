@@ -2,7 +2,7 @@
 --- complete, which are all made from one text.
 
 local child = require "spec.support.child"
-local compile = require "spec.support.compile"
+local fixtures = require "spec.support.fixtures"
 local core = require "elf64load.core"
 local manual = require "elf64load.manual"
 
@@ -126,7 +126,7 @@ describe("The manual page", function ()
 end)
 
 describe("What bash completes", function ()
-   local script = compile.text(manual.bash(), ".bash")
+   local script = fixtures.text(manual.bash(), ".bash")
 
    local function complete (...)
       local words = { ... }

@@ -1,7 +1,8 @@
 --- The command's plan and why: what opening would do, without doing it.
 
 local child = require "spec.support.child"
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
+local fixtures = require "spec.support.fixtures"
 local elf = require "elf64load"
 
 local command = (os.getenv "ELF64LOAD_BUILD" or "build/release")
@@ -22,7 +23,7 @@ local ENDS <const> = [[
    #include <unistd.h>
    __attribute__((constructor)) static void begin(void) { _exit(9); }
 ]]
-local paths = compile.group {
+local paths = fixtures.group {
    root = { needs = { "middle", "leaf" }, source = ENDS .. [[
       extern long middle(void), leaf(void), twice(void);
       extern unsigned long strlen(const char *);
@@ -45,10 +46,10 @@ local paths = compile.group {
 }
 
 local function missing ()
-   return compile.shared [[
+   return assert(cc.shared [[
       extern int absent;
       int *p = &absent;
-   ]]
+   ]])
 end
 
 describe("elf64load plan", function ()
@@ -95,8 +96,8 @@ describe("elf64load plan", function ()
    end)
 
    it("shows every place where what is absent was looked for", function ()
-      local needed = compile.shared("int x;", "-Wl,-soname,no-such-library.so.9")
-      local path = compile.shared("int y;", "-Wl,--no-as-needed " .. needed)
+      local needed = assert(cc.shared("int x;", "-Wl,-soname,no-such-library.so.9"))
+      local path = assert(cc.shared("int y;", "-Wl,--no-as-needed " .. needed))
       local out, _, status = run("plan", path)
       assert.equal(1, status)
       assert.truthy(out:find("no-such-library.so.9  absent, notfound", 1, true))
@@ -153,7 +154,7 @@ describe("elf64load plan", function ()
    end)
 
    it("is under a policy, if there is one", function ()
-      local policy = compile.text(([[return { search = function (name)
+      local policy = fixtures.text(([[return { search = function (name)
          if name == "roots" then return "%s" end end }]]):format(paths.root),
          ".lua")
       local out, _, status = run("plan", "roots", "--policy", policy)

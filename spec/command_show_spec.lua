@@ -1,7 +1,8 @@
 --- The command's ways to show a library: symbols, trace; and its options.
 
 local child = require "spec.support.child"
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
+local fixtures = require "spec.support.fixtures"
 
 local command = (os.getenv "ELF64LOAD_BUILD" or "build/release")
    .. "/bin/elf64load"
@@ -36,7 +37,7 @@ local function words_of (line)
 end
 
 -- One that would end the process if anything of it ran.
-local silent = compile.shared [[
+local silent = assert(cc.shared [[
    #include <stdlib.h>
    #include <unistd.h>
    extern long absent(void);
@@ -47,13 +48,13 @@ local silent = compile.shared [[
    static void *choose(void) { _exit(9); }
    long picked(void) __attribute__((ifunc("choose")));
    __attribute__((constructor)) static void begin(void) { _exit(8); }
-]]
+]])
 
-local loud = compile.shared [[
+local loud = assert(cc.shared [[
    #include <unistd.h>
    __attribute__((constructor)) static void begin(void) { usleep(20000); }
    long answer(void) { return 42; }
-]]
+]])
 
 describe("elf64load symbols", function ()
    it("shows what a library exports, and runs nothing of it", function ()
@@ -133,7 +134,7 @@ describe("elf64load trace", function ()
    end)
 
    it("shows how far an open came that failed", function ()
-      local path = compile.shared "extern int absent; int *p = &absent;"
+      local path = assert(cc.shared "extern int absent; int *p = &absent;")
       local out, err, status = run { "trace", path }
       assert.equal(1, status)
       assert.truthy(out:find "failed")
@@ -145,7 +146,7 @@ describe("elf64load trace", function ()
    end)
 
    it("tells a policy's own functions, too", function ()
-      local policy = compile.text([[return { on = { started = function (event)
+      local policy = fixtures.text([[return { on = { started = function (event)
          print("started " .. event.path) end } }]], ".lua")
       local out = run { "--policy", policy, "trace", loud }
       assert.truthy(out:find("started " .. loud, 1, true))
@@ -169,7 +170,7 @@ describe("The command's options", function ()
    end)
 
    it("open the library under a policy", function ()
-      local policy = compile.text([[return {
+      local policy = fixtures.text([[return {
          search = function (name)
             if name == "loud" then return "]] .. loud .. [[" end
          end,
@@ -178,7 +179,7 @@ describe("The command's options", function ()
          policy }
       assert.equal(0, status, out)
       assert.truthy(out:find "answer\n")
-      policy = compile.text(
+      policy = fixtures.text(
          "return { accept = function () return nil, 'it is too loud' end }",
          ".lua")
       local _, err, code = run { "open", loud, "--policy=" .. policy }
@@ -187,7 +188,7 @@ describe("The command's options", function ()
    end)
 
    it("say what is wrong with a policy", function ()
-      local policy = compile.text("return { serach = print }", ".lua")
+      local policy = fixtures.text("return { serach = print }", ".lua")
       local out, err, status = run { "open", loud, "--policy", policy }
       assert.same({ "", 1 }, { out, status })
       assert.truthy(err:find("did you mean 'search'", 1, true))
@@ -206,7 +207,7 @@ describe("The command's options", function ()
       assert.equal("undefined", made.error.kind)
       assert.equal("answre", made.error.detail.symbol)
       assert.equal("answer", made.error.detail.near[1])
-      local policy = compile.text(
+      local policy = fixtures.text(
          "return { accept = function () error { 1 } end }", ".lua")
       made = read((run { "open", loud, "--json", "--policy", policy }))
       assert.equal("hook", made.error.kind)

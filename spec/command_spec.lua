@@ -1,7 +1,8 @@
 --- The command elf64load: scripts, pieces of Lua, `open`, and its exit status.
 
 local child = require "spec.support.child"
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
+local fixtures = require "spec.support.fixtures"
 
 local build = os.getenv "ELF64LOAD_BUILD" or "build/release"
 local command = build .. "/bin/elf64load"
@@ -21,17 +22,17 @@ local function lua (...)
 end
 
 local function script (text)
-   return compile.text(text, ".lua")
+   return fixtures.text(text, ".lua")
 end
 
 -- What a fixture exports, for `open`.
 local function library ()
-   return compile.shared([[
+   return assert(cc.shared([[
       int number = 3;
       const char text[24] = "text";
       int answer(void) { return 42; }
       __thread int each = 1;
-   ]])
+   ]]))
 end
 
 local function fields (line)
@@ -119,7 +120,7 @@ describe("elf64load FILE.lua", function ()
    end)
 
    it("takes its own scripts before what package.path finds", function ()
-      local folder = compile.folder .. "/older"
+      local folder = fixtures.folder .. "/older"
       os.execute("mkdir -p '" .. folder .. "/elf64load'")
       for _, name in ipairs { "init", "cli" } do
          local file = assert(io.open(folder .. "/elf64load/" .. name .. ".lua",
@@ -195,9 +196,9 @@ describe("elf64load open", function ()
    end)
 
    it("shows the version of a symbol that has one", function ()
-      local map = compile.text("NODE_1 { global: old; local: *; };", ".map")
-      local path = compile.shared("int old(void) { return 1; }",
-         "-Wl,--version-script=" .. map)
+      local map = fixtures.text("NODE_1 { global: old; local: *; };", ".map")
+      local path = assert(cc.shared("int old(void) { return 1; }",
+         "-Wl,--version-script=" .. map))
       local out = run("open", path, "old")
       assert.equal("NODE_1", fields(out:match "\n([^\n]+)\n$")[3])
    end)

@@ -3,7 +3,11 @@
 
 local campaign = require "spec.support.campaign"
 local compare = require "spec.conformance.compare"
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
+local child = require "spec.support.child"
+
+-- What runs the commands: a plain lua5.4 has no sanitizer.
+local HOST <const> = child.build .. "/bin/elf64load "
 
 -- Every kind of relocation that a compiler makes ld write into a library.
 local SOURCE = [[
@@ -41,7 +45,7 @@ __attribute__((constructor)) static void rewrite(void)
 ]]
 
 local function fixture (flags)
-   return compile.shared(SOURCE, flags)
+   return assert(cc.shared(SOURCE, flags))
 end
 
 local function describe_fault (result)
@@ -169,7 +173,7 @@ describe("The yardstick", function ()
 
    it("fails as a command when a slot differs and says which", function ()
       local pipe = assert(io.popen(
-         "spec/conformance/slots --mode own --damage 0 libz 2>&1"))
+         HOST .. "spec/conformance/slots --mode own --damage 0 libz 2>&1"))
       local text = pipe:read "a"
       local _, _, code = pipe:close()
       assert.equal(1, code)
@@ -178,13 +182,14 @@ describe("The yardstick", function ()
    end)
 
    it("succeeds as a command when all slots are equal", function ()
-      local text = campaign.output "spec/conformance/slots --mode own libz 2>&1"
+      local text = campaign.output(
+         HOST .. "spec/conformance/slots --mode own libz 2>&1")
       assert.matches("compared %+ 0 excluded; 0 different\n?$", text)
    end)
 
    it("refuses a library that is not there", function ()
       local _, _, code = os.execute(
-         "spec/conformance/slots no-such-library >/dev/null 2>&1")
+         HOST .. "spec/conformance/slots no-such-library >/dev/null 2>&1")
       assert.equal(2, code)
    end)
 end)

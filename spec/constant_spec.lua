@@ -1,14 +1,14 @@
 --- Constants of enums, against what gcc computes.
 
 local assert = require "luassert"
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
 local elf = require "elf64load"
 
 describe("An enum", function ()
    local p
 
    setup(function ()
-      p = assert(elf.open(compile.shared "int f;"))
+      p = assert(elf.open(assert(cc.shared "int f;")))
    end)
 
    teardown(function () p:close() end)
@@ -38,9 +38,9 @@ describe("An enum", function ()
          declared[index] = ("E%d = %s"):format(index, expression)
          values[index] = ("(long long)(%s)"):format(expression)
       end
-      local q <close> = assert(elf.open(compile.shared(
+      local q <close> = assert(elf.open(assert(cc.shared(
          "#include <stddef.h>\nconst long long values[] = {"
-         .. table.concat(values, ", ") .. "};")))
+         .. table.concat(values, ", ") .. "};"))))
       local C = q:cdef("enum {" .. table.concat(declared, ", ")
          .. "}; extern const long long values[];")
       for index, expression in ipairs(expressions) do

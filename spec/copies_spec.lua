@@ -3,7 +3,7 @@
 
 local lfs = require "lfs"
 local assert = require "spec.support.assert"
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
 local child = require "spec.support.child"
 
 local ARCHIVE <const> = child.build .. "/lib/libelf64load.a"
@@ -40,8 +40,8 @@ EXPORT void PART(close)(int number)
 }
 ]]
 
-local library = compile.shared("#define PART(name) second_##name\n" .. PART,
-   flags "-fvisibility=hidden -Wl,--exclude-libs,ALL -Wl,-z,nodelete")
+local library = assert(cc.shared("#define PART(name) second_##name\n" .. PART,
+   flags "-fvisibility=hidden -Wl,--exclude-libs,ALL -Wl,-z,nodelete"))
 
 local PROGRAM = "#define PART(name) first_##name\n" .. PART .. [[
 #include <dlfcn.h>
@@ -97,16 +97,17 @@ local SOURCE = [[
    extern "C" long f(long x)
    { try { throw x; } catch (long i) { return i * 10; } return 0; }
 ]]
-local plugin = compile.cplusplus(SOURCE)
-local another = compile.cplusplus(SOURCE, "-static-libgcc -static-libstdc++")
-local host = compile.cplusplus(SOURCE .. "// the host's",
-   "-static-libgcc -static-libstdc++")
+local plugin = assert(cc.shared(SOURCE, { language = "c++" }))
+local another = assert(cc.shared(SOURCE,
+   { language = "c++", flags = "-static-libgcc -static-libstdc++" }))
+local host = assert(cc.shared(SOURCE .. "// the host's",
+   { language = "c++", flags = "-static-libgcc -static-libstdc++" }))
 
 describe("Two copies of the loader in one process #build", function ()
    for first = 0, 1 do
       it(("show the host both copies' plugins, the %s being first"):format(
          first == 0 and "program's" or "library's"), function ()
-            local program = compile.program(PROGRAM, flags(library))
+            local program = assert(cc.program(PROGRAM, flags(library)))
             local result = child.run({ program, tostring(first), plugin, host,
                another }, { seconds = 200 })
             assert.equal(0, result.code, child.describe(result) .. result.out

@@ -2,7 +2,8 @@
 
 local assert = require "spec.support.assert"
 local child = require "spec.support.child"
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
+local fixtures = require "spec.support.fixtures"
 local elf = require "elf64load"
 local lfs = require "lfs"
 
@@ -59,7 +60,7 @@ long another(void)
     return dlmopen(LM_ID_NEWLM, "libm.so.6", RTLD_NOW) != NULL;
 }
 ]]
-local reader = compile.shared(READER)
+local reader = assert(cc.shared(READER))
 local CALLS <const> = [[
    long lists(void), listed(const char *), consistent(void), another(void),
       base(const char *);
@@ -67,7 +68,7 @@ local CALLS <const> = [[
 
 -- A plugin whose lines are known, with a name of its own in each text.
 local function plugin (name, flags)
-   return compile.shared(([[
+   return assert(cc.shared(([[
 static int depth;
 __attribute__((noinline)) int NAME_function(int x)
 {
@@ -84,7 +85,7 @@ static void *NAME_resolver(void)
     return chosen; /* line 14 */
 }
 int NAME_ifunc(int) __attribute__((ifunc("NAME_resolver")));
-]]):gsub("NAME", name), "-g -O0 " .. (flags or ""))
+]]):gsub("NAME", name), "-g -O0 " .. (flags or "")))
 end
 
 describe("The list of a debugger", function ()
@@ -110,10 +111,10 @@ describe("The list of a debugger", function ()
       local p <close> = assert(elf.open(reader))
       local C = p:cdef(CALLS)
       local needed = plugin "needed"
-      local user = compile.shared("int x;", "-Wl,--no-as-needed " .. needed)
-      local failing = compile.shared(
+      local user = assert(cc.shared("int x;", "-Wl,--no-as-needed " .. needed))
+      local failing = assert(cc.shared(
          "extern void no_such_name(void); void f(void) { no_such_name(); }",
-         "-Wl,--no-as-needed " .. needed)
+         "-Wl,--no-as-needed " .. needed))
       local lists = C.lists()
       assert.fails_with("undefined", elf.open, failing)
       assert.equal(0, C.listed(failing))
@@ -261,7 +262,7 @@ describe("gdb #full", function ()
    if child.sanitizer then return end -- LeakSanitizer traces the process itself
 
    local path = plugin "gdb"
-   local script = compile.text(PROGRAM, ".lua")
+   local script = fixtures.text(PROGRAM, ".lua")
 
    local function debug (...)
       local result = child.run(gdb({ ... }, { "--args", table.unpack(
@@ -297,7 +298,7 @@ describe("gdb #full", function ()
    end)
 
    it("knows when they are closed", function ()
-      local closing = compile.text([[
+      local closing = fixtures.text([[
          local elf = require "elf64load"
          for _ = 1, 2 do
             local p <close> = assert(elf.open(arg[1]))
@@ -318,7 +319,7 @@ describe("gdb #full", function ()
 
    it("attaches to a running process", function ()
       local ready = os.tmpname()
-      local waiting = compile.text([[
+      local waiting = fixtures.text([[
          local elf = require "elf64load"
          local p = assert(elf.open(arg[1]))
          local C = p:cdef "int gdb_function(int);"
@@ -368,7 +369,7 @@ describe("Profilers and checkers #full", function ()
    if child.sanitizer then return end -- valgrind does not run with them
 
    -- More than 400 KB are writable, and from the file.
-   local large = compile.shared([[
+   local large = assert(cc.shared([[
       #include <stdlib.h>
       char filled[600000] = { 1, 2, 3 };
       char *pointers[3] = { filled, filled + 5 };
@@ -391,11 +392,11 @@ describe("Profilers and checkers #full", function ()
               x = x * 1.0000001 + filled[i % 600000];
           return x > 1;
       }
-   ]], "-g -fno-omit-frame-pointer")
+   ]], "-g -fno-omit-frame-pointer"))
    local source = large:match "([^/]*)%.so$" .. ".c"
 
    it("valgrind names frames, with the source's lines", function ()
-      local result = child.run(host(compile.text([[
+      local result = child.run(host(fixtures.text([[
          local elf = require "elf64load"
          assert(elf.open(arg[1])):cdef "int large_read(int);".large_read(12)
       ]], ".lua"), large), { merge = true, seconds = 200,
@@ -411,7 +412,7 @@ describe("Profilers and checkers #full", function ()
 
    it("perf names frames", function ()
       local data = os.tmpname()
-      local run = child.run(host(compile.text([[
+      local run = child.run(host(fixtures.text([[
          local elf = require "elf64load"
          assert(elf.open(arg[1])):cdef "long large_spin(long);"
             .large_spin(100000000)

@@ -1,9 +1,10 @@
 -- e64_define, e64_define_all and e64_undefine, driven from C programs.
 
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
+local fixtures = require "spec.support.fixtures"
 local policy = require "spec.support.policy"
 
-local user = compile.shared([[
+local user = assert(cc.shared([[
    #include <dlfcn.h>
    extern long given(long), a64l(const char *);
    extern long value;
@@ -21,24 +22,24 @@ local user = compile.shared([[
        long (*found)(long) = dlsym(dlopen(0, RTLD_LAZY), "given");
        return found ? found(3) : -1;
    }
-]], "-fno-builtin")
-local owner = compile.shared [[
+]], "-fno-builtin"))
+local owner = assert(cc.shared [[
    long given(long x) { return -x; }
    long value = -7;
    long calls(void) { return given(1); }
    long reads(void) { return value; }
-]]
-local symbolic = compile.shared([[
+]])
+local symbolic = assert(cc.shared([[
    long given(long x) { return -x; }
    long calls(void) { return given(1); }
-]], "-Wl,-Bsymbolic")
-local versions = compile.text("ONE { local: x; }; TWO { global: given; };", ".map")
-local versioned = compile.shared("long given(long x) { return -x; }",
-   "-Wl,--version-script=" .. versions .. " -Wl,-soname,libversioned.so")
-local wanter = compile.shared("extern long given(long); "
+]], "-Wl,-Bsymbolic"))
+local versions = fixtures.text("ONE { local: x; }; TWO { global: given; };", ".map")
+local versioned = assert(cc.shared("long given(long x) { return -x; }",
+   "-Wl,--version-script=" .. versions .. " -Wl,-soname,libversioned.so"))
+local wanter = assert(cc.shared("extern long given(long); "
    .. "long calls(void) { return given(1); }",
    "-Wl,--no-as-needed " .. versioned .. " -Wl,-rpath,"
-   .. versioned:match "^(.*)/")
+   .. versioned:match "^(.*)/"))
 
 local HEAD = [[
    static long value = 30;
@@ -233,9 +234,9 @@ failed: ok
    end)
 
    it("counts what dlsym was asked for", function ()
-      local asker = compile.shared [[
+      local asker = assert(cc.shared [[
          #include <dlfcn.h>
-         long looks(void) { return dlsym(RTLD_DEFAULT, "given") != 0; }]]
+         long looks(void) { return dlsym(RTLD_DEFAULT, "given") != 0; }]])
       assert.equal("define: ok\ndefine: ok\nopen: ok\n1\ninuse\nok\n1 0\n",
          policy.program(HEAD .. [[
          int main(int argc, char **argv)
@@ -252,9 +253,9 @@ failed: ok
    end)
 
    it("counts it for each that dlsym gives it to, or dlsym fails", function ()
-      local asker = compile.shared [[
+      local asker = assert(cc.shared [[
          #include <dlfcn.h>
-         long looks(void) { return dlsym(RTLD_DEFAULT, "given") != 0; }]]
+         long looks(void) { return dlsym(RTLD_DEFAULT, "given") != 0; }]])
       assert.equal("0 wrong, failed: 1\n", policy.program(HEAD .. [[
          static long left = -1;
          static void *resize(void *data, void *old, size_t size)

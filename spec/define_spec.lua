@@ -4,10 +4,10 @@
 local assert = require "spec.support.assert"
 local spy = require "luassert.spy"
 local child = require "spec.support.child"
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
 local elf = require "elf64load"
 
-local plugin = compile.shared [[
+local plugin = assert(cc.shared [[
    #include <dlfcn.h>
    #include <string.h>
    int score(int) __attribute__((weak));
@@ -23,7 +23,7 @@ local plugin = compile.shared [[
    int sum(void) { return list[0] + list[1] + list[2]; }
    int number(const char *text) { return atoi(text); }
    void *ask(const char *name) { return dlsym(RTLD_DEFAULT, name); }
-]]
+]])
 
 local DECLARED <const> = [[
    int call_score(int); int (*taken(void))(int); int *where(void);
@@ -246,12 +246,12 @@ describe("What a runtime defines", function ()
    end)
 
    it("is safe to call when the Lua state is closed", function ()
-      local late = compile.shared [[
+      local late = assert(cc.shared [[
          #include <stdio.h>
          int score(int);
          __attribute__((destructor)) static void stop(void)
          { printf("%d\n", score(3)); fflush(stdout); }
-      ]]
+      ]])
       local result = child.lua([[
          local runtime = require "elf64load".runtime {}
          runtime:define("int score(int)", function (x) return x end)
@@ -301,11 +301,11 @@ end)
 
 describe("Three runtimes", function ()
    it("have three states of one library, and a name each", function ()
-      local library = compile.shared [[
+      local library = assert(cc.shared [[
          int name(void);
          static int count;
          int next(void) { return ++count * 10 + name(); }
-      ]]
+      ]])
       local next_of = {}
       for at = 1, 3 do
          local own = elf.runtime {}

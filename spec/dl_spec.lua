@@ -2,7 +2,7 @@
 -- fixture prints what it was answered.
 
 local assert = require "spec.support.assert"
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
 local compare = require "spec.support.compare"
 local resources = require "spec.support.resources"
 local elf = require "elf64load"
@@ -37,7 +37,7 @@ static void complain(void)
 ]]
 
 local function shared (source, flags)
-   return compile.shared(HEAD .. source, flags)
+   return assert(cc.shared(HEAD .. source, flags))
 end
 
 local function quote (text) return '"' .. text .. '"' end
@@ -156,8 +156,8 @@ describe("A plugin's dlsym", function ()
       local asker = asking("-Wl,--no-as-needed " .. other)
       assert.like_ldso({ "open p " .. asker, "call p run" },
          { "default both: 21", "next both: 12", "next only_other: 11" })
-      local user = compile.shared("int both(void) { return 31; }",
-         "-Wl,--no-as-needed " .. asker)
+      local user = assert(cc.shared("int both(void) { return 31; }",
+         "-Wl,--no-as-needed " .. asker))
       assert.like_ldso({ "open u " .. user, "open p " .. asker, "call p run" },
          { "default both: 31", "next both: 12" })
    end)
@@ -403,8 +403,8 @@ describe("A plugin's dlopen", function ()
    end)
 
    it("may be called by several threads at a time #threads", function ()
-      local other = compile.shared("int other(void) { return 8; }",
-         "-Wl,--no-as-needed " .. quiet)
+      local other = assert(cc.shared("int other(void) { return 8; }",
+         "-Wl,--no-as-needed " .. quiet))
       local threads = shared(("static const char *paths[] = { %s, %s };"):format(
          quote(quiet), quote(other)) .. [[
          static int number;
@@ -558,7 +558,7 @@ end)
 -- dlopen from a program that is no plugin stays glibc's.
 describe("The host's dlopen", function ()
    it("is as it was", function ()
-      local path = compile.shared "int x;"
+      local path = assert(cc.shared "int x;")
       local result = compare.theirs { "open p " .. path }
       assert.equal("open p: ok\n", result.out)
       local p <close> = assert(elf.open(path))

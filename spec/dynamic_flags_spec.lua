@@ -3,7 +3,8 @@
 
 local assert = require "spec.support.assert"
 local compare = require "spec.support.compare"
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
+local fixtures = require "spec.support.fixtures"
 local elfedit = require "spec.support.elfedit"
 local elf = require "elf64load"
 
@@ -23,8 +24,8 @@ long next(void) { return ++count; }
 ]]
 
 local function needing (library, source, flags)
-   return compile.shared(source, ("-Wl,--no-as-needed %s %s"):format(library,
-      flags or ""))
+   return assert(cc.shared(source, ("-Wl,--no-as-needed %s %s"):format(library,
+      flags or "")))
 end
 
 -- Adds bits to DT_FLAGS or DT_FLAGS_1, which may not be there yet.
@@ -41,7 +42,7 @@ end
 
 describe("DT_SYMBOLIC", function ()
    it("puts the plugin before everything else in its own scope", function ()
-      local image = elfedit.read(compile.shared(OWN))
+      local image = elfedit.read(assert(cc.shared(OWN)))
       assert.like_ldso({ "open a " .. image:save(), "call a ask" },
          { "ask() = 0" })
       image:add("DT_SYMBOLIC", 0)
@@ -50,12 +51,12 @@ describe("DT_SYMBOLIC", function ()
    end)
 
    it("may be the flag DF_SYMBOLIC", function ()
-      local path = flagged(compile.shared(OWN), "DT_FLAGS", elfedit.DF_SYMBOLIC)
+      local path = flagged(assert(cc.shared(OWN)), "DT_FLAGS", elfedit.DF_SYMBOLIC)
       assert.like_ldso({ "open a " .. path, "call a ask" }, { "ask() = 1" })
    end)
 
    it("does not put the plugin's dependencies first", function ()
-      local paths = compile.group {
+      local paths = fixtures.group {
          top = { needs = { "below" }, source = [[
             extern long getppid(void);
             long ask(void) { return getppid() == 4242; } ]] },
@@ -68,7 +69,7 @@ describe("DT_SYMBOLIC", function ()
    end)
 
    it("with deepbind changes nothing more", function ()
-      local image = elfedit.read(compile.shared(OWN))
+      local image = elfedit.read(assert(cc.shared(OWN)))
       image:add("DT_SYMBOLIC", 0)
       assert.like_ldso({ "open a " .. image:save() .. " deepbind",
          "call a ask" }, { "ask() = 1" })
@@ -76,10 +77,10 @@ describe("DT_SYMBOLIC", function ()
 end)
 
 describe("DT_FILTER", function ()
-   local filtee = compile.shared
-      "long thing(void) { return 2; } long extra(void) { return 3; }"
-   local filter = compile.shared("long thing(void) { return 1; }",
-      "-Wl,--filter=" .. filtee)
+   local filtee = assert(cc.shared
+      "long thing(void) { return 2; } long extra(void) { return 3; }")
+   local filter = assert(cc.shared("long thing(void) { return 1; }",
+      "-Wl,--filter=" .. filtee))
 
    it("lets the filtee answer in the filter's place", function ()
       assert.like_ldso({ "open a " .. filter, "call a thing", "call a extra" },
@@ -93,52 +94,52 @@ describe("DT_FILTER", function ()
    end)
 
    it("fails the open when the filtee is not there", function ()
-      local path = compile.shared("long thing(void) { return 1; }",
-         "-Wl,--filter=/no/such/filtee.so")
+      local path = assert(cc.shared("long thing(void) { return 1; }",
+         "-Wl,--filter=/no/such/filtee.so"))
       assert.like_ldso({ "open a " .. path }, { "open a: failed" },
          { kind = "notfound" })
       assert.says("/no/such/filtee.so", elf.open, path)
    end)
 
    it("starts the filtee before the filter, and stops it after", function ()
-      local talking = compile.shared(TALKER)
-      local path = compile.shared([[
+      local talking = assert(cc.shared(TALKER))
+      local path = assert(cc.shared([[
          #include <unistd.h>
          __attribute__((constructor)) static void start(void)
          { write(1, "filter starts\n", 14); }
          __attribute__((destructor)) static void stop(void)
          { write(1, "filter stops\n", 13); }
-      ]], "-Wl,--filter=" .. talking)
+      ]], "-Wl,--filter=" .. talking))
       assert.like_ldso({ "open a " .. path, "close a", "say end" },
          { "start\nfilter starts\n", "filter stops\nstop\n" })
    end)
 end)
 
 describe("DT_AUXILIARY", function ()
-   local auxiliary = compile.shared
-      "long thing(void) { return 2; } long extra(void) { return 3; }"
+   local auxiliary = assert(cc.shared
+      "long thing(void) { return 2; } long extra(void) { return 3; }")
 
    it("lets the auxiliary answer first", function ()
-      local path = compile.shared(
+      local path = assert(cc.shared(
          "long thing(void) { return 1; } long own(void) { return 5; }",
-         "-Wl,--auxiliary=" .. auxiliary)
+         "-Wl,--auxiliary=" .. auxiliary))
       assert.like_ldso({ "open a " .. path, "call a thing", "call a extra",
          "call a own" }, { "thing() = 2", "extra() = 3", "own() = 5" })
    end)
 
    it("is passed over when it is not there", function ()
-      local path = compile.shared("long thing(void) { return 1; }",
-         "-Wl,--auxiliary=/no/such/auxiliary.so")
+      local path = assert(cc.shared("long thing(void) { return 1; }",
+         "-Wl,--auxiliary=/no/such/auxiliary.so"))
       assert.like_ldso({ "open a " .. path, "call a thing" },
          { "thing() = 1" })
    end)
 
    it("may be given several times, and then the order counts", function ()
-      local other = compile.shared
-         "long thing(void) { return 4; } long more(void) { return 6; }"
+      local other = assert(cc.shared
+         "long thing(void) { return 4; } long more(void) { return 6; }")
       for _, order in ipairs { { auxiliary, other }, { other, auxiliary } } do
-         local path = compile.shared("long thing(void) { return 1; }",
-            ("-Wl,--auxiliary=%s,--auxiliary=%s"):format(order[1], order[2]))
+         local path = assert(cc.shared("long thing(void) { return 1; }",
+            ("-Wl,--auxiliary=%s,--auxiliary=%s"):format(order[1], order[2])))
          assert.like_ldso({ "open a " .. path, "call a thing",
             "call a extra", "call a more" },
             { "extra() = 3", "more() = 6" })
@@ -147,7 +148,7 @@ describe("DT_AUXILIARY", function ()
 end)
 
 describe("DT_TEXTREL", function ()
-   local path = compile.assembly([[
+   local path = assert(cc.shared([[
       .text
       .globl value
       .type value, @function
@@ -160,7 +161,7 @@ describe("DT_TEXTREL", function ()
       .type thing, @object
       .size thing, 8
       thing: .quad 17
-   ]], "-Wl,-z,notext")
+   ]], { language = "assembly", flags = "-nostdlib -Wl,-z,notext" }))
 
    it("lets relocations write to code, which then is read-only again", function ()
       local image = elfedit.read(path)
@@ -197,10 +198,10 @@ end)
 
 describe("DF_1_NOW", function ()
    it("and DF_BIND_NOW and DT_BIND_NOW ask for what is done anyway", function ()
-      local lazy = compile.shared(OWN, "-Wl,-z,lazy")
+      local lazy = assert(cc.shared(OWN, "-Wl,-z,lazy"))
       local image = elfedit.read(lazy)
       image:add("DT_BIND_NOW", 0)
-      for _, path in ipairs { lazy, compile.shared(OWN, "-Wl,-z,now"),
+      for _, path in ipairs { lazy, assert(cc.shared(OWN, "-Wl,-z,now")),
          image:save(), flagged(lazy, "DT_FLAGS", elfedit.DF_BIND_NOW),
          flagged(lazy, "DT_FLAGS_1", elfedit.DF_1_NOW) } do
          assert.like_ldso({ "open a " .. path, "call a ask" }, { "ask() = 0" })
@@ -210,7 +211,7 @@ describe("DF_1_NOW", function ()
    it("or not, a function that is missing fails the open", function ()
       local source = "extern long missing(void); long f(void) { return missing(); }"
       for _, flag in ipairs { "now", "lazy" } do
-         assert.like_ldso({ "open a " .. compile.shared(source, "-Wl,-z," .. flag) },
+         assert.like_ldso({ "open a " .. assert(cc.shared(source, "-Wl,-z," .. flag)) },
             { "open a: failed" }, { kind = "undefined" })
       end
    end)
@@ -219,10 +220,10 @@ end)
 describe("DF_1_GLOBAL", function ()
    it("makes nothing global: ld.so wants to be asked for it", function ()
       local provider = flagged(
-         compile.shared("long thing(void) { return 77; }", "-Wl,-z,global"),
+         assert(cc.shared("long thing(void) { return 77; }", "-Wl,-z,global")),
          "DT_FLAGS_1", elfedit.DF_1_GLOBAL)
-      local user = compile.shared
-         "extern long thing(void); long ask(void) { return thing(); }"
+      local user = assert(cc.shared
+         "extern long thing(void); long ask(void) { return thing(); }")
       assert.like_ldso({ "open p " .. provider, "open u " .. user },
          { "open u: failed" }, { kind = "undefined" })
       assert.like_ldso({ "open p " .. provider .. " global",
@@ -232,14 +233,14 @@ end)
 
 describe("DF_1_NODELETE", function ()
    it("keeps the plugin after its last close, and stops it at exit", function ()
-      local path = compile.shared(TALKER, "-Wl,-z,nodelete")
+      local path = assert(cc.shared(TALKER, "-Wl,-z,nodelete"))
       assert.like_ldso({ "open a " .. path, "call a next", "close a",
          "say closed", "open a " .. path, "call a next", "close a",
          "say end" }, { "closed\nopen a: ok\nnext() = 2", "end\nstop\n" })
    end)
 
    it("keeps a dependency and what that needs, too", function ()
-      local paths = compile.group {
+      local paths = fixtures.group {
          top = { needs = { "middle" }, source = [[
             extern long next(void); long ask(void) { return next(); } ]] },
          middle = { needs = { "below" }, flags = "-Wl,-z,nodelete",
@@ -252,7 +253,7 @@ describe("DF_1_NODELETE", function ()
    end)
 
    it("is what the option nodelete asks for", function ()
-      local path = compile.shared(TALKER)
+      local path = assert(cc.shared(TALKER))
       assert.like_ldso({ "open a " .. path .. " nodelete", "call a next",
          "close a", "open a " .. path, "call a next", "close a", "say end" },
          { "next() = 2", "end\nstop\n" })
@@ -264,7 +265,7 @@ describe("DF_1_NODELETE", function ()
 end)
 
 describe("DF_1_NOOPEN", function ()
-   local path = compile.shared("long x;", "-Wl,-z,nodlopen")
+   local path = assert(cc.shared("long x;", "-Wl,-z,nodlopen"))
 
    it("forbids the plugin to be opened", function ()
       assert.like_ldso({ "open a " .. path }, { "open a: failed" },
@@ -287,7 +288,7 @@ describe("DF_1_INITFIRST", function ()
             __attribute__((constructor)) static void start(void)
             { write(1, "%s\n", 2); } ]]):format(name)
       end
-      local paths = compile.group {
+      local paths = fixtures.group {
          a = { needs = { "b", "c", "d" }, source = said "a" },
          b = { source = said "b" },
          c = { source = said "c" },
@@ -299,7 +300,7 @@ end)
 
 describe("DF_1_NODEFLIB", function ()
    -- libz lies in one of the default folders.
-   local standin = compile.shared("", "-nostdlib -Wl,-soname,libz.so.1")
+   local standin = assert(cc.shared("", "-nostdlib -Wl,-soname,libz.so.1"))
    local source = "extern const char *zlibVersion(void) __attribute__((weak));"
       .. "long has(void) { return zlibVersion != 0; }"
 
@@ -321,9 +322,9 @@ end)
 
 describe("DF_1_ORIGIN", function ()
    it("and DF_ORIGIN or neither: $ORIGIN is the plugin's folder", function ()
-      local dependency = compile.shared "long thing(void) { return 12; }"
+      local dependency = assert(cc.shared "long thing(void) { return 12; }")
       local name = dependency:match "[^/]*$"
-      local standin = compile.shared("", "-nostdlib -Wl,-soname," .. name)
+      local standin = assert(cc.shared("", "-nostdlib -Wl,-soname," .. name))
       for _, flags in ipairs { "", ",-z,origin" } do
          local path = needing(standin, [[
             extern long thing(void) __attribute__((weak));
@@ -340,8 +341,8 @@ end)
 
 describe("DF_1_PIE", function ()
    it("marks an executable, which cannot be opened", function ()
-      local path = compile.program("int main(void) { return 0; }",
-         "-fPIE -pie")
+      local path = assert(cc.program("int main(void) { return 0; }",
+         "-fPIE -pie"))
       local flags = elfedit.read(path):dynamic "DT_FLAGS_1"
       assert.truthy(flags.d_val & elfedit.DF_1_PIE ~= 0)
       assert.like_ldso({ "open a " .. path }, { "open a: failed" },
@@ -352,7 +353,7 @@ end)
 
 describe("What the dynamic section also may hold", function ()
    it("changes nothing: other flags, other entries", function ()
-      local path = flagged(compile.shared(OWN), "DT_FLAGS_1", 0x7ff400)
+      local path = flagged(assert(cc.shared(OWN)), "DT_FLAGS_1", 0x7ff400)
       local image = elfedit.read(path)
       image:add("DT_DEBUG", 0)
       local spare
@@ -366,7 +367,7 @@ describe("What the dynamic section also may hold", function ()
 
    it("includes DT_PREINIT_ARRAY, which is for executables and ignored",
       function ()
-         local image = elfedit.read(compile.shared(TALKER))
+         local image = elfedit.read(assert(cc.shared(TALKER)))
          image:dynamic "DT_INIT_ARRAY".d_tag = 32
          image:dynamic "DT_INIT_ARRAYSZ".d_tag = 33
          -- ld.so runs it in what dlopen opens, against the gABI.
@@ -380,11 +381,11 @@ end)
 describe("An ISA-level note", function ()
    -- One property, GNU_PROPERTY_X86_ISA_1_NEEDED, of four bytes.
    local function leveled (bits)
-      local image = elfedit.read(compile.shared(OWN .. [[
+      local image = elfedit.read(assert(cc.shared(OWN .. [[
          __asm__(".pushsection .note.gnu.property, \"a\", @note\n"
                  ".balign 8\n.long 4, 16, 5\n.asciz \"GNU\"\n"
                  ".long 0xc0008002, 4, 1, 0\n.popsection\n");
-      ]]))
+      ]])))
       local property = string.pack("<I4I4", 0xc0008002, 4)
       local _, last = image.bytes:find(property, 1, true)
       assert.truthy(last)

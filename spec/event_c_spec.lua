@@ -1,9 +1,10 @@
 -- The events of a runtime, as a C program is told of them.
 
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
+local fixtures = require "spec.support.fixtures"
 local policy = require "spec.support.policy"
 
-local group = compile.group {
+local group = fixtures.group {
    inner = { source = [[
       #include <unistd.h>
       __attribute__((constructor)) static void begin(void) { usleep(3000); }
@@ -13,10 +14,10 @@ local group = compile.group {
       extern long inner(void);
       long outer(void) { return inner() + 1; }]] },
 }
-local lacking = compile.shared([[
+local lacking = assert(cc.shared([[
    extern long nowhere(void);
    long lacks(void) { return nowhere(); }]],
-   "-Wl,--no-as-needed " .. group.inner)
+   "-Wl,--no-as-needed " .. group.inner))
 
 local HOOK = [[
    static uint64_t last;

@@ -2,23 +2,23 @@
 
 local assert = require "spec.support.assert"
 local child = require "spec.support.child"
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
 local threads = require "spec.support.threads"
 
-local needed = compile.shared [[
+local needed = assert(cc.shared [[
 static _Thread_local int per_thread = 3;
 int *needed(void) { return &per_thread; }
-]]
+]])
 
 -- Without a constructor: one that another thread was running would stay half
 -- done in the child.
-local plain = compile.shared([[
+local plain = assert(cc.shared([[
 extern int *needed(void);
 static int four = 4, *pointer = &four;
 int f(void) { return *pointer + *needed(); }
-]], needed)
+]], needed))
 
-local throwing = compile.cplusplus [[
+local throwing = assert(cc.shared([[
 #include <stdexcept>
 #include <string>
 static thread_local std::string text("a text that does not fit into the object");
@@ -27,7 +27,7 @@ extern "C" int f(void)
     try { throw std::runtime_error(text); }
     catch (const std::exception &error) { return (int)text.size() - 33; }
 }
-]]
+]], { language = "c++" }))
 
 -- Every child opens, calls, closes and ends with 0. One that hangs is ended by
 -- its alarm.
@@ -304,7 +304,7 @@ describe("A child of fork", function ()
          { seconds = 300 }))
    end)
 
-   local starting = compile.shared [[
+   local starting = assert(cc.shared [[
 void starting(void);
 int begun, ended;
 __attribute__((constructor)) static void begin(void)
@@ -313,7 +313,7 @@ __attribute__((constructor)) static void begin(void)
     starting();
     ended = 1;
 }
-]]
+]])
 
    for elsewhere, what in pairs { ["0"] = "a constructor of its own thread",
       ["1"] = "another thread's constructor" } do

@@ -4,10 +4,11 @@
 local lfs = require "lfs"
 local campaign = require "spec.support.campaign"
 local child = require "spec.support.child"
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
+local fixtures = require "spec.support.fixtures"
 local guided = require "spec.fuzz.guided"
 
-guided.folder = compile.folder .. "/fuzz"
+guided.folder = fixtures.folder .. "/fuzz"
 
 -- A target with a main function of its own, over the loader as it was built.
 local function replayer (name)
@@ -73,9 +74,9 @@ describe("The campaign of mutants", function ()
       -- In place of the opener, one that ends in each way.
       local mutants = require "spec.fuzz.mutants"
       mutants.host, mutants.processor, mutants.say = child.host, 1, function () end
-      mutants.folder = compile.folder .. "/mutants"
-      mutants.libraries = compile.text(compile.shared "int f;" .. "\n", ".txt")
-      mutants.opener = compile.text([[
+      mutants.folder = fixtures.folder .. "/mutants"
+      mutants.libraries = fixtures.text(assert(cc.shared "int f;") .. "\n", ".txt")
+      mutants.opener = fixtures.text([[
          io.stdout:setvbuf "no"
          for seed = math.tointeger(arg[1]), math.tointeger(arg[2]) do
             io.write(seed, " dynamic header libf.so ")
@@ -109,8 +110,8 @@ end)
 
 -- Runs the command as a user does, with a folder of its own.
 local function command (...)
-   return child.run({ "spec/fuzz/run", "--folder", compile.folder .. "/fuzzed",
-      ... }, { seconds = 1500 })
+   return child.run({ child.build .. "/bin/elf64load", "spec/fuzz/run",
+      "--folder", fixtures.folder .. "/fuzzed", ... }, { seconds = 1500 })
 end
 
 describe("The fuzzers' command", function ()

@@ -3,7 +3,8 @@
 
 local assert = require "spec.support.assert"
 local child = require "spec.support.child"
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
+local fixtures = require "spec.support.fixtures"
 local golang = require "spec.support.golang"
 local threads = require "spec.support.threads"
 local elf = require "elf64load"
@@ -25,7 +26,7 @@ end
 -- A Go plugin as far as can be seen before anything of it is run; `hash` are the
 -- bytes that say which Go runtime it wants.
 local function plugin_like (hash)
-   return compile.assembly((hash and [[
+   return assert(cc.shared((hash and [[
       .globl go.link.pkghashbytes.runtime
       .type go.link.pkghashbytes.runtime, @object
       .size go.link.pkghashbytes.runtime, 8
@@ -37,7 +38,7 @@ local function plugin_like (hash)
       .type runtime.firstmoduledata, @object
       .size runtime.firstmoduledata, 8
       runtime.firstmoduledata: .quad 0
-   ]])
+   ]], { language = "assembly", flags = "-nostdlib" }))
 end
 
 describe("A library with Go code", function ()
@@ -48,32 +49,32 @@ describe("A library with Go code", function ()
    end
 
    it("is known by Go's note and stays open when it is closed", function ()
-      assert.is_true(stays(compile.shared(note("Go", 4))))
+      assert.is_true(stays(assert(cc.shared(note("Go", 4)))))
    end)
 
    it("is known without the note by what all Go code exports to C", function ()
-      assert.is_true(stays(compile.shared "void crosscall2(void) {}"))
+      assert.is_true(stays(assert(cc.shared "void crosscall2(void) {}")))
    end)
 
    it("is not taken for one by notes of others", function ()
-      assert.is_false(stays(compile.shared(note("Go", 3))))
-      assert.is_false(stays(compile.shared(note("Og", 4))))
-      assert.is_false(stays(compile.shared "void crosscall3(void) {}"))
+      assert.is_false(stays(assert(cc.shared(note("Go", 3)))))
+      assert.is_false(stays(assert(cc.shared(note("Og", 4)))))
+      assert.is_false(stays(assert(cc.shared "void crosscall3(void) {}")))
    end)
 end)
 
 describe("A look into a file", function ()
    it("gives the bytes of a symbol and opens nothing", function ()
-      local path = compile.shared [[
+      local path = assert(cc.shared [[
          const char text[] = "abc";
          __attribute__((constructor)) static void die(void) { __builtin_trap(); }
-      ]]
+      ]])
       assert.equal("abc\0", core.peek(path, "text"))
       assert.is_nil(elf.loaded[path])
    end)
 
    it("fails for what is not there", function ()
-      local path = compile.shared "char space[100]; char much[5000] = { 1 };"
+      local path = assert(cc.shared "char space[100]; char much[5000] = { 1 };")
       assert.fails_with("undefined", core.peek, path, "text")
       assert.fails_with("badformat", core.peek, path, "space") -- .bss
       assert.fails_with("badformat", core.peek, path, "much")
@@ -114,19 +115,19 @@ describe("A Go plugin", function ()
    end
 
    it("needs the toolchain, says the message where there is none", function ()
-      local result = open_in(golang.absent(), compile.folder .. "/no-cache")
+      local result = open_in(golang.absent(), fixtures.folder .. "/no-cache")
       assert.equal(0, result.code, result.err)
       assert.is_truthy(result.out:find("no command 'go'", 1, true), result.out)
       assert.is_truthy(result.out:find("golang-go", 1, true), result.out)
    end)
 
    it("shows what a toolchain says that does not work", function ()
-      local folder = compile.folder .. "/bad-go"
+      local folder = fixtures.folder .. "/bad-go"
       os.execute(("rm -rf %s && cp -r %s %s"):format(quoted(folder),
          quoted(golang.absent()), quoted(folder)))
       golang.write(folder .. "/go", "#!/bin/sh\necho 'no space left'\nexit 1\n")
       os.execute("chmod +x " .. quoted(folder .. "/go"))
-      local result = open_in(folder, compile.folder .. "/no-cache")
+      local result = open_in(folder, fixtures.folder .. "/no-cache")
       assert.equal(0, result.code, result.err)
       assert.is_truthy(result.out:find("no space left", 1, true), result.out)
    end)
@@ -217,7 +218,7 @@ describe("A Go c-shared library #full", function ()
 
    -- What it says when ld.so opens it, two times, in a C program.
    local function theirs (path)
-      local program = compile.program([[
+      local program = assert(cc.program([[
          #include <dlfcn.h>
          #include <stdio.h>
          #include <stdlib.h>
@@ -234,7 +235,7 @@ describe("A Go c-shared library #full", function ()
                dlclose(library);
             }
          }
-      ]], "-ldl")
+      ]], "-ldl"))
       local result = child.run({ program, path, table.unpack(arguments) },
          { env = given })
       assert.equal(0, result.code, result.err)
@@ -282,10 +283,10 @@ describe("A Go c-shared library #full", function ()
 
    it("inside another library keeps that one open", function ()
       local archive = build(LIBRARY, "c-archive")
-      local path = compile.shared([[
+      local path = assert(cc.shared([[
          extern long Sum(int);
          long more(int n) { return Sum(n) + 1; }
-      ]], quoted(archive) .. " -lpthread")
+      ]], quoted(archive) .. " -lpthread"))
       assert.equal("4501\ntrue\n", run([[
          local elf = require "elf64load"
          local p = assert(elf.open(...))

@@ -3,17 +3,18 @@
 
 local assert = require "spec.support.assert"
 local child = require "spec.support.child"
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
+local fixtures = require "spec.support.fixtures"
 local elfedit = require "spec.support.elfedit"
 local lfs = require "lfs"
 local elf = require "elf64load"
 
 -- A counter tells one copy of the plugin from another.
-local path = compile.shared [[
+local path = assert(cc.shared [[
    static long count;
    long next(void) { return ++count; }
    long value = 5;
-]]
+]])
 local NEXT <const> = "long next(void); extern long value;"
 
 local function raises_closed (f, ...)
@@ -94,9 +95,9 @@ describe("The same file", function ()
    end)
 
    it("is found by the name that it was needed by", function ()
-      local user = compile.shared(
+      local user = assert(cc.shared(
          "extern long next(void); long ask(void) { return next(); }",
-         "-Wl,--no-as-needed " .. path)
+         "-Wl,--no-as-needed " .. path))
       local p <close> = assert(elf.open(user))
       local q <close> = assert(elf.open(path, { noload = true }))
       assert.equal(1, p:cdef "long ask(void);".ask())
@@ -104,13 +105,13 @@ describe("The same file", function ()
    end)
 
    it("of one DT_SONAME is found by that, as by ld.so", function ()
-      local named = compile.shared("long named(void) { return 1; }",
-         "-Wl,-soname,libnamed-fixture.so.1")
-      local standin = compile.shared("long named;",
-         "-nostdlib -Wl,-soname,libnamed-fixture.so.1")
-      local user = compile.shared(
+      local named = assert(cc.shared("long named(void) { return 1; }",
+         "-Wl,-soname,libnamed-fixture.so.1"))
+      local standin = assert(cc.shared("long named;",
+         "-nostdlib -Wl,-soname,libnamed-fixture.so.1"))
+      local user = assert(cc.shared(
          "extern long named(void); long ask(void) { return named(); }",
-         "-Wl,--no-as-needed " .. standin)
+         "-Wl,--no-as-needed " .. standin))
       assert.like_ldso({ "open u " .. user }, { "open u: failed" },
          { kind = "notfound" })
       assert.like_ldso({ "open a " .. named, "open u " .. user, "call u ask",
@@ -129,8 +130,8 @@ describe("noload", function ()
    end)
 
    it("with global makes what is open global", function ()
-      local user = compile.shared
-         "extern long next(void); long ask(void) { return next(); }"
+      local user = assert(cc.shared
+         "extern long next(void); long ask(void) { return next(); }")
       assert.like_ldso({ "open a " .. path,
          "open b " .. path .. " noload global", "open u " .. user,
          "call u ask" }, { "ask() = 1" })
@@ -256,7 +257,7 @@ describe("A handle", function ()
    end)
 
    it("shows what its plugin is", function ()
-      local named = compile.shared("long x;", "-Wl,-soname,its-soname.so")
+      local named = assert(cc.shared("long x;", "-Wl,-soname,its-soname.so"))
       local p <close> = assert(elf.open(named))
       assert.equal(named, p.name)
       assert.equal(named, p.path)
@@ -274,7 +275,7 @@ end)
 
 describe("elf.loaded", function ()
    it("lists what is open, by path, by name and by DT_SONAME", function ()
-      local named = compile.shared("long x;", "-Wl,-soname,its-soname.so")
+      local named = assert(cc.shared("long x;", "-Wl,-soname,its-soname.so"))
       assert.is_nil(elf.loaded[named])
       local p = assert(elf.open(named))
       assert.truthy(elf.loaded[named] == p)
@@ -289,9 +290,9 @@ describe("elf.loaded", function ()
    end)
 
    it("lists dependencies too", function ()
-      local user = compile.shared(
+      local user = assert(cc.shared(
          "extern long next(void); long ask(void) { return next(); }",
-         "-Wl,--no-as-needed " .. path)
+         "-Wl,--no-as-needed " .. path))
       local p <close> = assert(elf.open(user))
       assert.truthy(elf.loaded[path])
       assert.truthy(elf.loaded[user] == p)
@@ -364,7 +365,7 @@ describe("Opening and closing", function ()
    end)
 
    it("leaves nothing behind of a circle of dependencies", function ()
-      local paths = compile.group {
+      local paths = fixtures.group {
          a = { needs = { "b" }, source = "long a;" },
          b = { needs = { "c", "a" }, source = "long b;" },
          c = { needs = { "a" }, source = "long c;" },
@@ -379,7 +380,7 @@ describe("Opening and closing", function ()
    end)
 
    it("leaves nothing behind of a failed open of several", function ()
-      local paths = compile.group {
+      local paths = fixtures.group {
          a = { needs = { "b", "c" }, source = "long a;" },
          b = { source = "__thread long t; long b(void) { return t; }" },
          c = { source = "extern long missing(void);"
@@ -392,9 +393,9 @@ describe("Opening and closing", function ()
    end)
 
    it("leaves nothing behind of a dependency that is not there", function ()
-      local absent = compile.shared("", "-nostdlib -Wl,-soname,/no/such/lib.so")
-      local user = compile.shared("long x;", "-Wl,--no-as-needed "
-         .. compile.shared "long y;" .. " " .. absent)
+      local absent = assert(cc.shared("", "-nostdlib -Wl,-soname,/no/such/lib.so"))
+      local user = assert(cc.shared("long x;", "-Wl,--no-as-needed "
+         .. assert(cc.shared "long y;") .. " " .. absent))
       local _, detail = assert.fails_with("notfound", elf.open, user)
       assert.says({ "/no/such/lib.so", user }, elf.open, user)
       assert.equal(user, detail.wanter)

@@ -4,17 +4,17 @@
 local assert = require "spec.support.assert"
 local child = require "spec.support.child"
 local compare = require "spec.support.compare"
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
 local threads = require "spec.support.threads"
 
 -- What says when it is finalised, so that the order shows. At the process' end
 -- that is another order than ld.so's.
 local function saying (name, source, flags)
-   return compile.shared(([[
+   return assert(cc.shared(([[
       #include <unistd.h>
       __attribute__((destructor)) static void bye(void)
       { write(1, "%s ends\n", sizeof "%s ends"); }
-   ]]):format(name, name) .. source, flags)
+   ]]):format(name, name) .. source, flags))
 end
 
 local THING <const> = "long thing(void) { return %d; }"
@@ -27,13 +27,13 @@ local needing = saying("needing", ASK:format(0),
    "-Wl,--no-as-needed " .. provider)
 
 -- The others say nothing.
-local one = compile.shared(THING:format(77) .. "long only_one;",
-   "-Wl,-soname,libmoves.so.1")
-local other = compile.shared(THING:format(88) .. "long only_other;")
-local lone = compile.shared(THING:format(99))
-local asker = compile.shared(ASK:format(0))
-local second = compile.shared(ASK:format(1000))
-local empty = compile.shared("long empty;", "-Wl,--no-as-needed " .. one)
+local one = assert(cc.shared(THING:format(77) .. "long only_one;",
+   "-Wl,-soname,libmoves.so.1"))
+local other = assert(cc.shared(THING:format(88) .. "long only_other;"))
+local lone = assert(cc.shared(THING:format(99)))
+local asker = assert(cc.shared(ASK:format(0)))
+local second = assert(cc.shared(ASK:format(1000)))
+local empty = assert(cc.shared("long empty;", "-Wl,--no-as-needed " .. one))
 
 describe("A provider that the host closes", function ()
    it("stays for what is bound to it through the global scope, and goes with "
@@ -103,7 +103,7 @@ describe("A plugin that came along with another", function ()
    it("has a scope of the host as it is when it is opened by its name",
       function ()
       local function that_needs (what)
-         return compile.shared("", "-Wl,--no-as-needed " .. what)
+         return assert(cc.shared("", "-Wl,--no-as-needed " .. what))
       end
       local host = that_needs(lone)
       local along = that_needs(host)
@@ -118,7 +118,7 @@ describe("A plugin that came along with another", function ()
       add("open e " .. along)
       for _ = 1, 2 do
          move()
-         add("open a " .. compile.shared "long a;")
+         add("open a " .. assert(cc.shared "long a;"))
          add "close a"
       end
       add "call e thing"
@@ -243,10 +243,10 @@ end)
 
 -- In the middle of an open: from the hook that is asked for what a plugin needs.
 describe("In the middle of an open", function ()
-   local moving = compile.shared("long moving = 1;",
-      "-Wl,-soname,libmoving.so.1")
-   local asking = compile.shared(ASK:format(0), "-Wl,--no-as-needed " .. moving)
-   local quiet = compile.shared(THING:format(77) .. "long only_quiet;")
+   local moving = assert(cc.shared("long moving = 1;",
+      "-Wl,-soname,libmoving.so.1"))
+   local asking = assert(cc.shared(ASK:format(0), "-Wl,--no-as-needed " .. moving))
+   local quiet = assert(cc.shared(THING:format(77) .. "long only_quiet;"))
 
    local function moves (body, ...)
       local result = child.lua([[
@@ -505,12 +505,12 @@ local BUSY <const> = { seconds = 300 }
 describe("While another thread opens and closes libraries of the host #threads",
    function ()
    -- Both define `thing`, and one of them is global at times.
-   local local_ = compile.shared(THING:format(77) .. "long mine(void) { return 76; }")
-   local global = compile.shared(THING:format(88) .. "long theirs;")
+   local local_ = assert(cc.shared(THING:format(77) .. "long mine(void) { return 76; }"))
+   local global = assert(cc.shared(THING:format(88) .. "long theirs;"))
    local arguments = { child.sanitizer and "100" or "300", local_, global,
-      compile.shared("extern long mine(void); long ask(void) { return mine() + 1; }",
-         "-Wl,--no-as-needed " .. local_),
-      compile.shared "long ask(void) { return 3; }", asker }
+      assert(cc.shared("extern long mine(void); long ask(void) { return mine() + 1; }",
+         "-Wl,--no-as-needed " .. local_)),
+      assert(cc.shared "long ask(void) { return 3; }"), asker }
 
    it("plugins are opened, bound to what is there, and closed", function ()
       assert.equal("0 wrong\n", threads.program(CHURN, arguments, BUSY))
@@ -522,9 +522,9 @@ describe("While another thread opens and closes libraries of the host #threads",
    end)
 
    it("as by ld.so", function ()
-      local theirs = child.run({ compile.program(
+      local theirs = child.run({ assert(cc.program(
          "#define LDSO\n#include <stdio.h>\n#include <stdlib.h>\n" .. CHURN,
-         "-pthread"), table.unpack(arguments) }, BUSY)
+         "-pthread")), table.unpack(arguments) }, BUSY)
       assert.equal("0 wrong\n", theirs.out, theirs.err)
    end)
 end)

@@ -4,7 +4,8 @@
 local assert = require "spec.support.assert"
 local child = require "spec.support.child"
 local compare = require "spec.support.compare"
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
+local fixtures = require "spec.support.fixtures"
 local elfedit = require "spec.support.elfedit"
 local resources = require "spec.support.resources"
 local elf = require "elf64load"
@@ -45,33 +46,33 @@ local function added (before, after)
    return out
 end
 
-local provider = compile.shared [[
+local provider = assert(cc.shared [[
    static long count;
    long thing(void) { return 77; }
    long next(void) { return ++count; }
    __thread long in_thread = 3;
-]]
-local user = compile.shared
-   "extern long thing(void); long ask(void) { return thing(); }"
-local needing = compile.shared(
+]])
+local user = assert(cc.shared
+   "extern long thing(void); long ask(void) { return thing(); }")
+local needing = assert(cc.shared(
    "extern long thing(void); long ask(void) { return thing(); }",
-   "-Wl,--no-as-needed " .. provider)
+   "-Wl,--no-as-needed " .. provider))
 
 describe("glibc's list of what it has mapped", function ()
-   local group = compile.group {
+   local group = fixtures.group {
       a = { needs = { "b" }, source = "long a;" },
       b = { needs = { "a" }, source = "long b;" },
    }
    local opens = {
       plain = provider, ["with a dependency"] = needing, ["in a circle"] = group.a,
-      ["with libm"] = compile.shared(
+      ["with libm"] = assert(cc.shared(
          "double cos(double); double f(double x) { return cos(x); }",
-         "-Wl,--no-as-needed -lm"),
-      ["with libstdc++"] = compile.cplusplus [[
+         "-Wl,--no-as-needed -lm")),
+      ["with libstdc++"] = assert(cc.shared([[
          #include <string>
          #include <vector>
          extern "C" long f() { std::vector<std::string> v(3, "x");
-            return v.size(); } ]],
+            return v.size(); } ]], { language = "c++" })),
       libz = "libz.so.1", libsqlite3 = "libsqlite3.so.0",
       libssl = "libssl.so.3",
       ["that fails"] = user, ["that is not there"] = "/no/such.so",
@@ -106,8 +107,8 @@ describe("libnsl", function ()
       local name = "libnsl.so." .. version
       it(("of glibc, or its successor that is no part of it: %s is %s"):format(
          name, version == 1 and "glibc's" or "a plugin"), function ()
-         local path = compile.shared(source,
-            ("-DVERSION=%d -Wl,-soname,%s"):format(version, name))
+         local path = assert(cc.shared(source,
+            ("-DVERSION=%d -Wl,-soname,%s"):format(version, name)))
          local result = child.lua([[
             local elf = require "elf64load"
             local p = assert(elf.open(arg[1]))
@@ -183,13 +184,13 @@ describe("What the host has mapped", function ()
 
    it("of the family is not run from another file of that name", function ()
       local function file (soname)
-         return compile.shared([[
+         return assert(cc.shared([[
             #include <stdio.h>
             __attribute__((constructor)) static void start(void)
             {
                 puts("it ran");
             }
-         ]], "-Wl,-soname," .. soname)
+         ]], "-Wl,-soname," .. soname))
       end
       local result = child.lua([[
          local elf = require "elf64load"
@@ -223,7 +224,7 @@ describe("What the host has mapped", function ()
       assert.like_ldso({ "host " .. provider .. " global", "open u " .. user,
          "call u ask" }, { "ask() = 77" })
       -- Also when opens came before it.
-      assert.like_ldso({ "open x " .. compile.shared "long x;",
+      assert.like_ldso({ "open x " .. assert(cc.shared "long x;"),
          "host " .. provider .. " global", "open u " .. user, "call u ask" },
          { "ask() = 77" })
    end)
@@ -235,17 +236,17 @@ describe("What the host has mapped", function ()
    end)
 
    it("comes before a plugin that was opened global", function ()
-      local other = compile.shared "long thing(void) { return 78; }"
+      local other = assert(cc.shared "long thing(void) { return 78; }")
       assert.like_ldso({ "host " .. provider .. " global",
          "open p " .. other .. " global", "open u " .. user, "call u ask" },
          { "ask() = 77" })
    end)
 
    it("defines nothing that only the vdso defines", function ()
-      local path = compile.shared [[
+      local path = assert(cc.shared [[
          extern long __vdso_clock_gettime(void) __attribute__((weak));
          long ask(void) { return __vdso_clock_gettime != 0; }
-      ]]
+      ]])
       assert.like_ldso({ "open a " .. path, "call a ask" }, { "ask() = 0" })
    end)
 
@@ -268,27 +269,27 @@ end)
 
 describe("Interposers", function ()
    it("that LD_PRELOAD brought in serve plugins", function ()
-      local path = compile.shared([[
+      local path = assert(cc.shared([[
          extern long getppid(void);
          long ask(void) { return getppid(); }
          long (*volatile kept)(void) = getppid;
          long by_pointer(void) { return kept(); }
-      ]])
+      ]]))
       assert.like_ldso({ "open a " .. path, "call a ask", "call a by_pointer" },
          { "ask() = 4242", "by_pointer() = 4242" },
-         { preload = compile.shared "long getppid(void) { return 4242; }" })
+         { preload = assert(cc.shared "long getppid(void) { return 4242; }") })
    end)
 
    it("win over what libc has in several versions, or as an IFUNC", function ()
-      local path = compile.shared([[
+      local path = assert(cc.shared([[
          extern long nftw(void), wmemset(void);
          long ask(void) { return nftw() * 100 + wmemset(); }
-      ]], "-fno-builtin")
+      ]], "-fno-builtin"))
       assert.like_ldso({ "open a " .. path, "call a ask" }, { "ask() = 7788" },
-         { preload = compile.shared([[
+         { preload = assert(cc.shared([[
             long nftw(void) { return 77; }
             long wmemset(void) { return 88; }
-         ]], "-fno-builtin") })
+         ]], "-fno-builtin")) })
    end)
 end)
 
@@ -302,20 +303,20 @@ describe("The executable", function ()
    it("serves plugins with what it exports, before all others", function ()
       local options = { program = compare.harness(EXPORTS, "-Wl,-E"),
          host = compare.host(EXPORTS) }
-      local path = compile.shared([[
+      local path = assert(cc.shared([[
          extern long from_host(void), host_value, thing(void);
          long ask(void) { return from_host() + host_value; }
          long ask_thing(void) { return thing(); }
-      ]], "-Wl,--no-as-needed " .. provider)
+      ]], "-Wl,--no-as-needed " .. provider))
       assert.like_ldso({ "open a " .. path, "call a ask",
          "call a ask_thing" }, { "ask() = 63", "ask_thing() = 33" }, options)
    end)
 
    it("owns what it has a copy relocation for (R_X86_64_COPY)", function ()
-      local library = compile.shared [[
+      local library = assert(cc.shared [[
          long shared = 5;
          long get(void) { return shared; }
-      ]]
+      ]])
       -- Not relocatable, so that its reference must become a copy.
       local extra = [[
          extern long shared, get(void);
@@ -330,12 +331,12 @@ describe("The executable", function ()
          found = found or relocation.r_type == elfedit.R_X86_64_COPY
       end
       assert.truthy(found)
-      local path = compile.shared([[
+      local path = assert(cc.shared([[
          extern long shared, get(void);
          long *volatile pointer = &shared;
          long ask(void) { return shared * 10000 + get() * 100 + *pointer; }
          long set(long x) { shared = x; return get(); }
-      ]], "-Wl,--no-as-needed " .. library)
+      ]], "-Wl,--no-as-needed " .. library))
       assert.like_ldso({ "open a " .. path, "call a ask", "call a set 7",
          "open l " .. library, "value l shared" },
          { "ask() = 111111", "set() = 7" },
@@ -354,10 +355,10 @@ describe("The executable", function ()
       end
       for name, offset in pairs(address) do
          count = count + 1
-         local path = compile.shared(([[
+         local path = assert(cc.shared(([[
             extern char %s[];
             long where(void) { return (long)%s; }
-         ]]):format(name, name))
+         ]]):format(name, name)))
          local p <close> = assert(elf.open(path))
          local place = assert(elf.whence(
             p:cdef "long where(void);".where()))
@@ -369,7 +370,7 @@ describe("The executable", function ()
 
    it("gives the address of a function that it calls through its PLT", function ()
       -- An undefined symbol with a value (psABI, "Function Addresses").
-      local library = compile.shared "long thing(void) { return 77; }"
+      local library = assert(cc.shared "long thing(void) { return 77; }")
       local extra = [[
          extern long thing(void);
          long same(long other) { return other == (long)thing; }
@@ -379,12 +380,12 @@ describe("The executable", function ()
       local symbol = elfedit.read(program):symbol "thing"
       assert.equal(0, symbol.st_shndx)
       assert.truthy(symbol.st_value ~= 0)
-      local path = compile.shared([[
+      local path = assert(cc.shared([[
          extern long thing(void), same(long);
          long (*volatile kept)(void) = thing;
          long equal(void) { return same((long)kept); }
          long ask(void) { return thing(); }
-      ]], "-Wl,--no-as-needed " .. library)
+      ]], "-Wl,--no-as-needed " .. library))
       assert.like_ldso({ "open a " .. path, "call a equal", "call a ask" },
          { "equal() = 1", "ask() = 77" },
          { program = program, host = compare.host(extra, flags) })

@@ -3,10 +3,10 @@
 
 local assert = require "spec.support.assert"
 local child = require "spec.support.child"
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
 local elfedit = require "spec.support.elfedit"
 
-local base = compile.shared([[
+local base = assert(cc.shared([[
    #include <link.h>
    __thread long in_thread = 5;
    static int visit(struct dl_phdr_info *info, size_t size, void *data)
@@ -16,7 +16,7 @@ local base = compile.shared([[
        return 0;
    }
    long walk(void) { long n = 0; dl_iterate_phdr(visit, &n); return n; }
-]], "-D_GNU_SOURCE")
+]], "-D_GNU_SOURCE"))
 
 -- Opens a file in a process of its own, which has a few seconds and a few
 -- gigabytes, and does more with it. Gives what it prints.
@@ -116,7 +116,7 @@ end)
 
 describe("Text relocations", function ()
    it("are applied on a page that two segments share", function ()
-      local path = compile.assembly([[
+      local path = assert(cc.shared([[
          .section .note.none, "a", @note
          .long 4, 4, 1, 0, 0
          .text
@@ -128,7 +128,9 @@ describe("Text relocations", function ()
          .data
          .globl thing
          thing: .quad 17
-      ]], "-Wl,-z,notext,-z,noseparate-code,-z,norelro")
+      ]],
+         { language = "assembly",
+           flags = "-nostdlib -Wl,-z,notext,-z,noseparate-code,-z,norelro" }))
       local image = elfedit.read(path)
       -- One segment becomes two: what comes before the code, and the code.
       local text = image:load(elfedit.PF_R | elfedit.PF_X)
@@ -162,23 +164,24 @@ end)
 
 describe("Names of absurd length", function ()
    it("are refused in the lists of folders to search", function ()
-      local path = compile.shared("int f;",
-         "-Wl,-rpath," .. ("/a"):rep(33000))
+      local path = assert(cc.shared("int f;",
+         "-Wl,-rpath," .. ("/a"):rep(33000)))
       assert.truthy(run(path, ""):find("DT_RUNPATH has more than 65536 bytes",
          1, true))
-      path = compile.shared("int f;", "-Wl,--disable-new-dtags,-rpath,"
-         .. ("/a"):rep(33000))
+      path = assert(cc.shared("int f;", "-Wl,--disable-new-dtags,-rpath,"
+         .. ("/a"):rep(33000)))
       assert.truthy(run(path, ""):find("DT_RPATH has more than 65536 bytes",
          1, true))
    end)
 
    it("cost nothing when another name is not found", function ()
       local long = ("x"):rep(4 << 20)
-      local path = compile.assembly(".data\n.altmacro\n.macro one n\n"
+      local path = assert(cc.shared(".data\n.altmacro\n.macro one n\n"
          .. ".globl s\\n\ns\\n: .byte 0\n.endm\n"
          .. ".set i, 0\n.rept 30000\none %i\n.set i, i + 1\n.endr\n"
          .. ".globl " .. long .. "\n" .. long .. ": .byte 0\n",
-         "-Wl,--hash-style=gnu")
+            { language = "assembly",
+              flags = "-nostdlib -Wl,--hash-style=gnu" }))
       local image = elfedit.read(path)
       local start
       for at, symbol in ipairs(image:symbols()) do
@@ -204,10 +207,11 @@ end)
 
 describe("Unique symbols by the hundred thousand", function ()
    it("are bound as soon as others", function ()
-      local path = compile.assembly(".data\n.altmacro\n.macro one n\n"
+      local path = assert(cc.shared(".data\n.altmacro\n.macro one n\n"
          .. ".globl s\\n\n.type s\\n, @gnu_unique_object\ns\\n: .quad s\\n\n"
          .. ".endm\n.set i, 0\n.rept 150000\none %i\n.set i, i + 1\n.endr\n",
-         "-Wl,--hash-style=gnu")
+            { language = "assembly",
+              flags = "-nostdlib -Wl,--hash-style=gnu" }))
       assert.equal("150000\n", run(path, [[
          assert(os.clock() < 5, os.clock())
          print(p:relocations().R_X86_64_64)
@@ -217,13 +221,13 @@ end)
 
 describe("Thread-local variables of absurd size", function ()
    it("are refused at a fixed offset without being made", function ()
-      local image = elfedit.read(compile.shared(
+      local image = elfedit.read(assert(cc.shared(
          "__thread long f = 5; long *a(void) { return &f; }",
-         "-ftls-model=initial-exec"))
+         "-ftls-model=initial-exec")))
       image:segment "PT_TLS".p_memsz = 0xf0000000
       local out = run(image:save(), "", { seconds = 200 })
       assert.truthy(out:find("^nomemory.*4026531840 bytes of static"), out)
-      out = run(compile.shared "int f;", ([[
+      out = run(assert(cc.shared "int f;"), ([[
          local function peak ()
             return tonumber(io.open "/proc/self/status":read "a"
                :match "VmHWM:%%s+(%%d+)")

@@ -3,7 +3,8 @@
 
 local assert = require "spec.support.assert"
 local child = require "spec.support.child"
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
+local fixtures = require "spec.support.fixtures"
 local elfedit = require "spec.support.elfedit"
 local elf = require "elf64load"
 
@@ -25,12 +26,12 @@ long same(void) { return pointer == picked; }
 ]]
 
 local function needing (library, source)
-   return compile.shared(source, "-Wl,--no-as-needed " .. library)
+   return assert(cc.shared(source, "-Wl,--no-as-needed " .. library))
 end
 
 describe("An IFUNC", function ()
    it("is called, pointed to and looked up as what its resolver chose", function ()
-      local path = compile.shared(BASIC)
+      local path = assert(cc.shared(BASIC))
       assert.like_ldso({ "open a " .. path, "call a by_call",
          "call a by_secret", "call a by_pointer", "call a same",
          "call a picked" }, { "by_call() = 2", "by_secret() = 4",
@@ -39,18 +40,18 @@ describe("An IFUNC", function ()
 
    it("that is hidden needs R_X86_64_IRELATIVE", function ()
       local found
-      for _, relocation in ipairs(elfedit.read(compile.shared(BASIC)):relocations()) do
+      for _, relocation in ipairs(elfedit.read(assert(cc.shared(BASIC))):relocations()) do
          found = found or relocation.r_type == elfedit.R_X86_64_IRELATIVE
       end
       assert.truthy(found)
    end)
 
    it("has its resolver asked as often as by ld.so", function ()
-      assert.like_ldso({ "open a " .. compile.shared(BASIC), "value a calls" })
+      assert.like_ldso({ "open a " .. assert(cc.shared(BASIC)), "value a calls" })
    end)
 
    it("of a dependency is chosen for its users", function ()
-      local path = needing(compile.shared(BASIC), [[
+      local path = needing(assert(cc.shared(BASIC)), [[
          extern long picked(void);
          long (*const kept)(void) = picked;
          long ask(void) { return picked() * 10 + kept(); }
@@ -60,7 +61,7 @@ describe("An IFUNC", function ()
 
    it("of the host is chosen for plugins", function ()
       -- Ones that no sanitizer replaces.
-      local path = compile.shared([[
+      local path = assert(cc.shared([[
          extern char *rawmemchr(const char *, int), *stpncpy(char *,
              const char *, unsigned long);
          extern long getpid(void);
@@ -69,40 +70,40 @@ describe("An IFUNC", function ()
          long other(void) { return (char *)stpncpy - (char *)getpid; }
          long found(void) { static char text[] = "four";
             return kept(text, 'r') - text; }
-      ]], "-fno-builtin")
+      ]], "-fno-builtin"))
       assert.like_ldso({ "open a " .. path, "call a distance",
          "call a other", "call a found" }, { "found() = 3" })
    end)
 
    it("whose resolver answers NULL is NULL", function ()
-      local path = compile.shared [[
+      local path = assert(cc.shared [[
          static void *choose(void) { return 0; }
          long picked(void) __attribute__((ifunc("choose")));
          long (*volatile pointer)(void) = picked;
          long is_null(void) { return pointer == 0; }
-      ]]
+      ]])
       assert.like_ldso({ "open a " .. path, "call a is_null" },
          { "is_null() = 1" })
    end)
 
    it("in a slot with an addend gets it added", function ()
-      local image = elfedit.read(compile.shared [[
+      local image = elfedit.read(assert(cc.shared [[
          static char text[8] = "abcdefg";
          static void *choose(void) { return text; }
          char *picked(void) __attribute__((ifunc("choose")));
          char *pointer = (char *)picked;
          long letter(void) { return *pointer; }
-      ]])
+      ]]))
       image:relocation { symbol = "picked" }.r_addend = 3
       assert.like_ldso({ "open a " .. image:save(), "call a letter" },
          { "letter() = 100" })
    end)
 
    it("has the size that its symbol says (R_X86_64_SIZE64)", function ()
-      local image = elfedit.read(compile.shared(BASIC .. [[
+      local image = elfedit.read(assert(cc.shared(BASIC .. [[
          volatile unsigned long slot[2] = { (unsigned long)picked };
          long size(void) { return slot[0]; }
-      ]]))
+      ]])))
       local relocation = image:relocation {
          offset = image:symbol "slot".st_value }
       relocation.r_type = elfedit.R_X86_64_SIZE64
@@ -114,7 +115,7 @@ end)
 
 describe("A resolver", function ()
    it("finds the plugin's other relocations done", function ()
-      local path = compile.shared [[
+      local path = assert(cc.shared [[
          extern long getpid(void);
          long data = 5;
          long *const table[] = { &data, &data };
@@ -127,12 +128,12 @@ describe("A resolver", function ()
          long picked(void) __attribute__((ifunc("choose")));
          static long secret(void) __attribute__((ifunc("choose")));
          long ask(void) { return picked() * 10 + secret(); }
-      ]]
+      ]])
       assert.like_ldso({ "open a " .. path, "call a ask" }, { "ask() = 11" })
    end)
 
    it("finds what the plugin needs relocated, and its IFUNCs chosen", function ()
-      local paths = compile.group {
+      local paths = fixtures.group {
          top = { needs = { "middle" }, source = [[
             extern long middle(void);
             static long good(void) { return 1; }
@@ -156,7 +157,7 @@ describe("A resolver", function ()
    end)
 
    it("can read what relocations put into a dependency's tables", function ()
-      local paths = compile.group {
+      local paths = fixtures.group {
          top = { needs = { "below" }, source = [[
             extern long *table[];
             static long good(void) { return 1; }
@@ -185,7 +186,7 @@ describe("A resolver", function ()
             long ask_%s(void) { return %s(); }
          ]]):format(other, mine, mine, mine, other, mine, mine, mine)
       end
-      local paths = compile.group {
+      local paths = fixtures.group {
          a = { needs = { "b" }, source = half("a", "b") },
          b = { needs = { "a" }, source = half("b", "a") },
       }
@@ -198,7 +199,7 @@ describe("A resolver", function ()
    end)
 
    it("may call an IFUNC of its own plugin whose relocation comes earlier", function ()
-      local path = compile.shared [[
+      local path = assert(cc.shared [[
          static long inner(void) { return 4; }
          static void *choose_inner(void) { return inner; }
          long first(void) __attribute__((ifunc("choose_inner")));
@@ -208,25 +209,25 @@ describe("A resolver", function ()
          static void *choose_outer(void) { return kept() == 4 ? good : bad; }
          long second(void) __attribute__((ifunc("choose_outer")));
          long ask(void) { return second(); }
-      ]]
+      ]])
       assert.like_ldso({ "open a " .. path, "call a ask" }, { "ask() = 1" })
    end)
 
    it("can use thread-local variables", function ()
-      local path = compile.shared([[
+      local path = assert(cc.shared([[
          __thread long number = 8;
          static long good(void) { return 1; }
          static long bad(void) { return 0; }
          static void *choose(void) { return ++number == 9 ? good : bad; }
          long picked(void) __attribute__((ifunc("choose")));
          long ask(void) { return picked(); }
-      ]], "-ftls-model=global-dynamic")
+      ]], "-ftls-model=global-dynamic"))
       -- ld.so goes by the order of the table, and dies of this one.
       assert.opens_as({ "open a " .. path, "call a ask" }, { "ask() = 1" })
    end)
 
    it("runs before any constructor of its plugin", function ()
-      local path = compile.shared [[
+      local path = assert(cc.shared [[
          #include <unistd.h>
          static long one(void) { return 1; }
          static void *choose(void)
@@ -234,7 +235,7 @@ describe("A resolver", function ()
          static long picked(void) __attribute__((ifunc("choose")));
          __attribute__((constructor)) static void start(void)
          { if (picked() == 1) write(1, "constructor\n", 12); }
-      ]]
+      ]])
       assert.like_ldso({ "open a " .. path },
          { "resolver\nconstructor\nopen a: ok" })
    end)
@@ -267,7 +268,7 @@ describe("start = false", function ()
             end
             print(table.concat(out, " "))
          end
-      ]] .. body, { compile.shared(source) })
+      ]] .. body, { assert(cc.shared(source)) })
       assert.equal(0, result.code, child.describe(result) .. result.err)
       return result.out
    end
@@ -292,11 +293,11 @@ describe("start = false", function ()
 
    it("and then the end of the process runs no destructors either", function ()
       assert.equal("ok\n", run [[ print "ok" ]])
-      local talker = compile.shared [[
+      local talker = assert(cc.shared [[
          #include <unistd.h>
          __attribute__((destructor)) static void stop(void)
          { write(1, "stop\n", 5); }
-      ]]
+      ]])
       local result = child.lua([[
          local elf = require "elf64load"
          assert(elf.open(arg[1], { start = false }))
@@ -306,8 +307,8 @@ describe("start = false", function ()
    end)
 
    it("holds for dependencies, too", function ()
-      local top = compile.shared("long top;", "-Wl,--no-as-needed "
-         .. compile.shared(source))
+      local top = assert(cc.shared("long top;", "-Wl,--no-as-needed "
+         .. assert(cc.shared(source))))
       local p <close> = assert(elf.open(top, { start = false }))
       assert.is_nil(os.getenv "CONSTRUCTOR_RAN")
       assert.is_nil(os.getenv "IFUNC_RAN")

@@ -217,13 +217,20 @@ describe("luarocks make #build", function ()
          "src", "lua", top)
       run({ folder = top, env = { HOME = top } }, "luarocks", "--lua-version",
          "5.4", "make", "--deps-mode", "none", "--tree", top .. "/tree")
-      local text = run({
-         env = {
-            LUA_PATH = ("%s/?.lua;%s/?/init.lua"):format(
-               top .. "/tree/share/lua/5.4", top .. "/tree/share/lua/5.4"),
-            LUA_CPATH = top .. "/tree/lib/lua/5.4/?.so;;",
-         },
-      }, "lua5.4", "-e", snippet "lua")
-      assert.equal(zlib_version(top) .. "\n", text)
+      local function lua (source)
+         return run({
+            env = {
+               LUA_PATH = ("%s/?.lua;%s/?/init.lua"):format(
+                  top .. "/tree/share/lua/5.4", top .. "/tree/share/lua/5.4"),
+               LUA_CPATH = top .. "/tree/lib/lua/5.4/?.so;;",
+               XDG_CACHE_HOME = top,
+            },
+         }, "lua5.4", "-e", source)
+      end
+      assert.equal(zlib_version(top) .. "\n", lua(snippet "lua"))
+      assert.equal("42\n", lua [[
+         local cc, elf = require "elf64load.cc", require "elf64load"
+         local path = assert(cc.shared "int twice(int x) { return 2 * x; }")
+         print(assert(elf.open(path)):cdef "int twice(int x);".twice(21))]])
    end)
 end)

@@ -3,13 +3,13 @@
 
 local child = require "spec.support.child"
 local compare = require "spec.support.compare"
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
 local threads = require "spec.support.threads"
 
 local LAZY <const> = " -fno-builtin -Wl,-z,lazy"
 
 local function shared (source, flags)
-   return compile.shared(source, (flags or "") .. LAZY)
+   return assert(cc.shared(source, (flags or "") .. LAZY))
 end
 
 local function needing (library, source)

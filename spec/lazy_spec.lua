@@ -2,7 +2,8 @@
 
 local assert = require "spec.support.assert"
 local compare = require "spec.support.compare"
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
+local fixtures = require "spec.support.fixtures"
 local elfedit = require "spec.support.elfedit"
 local elf = require "elf64load"
 
@@ -10,7 +11,7 @@ local elf = require "elf64load"
 local LAZY <const> = " -fno-builtin -Wl,-z,lazy"
 
 local function shared (source, flags)
-   return compile.shared(source, (flags or "") .. LAZY)
+   return assert(cc.shared(source, (flags or "") .. LAZY))
 end
 
 local function needing (library, source, flags)
@@ -69,9 +70,9 @@ describe("A plugin that is opened lazily", function ()
    it("names the version of what is missing", function ()
       local function library (source)
          return shared(source, "-Wl,-soname,lazy-versions.so -Wl,--version-script="
-            .. compile.text("ONE { *; };\n", ".map"))
+            .. fixtures.text("ONE { *; };\n", ".map"))
       end
-      local folder = compile.folder .. "/lazy-versions"
+      local folder = fixtures.folder .. "/lazy-versions"
       os.execute("mkdir -p " .. folder)
       os.execute(("cp %s %s/lazy-versions.so"):format(
          library "long there(void) { return 1; }", folder))
@@ -87,7 +88,7 @@ describe("A plugin that is opened lazily", function ()
 
    it("is bound at once when it was linked with -z now", function ()
       for _, how in ipairs { "-Wl,-z,now", "-Wl,-z,now,--disable-new-dtags" } do
-         local path = compile.shared(MISSING, "-fno-builtin " .. how)
+         local path = assert(cc.shared(MISSING, "-fno-builtin " .. how))
          assert.like_ldso({ "open a " .. path .. " lazy" }, { "open a: failed" },
             { kind = "undefined" })
       end
@@ -264,7 +265,7 @@ describe("A plugin that is opened lazily", function ()
    end)
 
    it("throws through a first call, and unwinds from a resolver", function ()
-      local library = compile.cplusplus([[
+      local library = assert(cc.shared([[
          #include <stdexcept>
          #include <unwind.h>
          static _Unwind_Reason_Code count(struct _Unwind_Context *context,
@@ -284,8 +285,8 @@ describe("A plugin that is opened lazily", function ()
          { _Unwind_Backtrace(count, searched); return (void *)one; }
          long picked(void) __attribute__((ifunc("choose")));
          }
-      ]], LAZY)
-      local path = compile.cplusplus([[
+      ]], { language = "c++", flags = LAZY }))
+      local path = assert(cc.shared([[
          extern "C" {
          extern void *searched[2];
          long thrower(long), picked(void);
@@ -298,7 +299,9 @@ describe("A plugin that is opened lazily", function ()
              return one + (searched[1] == (void *)seen);
          }
          }
-      ]], "-Wl,--no-as-needed " .. library .. LAZY)
+      ]],
+         { language = "c++",
+           flags = "-Wl,--no-as-needed " .. library .. LAZY }))
       assert.like_ldso({ "open a " .. path .. " lazy", "call a caught",
          "call a seen" }, { "caught() = 8", "seen() = 2" })
    end)

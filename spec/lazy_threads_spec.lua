@@ -1,6 +1,6 @@
 --- First calls in many threads, while plugins are opened and closed. #threads
 
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
 local threads = require "spec.support.threads"
 
 local FUNCTIONS <const> = 200
@@ -11,14 +11,14 @@ local function functions (form)
    return table.concat(out, "\n")
 end
 
-local library = compile.shared(functions "long fN(long x) { return x + N; }")
-local path = compile.shared(functions "extern long fN(long);"
+local library = assert(cc.shared(functions "long fN(long x) { return x + N; }"))
+local path = assert(cc.shared(functions "extern long fN(long);"
    .. "extern long late(long);"
    .. "long f(int which) { switch (which) {"
    .. functions "case N: return fN(1);"
    .. "} return 0; }\nlong g(void) { return late(1); }",
-   "-Wl,--no-as-needed " .. library .. " -Wl,-z,lazy")
-local passing = compile.shared "long late(long x) { return x + 1; }"
+   "-Wl,--no-as-needed " .. library .. " -Wl,-z,lazy"))
+local passing = assert(cc.shared "long late(long x) { return x + 1; }")
 
 describe("Threads that bind the same calls #threads", function ()
    it("get the same functions, while others open and close", function ()

@@ -3,7 +3,7 @@
 -- a sanitizer cannot live, specs are tagged #build.
 
 local child = require "spec.support.child"
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
 local threads = require "spec.support.threads"
 
 local function contents (path)
@@ -161,9 +161,9 @@ local PLUGINS <const> = {
 local function plugins (only)
    local list = {}
    for _, plugin in ipairs(PLUGINS) do
-      local make = plugin.plusplus and compile.cplusplus or compile.shared
       if not only or plugin[1] == only then
-         list[#list + 1] = plugin[1] .. "=" .. make(plugin[2], plugin[3])
+         list[#list + 1] = plugin[1] .. "=" .. assert(cc.shared(plugin[2],
+            { flags = plugin[3], language = plugin.plusplus and "c++" or "c" }))
       end
    end
    return list
@@ -524,7 +524,7 @@ end)
 
 -- The command and a plain lua5.4, under the limit from their start.
 describe("In this host #build", function ()
-   local preload = compile.shared(LIMIT, "-pthread")
+   local preload = assert(cc.shared(LIMIT, "-pthread"))
    local by_name = {}
    for _, plugin in ipairs(plugins()) do
       by_name[plugin:match "^%l+"] = plugin:match "=(.*)"

@@ -1,11 +1,12 @@
 --- Threads that are in no call from a Lua state, and a program that lets them in.
 
 local child = require "spec.support.child"
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
+local fixtures = require "spec.support.fixtures"
 local lfs = require "lfs"
 
 -- Its thread calls what it was given, and asks dlopen.
-local plugin = compile.shared [[
+local plugin = assert(cc.shared [[
    #include <dlfcn.h>
    #include <stdio.h>
    int (*kept)(int, const char *);
@@ -19,9 +20,9 @@ local plugin = compile.shared [[
            printf("%d\n", ((int (*)(void))dlsym(handle, "answer"))());
        return 0;
    }
-]]
+]])
 
-local other = compile.shared "int answer(void) { return 42; }"
+local other = assert(cc.shared "int answer(void) { return 42; }")
 
 local function program (more)
    local state = {}
@@ -33,7 +34,7 @@ local function program (more)
    end
    local sanitize = child.build:find "asan$" and "-fsanitize=address,undefined "
       or child.build:find "tsan$" and "-fsanitize=thread " or ""
-   return compile.program([[
+   return assert(cc.program([[
       #include <pthread.h>
       #include <stdio.h>
       #include <lauxlib.h>
@@ -94,7 +95,7 @@ local function program (more)
    ]], ("-DBUILT=%s -Isrc -Isrc/lua -I/usr/include/lua5.4 -pthread %s-L%s/lib "
       .. "-lelf64load-lua -lelf64load -l:libffi.a -l:libmd.a "
       .. "-l:liblua5.4-lpeg.a -l:liblua5.4.a -lm -ldl"):format(
-      table.concat(state, "_"), sanitize, child.build))
+      table.concat(state, "_"), sanitize, child.build)))
 end
 
 local SCRIPT <const> = [[
@@ -133,7 +134,7 @@ local SCRIPT <const> = [[
 ]]
 
 local function run (threads, ...)
-   local result = child.run({ program(threads), compile.text(SCRIPT, ".lua"),
+   local result = child.run({ program(threads), fixtures.text(SCRIPT, ".lua"),
       plugin, other, ... }, { merge = true,
       through = { "env", "-u", "LD_PRELOAD" } })
    assert.equal(0, result.code, result.out)
@@ -153,7 +154,7 @@ describe("A thread that is in no call from a Lua state #threads", function ()
    end)
 
    it("may search while a script changes where", function ()
-      local searcher = compile.shared [[
+      local searcher = assert(cc.shared [[
          #include <dlfcn.h>
          #include <pthread.h>
          static pthread_t thread;
@@ -166,8 +167,8 @@ describe("A thread that is in no call from a Lua state #threads", function ()
          }
          void begin(void) { pthread_create(&thread, 0, search, 0); }
          void end(void) { stop = 1; pthread_join(thread, 0); }
-      ]]
-      local result = child.run({ program "0", compile.text([[
+      ]])
+      local result = child.run({ program "0", fixtures.text([[
          local runtime = elf64load.runtime {}
          local C = assert(runtime:open(...)):cdef "void begin(void), end(void);"
          C.begin()

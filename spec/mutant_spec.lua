@@ -3,7 +3,8 @@
 
 local assert = require "spec.support.assert"
 local child = require "spec.support.child"
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
+local fixtures = require "spec.support.fixtures"
 local mutate = require "spec.fuzz.mutate"
 
 local COUNT <const> = 500
@@ -12,16 +13,16 @@ local BATCH <const> = 125
 -- ELF64LOAD_SEED=N tries others: mutant I has the seed N + I.
 local SEED <const> = math.tointeger(os.getenv "ELF64LOAD_SEED" or 1)
 
-local versions = compile.text(
+local versions = fixtures.text(
    "OLD { global: f; local: private_*; }; NEW { global: g; value; } OLD;", ".map")
 
-local provider = compile.shared(
+local provider = assert(cc.shared(
    "long f(void) { return 1; } long g(void) { return 2; } long value = 3;",
-   "-Wl,--version-script=" .. versions)
+   "-Wl,--version-script=" .. versions))
 
 local libraries = {
    -- All that a C compiler makes.
-   compile.shared([[
+   assert(cc.shared([[
       extern long f(void), g(void), value, absent __attribute__((weak));
       extern int getpid(void);
       static long chosen(void) { return 3; }
@@ -35,16 +36,16 @@ local libraries = {
       long all(void) { return f() + g() + value + getpid() + in_thread
          + zero_in_thread + picked() + *table[0]; }
    ]], "-Wl,--hash-style=both,-z,lazy,-soname,mutant.so,-rpath,/nowhere "
-      .. "-Wl,--no-as-needed " .. provider),
+      .. "-Wl,--no-as-needed " .. provider)),
    -- Its own versions, packed relative relocations.
-   compile.shared([[
+   assert(cc.shared([[
       long f(void) { return 1; } long g(void) { return 2; } long value = 3;
       static long a, b;
       long *table[200] = { &a, &b, &a, 0, &b, [150] = &b };
       long sum(void) { return *table[0] + *table[1]; }
-   ]], "-Wl,-z,pack-relative-relocs,--version-script=" .. versions),
+   ]], "-Wl,-z,pack-relative-relocs,--version-script=" .. versions)),
    -- System V hash only, relocations in code, unique and absolute symbols.
-   compile.assembly([[
+   assert(cc.shared([[
       .text
       .globl value
       .type value, @function
@@ -62,19 +63,22 @@ local libraries = {
       only: .quad only
       .weak weak
       .quad weak, thing + 8
-   ]], "-Wl,-z,notext,--hash-style=sysv,--defsym,constant=77"),
+   ]],
+      { language = "assembly",
+        flags = "-nostdlib -Wl,-z,notext,--hash-style=sysv,--defsym,constant=77" })),
    -- As small as they come.
-   compile.assembly ".data\n.globl f\nf: .quad f\n",
+   assert(cc.shared(".data\n.globl f\nf: .quad f\n", { language = "assembly",
+      flags = "-nostdlib" })),
    -- A filter, an auxiliary, many small symbols.
-   compile.shared("long f1, f2, f3, f4, f5, f6, f7, f8; long *p = &f4;",
+   assert(cc.shared("long f1, f2, f3, f4, f5, f6, f7, f8; long *p = &f4;",
       ("-Wl,--filter=%s,--auxiliary=/no/such.so,--hash-style=both"):format(
-         provider)),
+         provider))),
 }
 
-local static = compile.shared([[
+local static = assert(cc.shared([[
    __thread long in_thread = 5;
    long get(void) { return in_thread; }
-]], "-ftls-model=initial-exec")
+]], "-ftls-model=initial-exec"))
 
 -- Opens the mutants of some seeds, and says of each what became of it. The line
 -- of a mutant is begun before it is opened: who dies over it is known.
@@ -144,7 +148,7 @@ os.remove(path)
 ]]
 
 local function batch (first, last)
-   local path = ("%s/mutant-%d.so"):format(compile.folder, first)
+   local path = ("%s/mutant-%d.so"):format(fixtures.folder, first)
    return child.lua(PROGRAM, { tostring(first), tostring(last), path, static,
       table.unpack(libraries) }, { seconds = 200, memory = 4096 })
 end

@@ -3,7 +3,7 @@
 
 local assert = require "spec.support.assert"
 local child = require "spec.support.child"
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
 local elf = require "elf64load"
 
 -- A folder with copies of fixtures.
@@ -37,7 +37,7 @@ end)
 
 -- One that does nothing, and one that needs others by their names.
 local function plain (flags)
-   return compile.shared("long one(void) { return 1; }", flags)
+   return assert(cc.shared("long one(void) { return 1; }", flags))
 end
 
 local function needing (names, flags)
@@ -45,7 +45,7 @@ local function needing (names, flags)
    for _, name in ipairs(names) do
       words[#words + 1] = plain("-Wl,-soname," .. name)
    end
-   return compile.shared("long two(void) { return 2; }", table.concat(words, " "))
+   return assert(cc.shared("long two(void) { return 2; }", table.concat(words, " ")))
 end
 
 local function runpath (folders)

@@ -1,6 +1,7 @@
 -- The verify and the order hook, driven from C programs without Lua.
 
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
+local fixtures = require "spec.support.fixtures"
 local policy = require "spec.support.policy"
 
 local function member (name, needs)
@@ -10,17 +11,17 @@ local function member (name, needs)
       long %s(void) { return 7; }]]):format(name, name) }
 end
 
-local group = compile.group {
+local group = fixtures.group {
    one = member("one"), two = member("two"), three = member("three", { "one" }),
    root = member("root", { "one", "two", "three" }),
 }
-local circle = compile.group {
+local circle = fixtures.group {
    head = member("head", { "tail" }), tail = member("tail", { "head" }),
    top = member("top", { "head", "tail" }),
 }
 
-local family = compile.shared("int one(void) { return 7; }",
-   "-Wl,-soname,libanl.so.7")
+local family = assert(cc.shared("int one(void) { return 7; }",
+   "-Wl,-soname,libanl.so.7"))
 
 describe("The verify hook", function ()
    local HOOK = [[

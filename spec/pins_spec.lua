@@ -1,7 +1,7 @@
 --- What keeps plugins mapped is seen and named, and they are unmapped when it
 --- has gone.
 
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
 local pinning = require "spec.support.pinning"
 local elf = require "elf64load"
 
@@ -181,7 +181,7 @@ describe("What points into a plugin", function ()
    it("is looked after at the next close and the next open", function ()
       for _, method in ipairs { "open", "close" } do
          local runtime <close> = elf.runtime {}
-         local other = compile.shared "int nothing;"
+         local other = assert(cc.shared "int nothing;")
          local q = assert(runtime:open(other))
          local p = opened(runtime)
          H.handle(address(p, "on_signal"))
@@ -199,11 +199,11 @@ describe("What points into a plugin", function ()
 
    it("keeps what the plugin needs, which is stopped", function ()
       local runtime <close> = elf.runtime {}
-      local needed = compile.shared "long needed(void) { return 1; }"
-      local user = compile.shared([[
+      local needed = assert(cc.shared "long needed(void) { return 1; }")
+      local user = assert(cc.shared([[
          long needed(void);
          void on_signal(int number) { needed(); }
-      ]], "-Wl,--no-as-needed " .. needed)
+      ]], "-Wl,--no-as-needed " .. needed))
       local p = assert(runtime:open(user))
       local q = assert(runtime:open(needed))
       assert.equal("dependent handle", kinds(q))
@@ -222,7 +222,7 @@ describe("What points into a plugin", function ()
 
    it("does not keep what does not need the plugin", function ()
       local runtime <close> = elf.runtime {}
-      local other = compile.shared "int other;"
+      local other = assert(cc.shared "int other;")
       local p, q = opened(runtime), assert(runtime:open(other))
       H.handle(address(p, "on_signal"))
       p:close()
@@ -254,33 +254,33 @@ describe("What points into a plugin", function ()
       assert.is_true(mapped(target))
       H.unhandle()
       local another <close> = elf.runtime {}
-      assert(another:open(compile.shared "int nothing;"))
+      assert(another:open(assert(cc.shared "int nothing;")))
       assert.is_false(mapped(target))
    end)
 
    it("may be the file itself", function ()
       local runtime <close> = elf.runtime {}
-      local path = compile.shared("int nothing_else;", "-Wl,-z,nodelete")
+      local path = assert(cc.shared("int nothing_else;", "-Wl,-z,nodelete"))
       local p = assert(runtime:open(path))
       assert.equal("handle nodelete", kinds(p))
       assert.is_not_nil(pin_of(p, "nodelete").message:find "DF_1_NODELETE")
-      local q = assert(runtime:open(compile.shared "int nothing;",
+      local q = assert(runtime:open(assert(cc.shared "int nothing;"),
          { nodelete = true }))
       assert.equal("handle nodelete", kinds(q))
-      local unique = assert(runtime:open(compile.cplusplus [[
+      local unique = assert(runtime:open(assert(cc.shared([[
          inline int &counter() { static int count; return count; }
          extern "C" int *f() { return &counter(); }
-      ]]))
+      ]], { language = "c++" }))))
       assert.equal("handle unique", kinds(unique))
    end)
 
    it("may be an object of a thread", function ()
       local runtime = elf.runtime {}
-      local p = assert(runtime:open(compile.cplusplus [[
+      local p = assert(runtime:open(assert(cc.shared([[
          struct object { long value = 1; ~object() { value = 0; } };
          static thread_local object one;
          extern "C" long touch() { return one.value; }
-      ]]))
+      ]], { language = "c++" }))))
       assert.equal("handle", kinds(p))
       p:cdef "long touch(void);".touch()
       assert.equal("handle thread_local", kinds(p))

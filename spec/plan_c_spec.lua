@@ -1,20 +1,20 @@
 -- Plans in a C program without Lua.
 
 local assert = require "luassert"
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
 local policy = require "spec.support.policy"
 
-local leaf = compile.shared "long leaf(void) { return 7; }"
-local root = compile.shared([[
+local leaf = assert(cc.shared "long leaf(void) { return 7; }")
+local root = assert(cc.shared([[
    extern long leaf(void), gone(void) __attribute__((weak));
    extern int puts(const char *);
    __attribute__((constructor)) static void begin(void) { puts("begin"); }
    long root(void) { return leaf() + (gone ? 1 : 0); }]],
-   "-Wl,--no-as-needed " .. leaf)
-local broken = compile.shared([[
+   "-Wl,--no-as-needed " .. leaf))
+local broken = assert(cc.shared([[
    extern long leaf(void), gone(void);
    long broken(void) { return leaf() + gone(); }]],
-   "-Wl,--no-as-needed " .. leaf)
+   "-Wl,--no-as-needed " .. leaf))
 
 local SHOW = [[
    static int show_object(void *data, const e64_plan_object *object)

@@ -4,12 +4,13 @@
 local assert = require "spec.support.assert"
 local campaign = require "spec.support.campaign"
 local child = require "spec.support.child"
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
+local fixtures = require "spec.support.fixtures"
 local elf = require "elf64load"
 local lfs = require "lfs"
 
 local function needing (libraries, source)
-   return compile.shared(source, "-Wl,--no-as-needed " .. libraries)
+   return assert(cc.shared(source, "-Wl,--no-as-needed " .. libraries))
 end
 
 local function object (plan, name)
@@ -25,10 +26,10 @@ local function run (code, ...)
    return result.out
 end
 
-local leaf = compile.shared [[
+local leaf = assert(cc.shared [[
    long leaf(void) { return 1; }
-   long twice(void) { return 10; }]]
-local other = compile.shared [[ long twice(void) { return 20; } ]]
+   long twice(void) { return 10; }]])
+local other = assert(cc.shared [[ long twice(void) { return 20; } ]])
 local root = needing(leaf .. " " .. other, [[
    #include <stdlib.h>
    extern long leaf(void), twice(void);
@@ -42,7 +43,7 @@ describe("A commit fails as changed", function ()
    -- A copy that may be spoilt.
    local function copy (path)
       counter = counter + 1
-      local to = ("%s/plan-%d-%s.so"):format(compile.folder, counter,
+      local to = ("%s/plan-%d-%s.so"):format(fixtures.folder, counter,
          lfs.symlinkattributes("/proc/self", "target"))
       os.remove(to)
       campaign.write(to, campaign.contents(path))
@@ -184,9 +185,9 @@ describe("A policy's say", function ()
 
    it("is in what names mean: what the runtime defines, what its policy answers",
       function ()
-         local path = compile.shared [[
+         local path = assert(cc.shared [[
             extern long mine(void), strange(void), later(void);
-            long f(void) { return mine() + strange() + later(); }]]
+            long f(void) { return mine() + strange() + later(); }]])
          local runtime <close> = elf.runtime {
             resolve = function (import)
                if import.name == "strange" then
@@ -325,7 +326,7 @@ describe("A plan's life", function ()
       end)
 
    it("follows a GNU ld script, as open does", function ()
-      local script = compile.text(("INPUT(%s)\n"):format(leaf), ".so")
+      local script = fixtures.text(("INPUT(%s)\n"):format(leaf), ".so")
       local plan <close> = assert(elf.plan(script))
       assert.equal(leaf, plan.path)
    end)

@@ -3,7 +3,11 @@
 
 local campaign = require "spec.support.campaign"
 local compare = require "spec.conformance.compare"
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
+local child = require "spec.support.child"
+
+-- What runs the commands: a plain lua5.4 has no sanitizer.
+local HOST <const> = child.build .. "/bin/elf64load "
 
 -- Imports of each kind: called, pointed to, thread-local in three models, weak
 -- and absent, IFUNC, the loader's own.
@@ -75,7 +79,7 @@ describe("What a plan says of imports", function ()
 
    it("is told by kinds: equal, an IFUNC's choice, the loader's own, rewritten by "
       .. "a constructor", function ()
-      local sum = as_planned(compile.shared(SOURCE), "own")
+      local sum = as_planned(assert(cc.shared(SOURCE)), "own")
       assert.equal(2, sum.rewritten)
       -- The fixture's own, twice, and strlen, if that is called.
       assert(sum.chosen >= 1)
@@ -85,7 +89,7 @@ describe("What a plan says of imports", function ()
    end)
 
    it("is noticed when it is wrong, for each kind of slot", function ()
-      local path = compile.shared(SOURCE)
+      local path = assert(cc.shared(SOURCE))
       local kinds = {}
       for _, sample in ipairs(compare.samples(sides, path)) do
          local result = compared(path, "own", sample.number)
@@ -104,12 +108,12 @@ describe("What a plan says of imports", function ()
 
    it("is compared by a command, which fails and says where it is wrong",
       function ()
-         local text = assert(campaign.output
-            "spec/conformance/plan --mode own libz 2>&1")
+         local text = assert(campaign.output(
+            HOST .. "spec/conformance/plan --mode own libz 2>&1"))
          assert.matches("52 compared %+ 0 excluded; 0 different$",
             (text:gsub("%d+ imports = ", "")))
          local pipe = assert(io.popen(
-            "spec/conformance/plan --mode own --damage 28 libz 2>&1"))
+            HOST .. "spec/conformance/plan --mode own --damage 28 libz 2>&1"))
          text = pipe:read "a"
          local _, _, code = pipe:close()
          assert.equal(1, code)
@@ -118,8 +122,8 @@ describe("What a plan says of imports", function ()
 
    it("stands in the slots of seventeen libraries and all that they need #full",
       function ()
-         local text, wrong = campaign.output
-            "spec/conformance/plan --list 2>&1"
+         local text, wrong = campaign.output(
+            HOST .. "spec/conformance/plan --list 2>&1")
          assert(text, wrong)
          assert.matches(" compared %+ 0 excluded; 0 different$", text)
       end)

@@ -3,17 +3,19 @@
 
 local assert = require "spec.support.assert"
 local child = require "spec.support.child"
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
+local fixtures = require "spec.support.fixtures"
 local elf = require "elf64load"
 local lfs = require "lfs"
 
-local function needing (libraries, source, how)
-   return compile[how or "shared"](source, "-Wl,--no-as-needed " .. libraries)
+local function needing (libraries, source, language)
+   return assert(cc.shared(source, { language = language,
+      flags = "-Wl,--no-as-needed " .. libraries }))
 end
 
 local function versioned (source, script, flags)
-   return compile.shared(source, ("-Wl,--version-script=%s %s"):format(
-      compile.text(script, ".map"), flags or ""))
+   return assert(cc.shared(source, ("-Wl,--version-script=%s %s"):format(
+      fixtures.text(script, ".map"), flags or "")))
 end
 
 -- The binding of a symbol that a file imports.
@@ -38,10 +40,10 @@ local function run (code, ...)
    return result.out
 end
 
-local leaf = compile.shared [[
+local leaf = assert(cc.shared [[
    long leaf(void) { return 1; }
-   long twice(void) { return 10; }]]
-local other = compile.shared [[ long twice(void) { return 20; } ]]
+   long twice(void) { return 10; }]])
+local other = assert(cc.shared [[ long twice(void) { return 20; } ]])
 local root = needing(leaf .. " " .. other, [[
    #include <unistd.h>
    extern long leaf(void), twice(void);
@@ -191,12 +193,12 @@ describe("A plan", function ()
 end)
 
 describe("The search of a plan", function ()
-   local folder = compile.folder .. "/planned"
+   local folder = fixtures.folder .. "/planned"
    local source = "long deep(void) { return 3; }"
 
    it("tells each file that was tried, and where", function ()
       lfs.mkdir(folder)
-      local library = compile.shared(source, "-Wl,-soname,libplanned.so")
+      local library = assert(cc.shared(source, "-Wl,-soname,libplanned.so"))
       os.remove(folder .. "/libplanned.so")
       assert(lfs.link(library, folder .. "/libplanned.so"))
       local path = needing(folder .. "/libplanned.so -Wl,-rpath,/no/such:" .. folder,
@@ -287,8 +289,8 @@ describe("What is missing", function ()
    end)
 
    it("is a library that cannot be had, with why and what was tried", function ()
-      local gone = compile.shared("long h(void) { return 1; }",
-         "-Wl,-soname,libnowhere-to-be-found.so.3")
+      local gone = assert(cc.shared("long h(void) { return 1; }",
+         "-Wl,-soname,libnowhere-to-be-found.so.3"))
       local path = needing(gone .. " " .. leaf, [[
          extern long h(void), leaf(void);
          long f(void) { return h() + leaf(); }]])
@@ -314,21 +316,21 @@ describe("What is missing", function ()
       assert.equal(select(2, elf.open "./no/such.so"), message)
       assert.fails_with("badformat", elf.plan, "spec/plan_spec.lua")
       assert.fails_with("unsupported", elf.plan,
-         compile.program "int main(void) { return 0; }")
+         assert(cc.program "int main(void) { return 0; }"))
    end)
 end)
 
 describe("Nothing runs", function ()
    it("of a plugin whose constructor and IFUNC resolver end the process",
       function ()
-         local path = compile.shared [[
+         local path = assert(cc.shared [[
             #include <unistd.h>
             static long plain(void) { return 1; }
             static void *choose(void) { _exit(41); return plain; }
             long chosen(void) __attribute__((ifunc("choose")));
             long (*pointer)(void) = chosen;
             __attribute__((constructor)) static void begin(void) { _exit(42); }
-            long f(void) { return chosen(); }]]
+            long f(void) { return chosen(); }]])
          local out = run([[
             local plan = assert(elf.plan(arg[1]))
             for _, one in ipairs(plan.bindings) do
@@ -346,14 +348,14 @@ describe("Nothing runs", function ()
       end)
 
    it("of the host family, which is read as a file", function ()
-      local path = compile.cplusplus [[
+      local path = assert(cc.shared([[
          #include <string>
          #include <stdexcept>
          extern "C" long f(long n)
          {
              try { throw std::runtime_error(std::string(n, 'x')); }
              catch (std::exception &e) { return std::string(e.what()).size(); }
-         }]]
+         }]], { language = "c++" }))
       local out = run([[
          local function has ()
             local text = io.open "/proc/self/maps":read "a"
@@ -390,12 +392,12 @@ end)
 
 describe("Thread-local storage", function ()
    it("is told by what it needs", function ()
-      local path = compile.shared [[
+      local path = assert(cc.shared [[
          __thread char dynamic[100];
-         char *f(void) { return dynamic; }]]
-      local fixed = compile.shared([[
+         char *f(void) { return dynamic; }]])
+      local fixed = assert(cc.shared([[
          __thread char fixed[64] __attribute__((tls_model("initial-exec")));
-         char *f(void) { return fixed; }]])
+         char *f(void) { return fixed; }]]))
       local plan <close> = assert(elf.plan(path, { private = true }))
       assert.same({ 0, 100 }, { plan.tls.fixed, plan.tls.dynamic })
       local second <close> = assert(elf.plan(fixed, { private = true }))
@@ -413,8 +415,8 @@ describe("Unique symbols", function ()
    local source = [[
       struct counter { static int &get() { static int n; return n; } };
       extern "C" int *where(void) { return &counter::get(); }]]
-   local one = compile.cplusplus(source, "-DONE")
-   local two = compile.cplusplus(source, "-DTWO")
+   local one = assert(cc.shared(source, { language = "c++", flags = "-DONE" }))
+   local two = assert(cc.shared(source, { language = "c++", flags = "-DTWO" }))
 
    it("are not given to a plan, which may never be committed", function ()
       local out = run([[

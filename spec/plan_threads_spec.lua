@@ -1,18 +1,20 @@
 --- Plans that are made and committed by several threads, while others open and
 --- close the same plugins. #threads
 
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
 local threads = require "spec.support.threads"
 
-local leaf = compile.shared "long leaf(void) { return 1; }"
-local root = compile.shared(
+local leaf = assert(cc.shared "long leaf(void) { return 1; }")
+local root = assert(cc.shared(
    "extern long leaf(void); long f(void) { return leaf() + 1; }",
-   "-Wl,--no-as-needed " .. leaf)
+   "-Wl,--no-as-needed " .. leaf))
 local unique = [[
    struct counter { static int &get() { static int n; return n; } };
    extern "C" int *where(void) { return &counter::get(); }]]
-local one = compile.cplusplus(unique, "-DTHREADS=1")
-local two = compile.cplusplus(unique, "-DTHREADS=2")
+local one = assert(cc.shared(unique,
+   { language = "c++", flags = "-DTHREADS=1" }))
+local two = assert(cc.shared(unique,
+   { language = "c++", flags = "-DTHREADS=2" }))
 
 describe("Threads that plan #threads", function ()
    it("get plans that are whole, and commit them or learn what has changed",

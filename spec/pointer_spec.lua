@@ -1,11 +1,11 @@
 --- Pointers, texts and memory of Lua's own, and two libraries that need them.
 
 local assert = require "luassert"
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
 local elf = require "elf64load"
 
 local function open (source)
-   return assert(elf.open(compile.shared(source)))
+   return assert(elf.open(assert(cc.shared(source))))
 end
 
 describe("A pointer", function ()

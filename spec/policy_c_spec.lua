@@ -1,9 +1,9 @@
 -- The hooks of a runtime, driven from C programs without Lua.
 
-local compile = require "spec.support.compile"
+local fixtures = require "spec.support.fixtures"
 local policy = require "spec.support.policy"
 
-local group = compile.group {
+local group = fixtures.group {
    inner = { source = [[
       extern int puts(const char *);
       __attribute__((constructor)) static void begin(void) { puts("inner"); }
@@ -224,7 +224,7 @@ end)
 
 describe("A hook that meddles", function ()
    -- Asks each hook something.
-   local asking = compile.group {
+   local asking = fixtures.group {
       asking = { needs = { "needed" }, source = [[
          extern int puts(const char *);
          extern long needed(void);

@@ -3,17 +3,18 @@
 
 local assert = require "spec.support.assert"
 local child = require "spec.support.child"
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
+local fixtures = require "spec.support.fixtures"
 local elf = require "elf64load"
 
 -- Its constructor and destructor write into what the script can see.
-local plugin = compile.shared [[
+local plugin = assert(cc.shared [[
    int started, answer_is = 42;
    int answer(void) { return answer_is; }
    __attribute__((constructor)) static void start(void) { started = 1; }
-]]
+]])
 
-local outer = compile.group {
+local outer = fixtures.group {
    outer = { source = "extern int inner; int *outer(void) { return &inner; }",
       needs = { "inner" } },
    inner = { source = "int inner = 7;" },
@@ -185,7 +186,7 @@ describe("order", function ()
       ]]):format(name)
    end
 
-   local group = compile.group {
+   local group = fixtures.group {
       root = { source = member "root", needs = { "one", "two", "three" } },
       one = { source = member "one" }, two = { source = member "two" },
       three = { source = member "three" },
@@ -336,10 +337,10 @@ end)
 -- ------------------------------------------------------------------ bad input
 
 -- Asks `resolve`, and can do without an answer.
-local lacking = compile.shared [[
+local lacking = assert(cc.shared [[
    extern int absent(void) __attribute__((weak));
    int has(void) { return absent != 0; }
-]]
+]])
 
 -- Each hook, and an open that asks it.
 ---@type table<string, fun(f: function): table, string>
@@ -521,7 +522,7 @@ end)
 
 describe("A hook whose thread is in no call from its Lua state", function ()
    -- A plugin whose thread asks dlopen.
-   local opener = compile.shared([[
+   local opener = assert(cc.shared([[
       #include <dlfcn.h>
       #include <pthread.h>
       #include <string.h>
@@ -541,7 +542,7 @@ describe("A hook whose thread is in no call from its Lua state", function ()
           pthread_join(thread, 0);
           return said;
       }
-   ]], "-pthread")
+   ]], "-pthread"))
 
    for hook, make in pairs(hooks) do
       it(("fails the open as 'hook': '%s'"):format(hook), function ()
@@ -576,7 +577,7 @@ describe("A hook whose thread is in no call from its Lua state", function ()
             local p = assert(runtime:open(opener))
             local C = p:cdef "void at_exit(const char *path);"
             C.at_exit(name)
-         ]], { hook, compile.shared [[
+         ]], { hook, assert(cc.shared [[
             #include <dlfcn.h>
             #include <stdio.h>
             #include <string.h>
@@ -587,7 +588,7 @@ describe("A hook whose thread is in no call from its Lua state", function ()
                 puts(dlopen(path, RTLD_NOW) ? "opened" : dlerror());
                 fflush(stdout);
             }
-         ]], (select(2, make(print))) })
+         ]]), (select(2, make(print))) })
          assert.equal(0, result.code, result.err)
          assert.is_truthy(result.out:find(("the policy's '%s' is a Lua function"
             .. ", and its Lua state has been closed"):format(hook), 1, true),

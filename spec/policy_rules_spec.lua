@@ -3,11 +3,12 @@
 
 local assert = require "spec.support.assert"
 local child = require "spec.support.child"
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
+local fixtures = require "spec.support.fixtures"
 local elf = require "elf64load"
 
 -- What it imports it gives back by calls.
-local plugin = compile.shared [[
+local plugin = assert(cc.shared [[
    #include <dlfcn.h>
    #include <string.h>
    // The header has it inline.
@@ -18,7 +19,7 @@ local plugin = compile.shared [[
    size_t length(const char *text) { return strlen(text); }
    int (*taken(void))(const char *) { return atoi; }
    void *ask(const char *name) { return dlsym(RTLD_DEFAULT, name); }
-]]
+]])
 
 local DECLARED <const> = [[
    int call_absent(int x);
@@ -185,16 +186,16 @@ describe("intercept", function ()
 end)
 
 describe("provide", function ()
-   local wanting = compile.shared([[
+   local wanting = assert(cc.shared([[
       int foo(int) __attribute__((weak));
       extern int foo_level __attribute__((weak));
       int call_foo(int x) { return foo ? foo(x) : -1; }
       int level(void) { return &foo_level ? foo_level : -1; }
    ]], ("-Wl,--no-as-needed '%s'"):format(
-      compile.shared("int foo, foo_level;", "-Wl,-soname,libfoo.so.1")))
+      assert(cc.shared("int foo, foo_level;", "-Wl,-soname,libfoo.so.1")))))
    local CALLS <const> = "int call_foo(int); int level(void);"
-   local real = compile.shared
-      "int foo(int x) { return x + 1; } int foo_level = 4;"
+   local real = assert(cc.shared
+      "int foo(int x) { return x + 1; } int foo_level = 4;")
 
    local function bytes ()
       local file = assert(io.open(real, "rb"))
@@ -281,13 +282,13 @@ describe("provide", function ()
 end)
 
 describe("resolve", function ()
-   local lacking = compile.shared [[
+   local lacking = assert(cc.shared [[
       extern int absent(int), nowhere;
       extern int _ZN5mixer4playEi(int) __attribute__((weak));
       int call(int x) { return absent(x); }
       int play(int x) { return _ZN5mixer4playEi ? _ZN5mixer4playEi(x) : -1; }
       int *where(void) { return &nowhere; }
-   ]]
+   ]])
    local CALLS <const> = "int call(int); int play(int); int *where(void);"
 
    it("is asked for what nothing defines, and answers what it means", function ()
@@ -354,7 +355,7 @@ describe("resolve", function ()
 
    it("may answer symbols of plugins, which then stay open", function ()
       local providing
-      local provider = compile.shared "int absent(int x) { return x * 3; }"
+      local provider = assert(cc.shared "int absent(int x) { return x * 3; }")
       local runtime <close> = elf.runtime {
          resolve = function (import)
             if import.name == "absent" then
@@ -439,7 +440,7 @@ end)
 
 describe("scope", function ()
    -- Both define the name, one comes first.
-   local group = compile.group {
+   local group = fixtures.group {
       wants = { needs = { "first", "second" },
          source = "int which(void); int ask(void) { return which(); }" },
       first = { source = "int which(void) { return 1; }" },
@@ -483,7 +484,7 @@ describe("scope", function ()
    end)
 
    it("may hold another plugin that is open", function ()
-      local third = compile.shared "int which(void) { return 3; }"
+      local third = assert(cc.shared "int which(void) { return 3; }")
       local open
       local runtime <close> = elf.runtime {
          scope = function (p, default)
@@ -552,7 +553,7 @@ end)
 
 describe("What a runtime has given, when its Lua state is closed,", function ()
    it("answers zero, and opens fail as 'hook'", function ()
-      local late = compile.shared [[
+      local late = assert(cc.shared [[
          #include <dlfcn.h>
          #include <stdio.h>
          #include <string.h>
@@ -565,7 +566,7 @@ describe("What a runtime has given, when its Lua state is closed,", function ()
              puts(dlopen(path, RTLD_NOW) ? "opened" : dlerror());
              fflush(stdout);
          }
-      ]]
+      ]])
       local result = child.lua([[
          local late, plugin = ...
          local elf = require "elf64load"

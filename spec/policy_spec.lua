@@ -3,11 +3,11 @@
 
 local assert = require "spec.support.assert"
 local child = require "spec.support.child"
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
 local elf = require "elf64load"
 local searching = require "spec.support.searching"
 
-local plugin = compile.shared "int answer(void) { return 42; }"
+local plugin = assert(cc.shared "int answer(void) { return 42; }")
 
 local function write (path, text)
    local file = assert(io.open(path, "wb"))
@@ -143,11 +143,11 @@ describe("The policy's search", function ()
 
    it("is asked before the path, and knows the wanter", function ()
       local tree = searching.tree()
-      local needed = compile.shared("int needed;")
+      local needed = assert(cc.shared("int needed;"))
       tree:copy("libneeded.so", needed)
-      local wanting = compile.shared("int wanting;",
-         ("-Wl,--no-as-needed '%s'"):format(compile.shared("int stub;",
-         "-Wl,-soname,libneeded.so")))
+      local wanting = assert(cc.shared("int wanting;",
+         ("-Wl,--no-as-needed '%s'"):format(assert(cc.shared("int stub;",
+         "-Wl,-soname,libneeded.so")))))
       local asked = {}
       local runtime <close> = elf.runtime {
          path = tree:within "%/?",
@@ -217,9 +217,9 @@ describe("The policy's search", function ()
    end)
 
    it("leaves nothing when it fails", function ()
-      local wanting = compile.shared("int wanting2;",
-         ("-Wl,--no-as-needed '%s'"):format(compile.shared("int stub;",
-         "-Wl,-soname,libneeded.so")))
+      local wanting = assert(cc.shared("int wanting2;",
+         ("-Wl,--no-as-needed '%s'"):format(assert(cc.shared("int stub;",
+         "-Wl,-soname,libneeded.so")))))
       local runtime <close> = elf.runtime {
          search = function () error "no" end,
       }
@@ -228,11 +228,11 @@ describe("The policy's search", function ()
 end)
 
 describe("The policy's lazy", function ()
-   local lacking = compile.shared [[
+   local lacking = assert(cc.shared [[
       int absent(void);
       int answer(void) { return 42; }
       int call(void) { return absent(); }
-   ]]
+   ]])
 
    it("has functions bound when they are first called", function ()
       local eager <close> = elf.runtime { lazy = false }

@@ -1,29 +1,30 @@
 -- What stands for a library by the policy, driven from C programs.
 
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
+local fixtures = require "spec.support.fixtures"
 local policy = require "spec.support.policy"
 
-local real = compile.shared("long given(long x) { return -x; }",
-   "-Wl,-soname,libgiven.so.1")
-local other = compile.shared("long given(long x) { return 1000 * x; }",
-   "-Wl,-soname,libother.so")
-local user = compile.shared([[
+local real = assert(cc.shared("long given(long x) { return -x; }",
+   "-Wl,-soname,libgiven.so.1"))
+local other = assert(cc.shared("long given(long x) { return 1000 * x; }",
+   "-Wl,-soname,libother.so"))
+local user = assert(cc.shared([[
    extern long given(long);
-   long calls(void) { return given(1); }]], "-Wl,--no-as-needed " .. real)
-local versions = compile.text("ONE { global: given; };", ".map")
-local versioned = compile.shared("long given(long x) { return -x; }",
-   "-Wl,--version-script=" .. versions .. " -Wl,-soname,libversioned.so.1")
-local wants = compile.shared([[
+   long calls(void) { return given(1); }]], "-Wl,--no-as-needed " .. real))
+local versions = fixtures.text("ONE { global: given; };", ".map")
+local versioned = assert(cc.shared("long given(long x) { return -x; }",
+   "-Wl,--version-script=" .. versions .. " -Wl,-soname,libversioned.so.1"))
+local wants = assert(cc.shared([[
    extern long given(long);
-   long calls(void) { return given(1); }]], "-Wl,--no-as-needed " .. versioned)
-local opener = compile.shared [[
+   long calls(void) { return given(1); }]], "-Wl,--no-as-needed " .. versioned))
+local opener = assert(cc.shared [[
    #include <dlfcn.h>
    long calls(void)
    {
        void *handle = dlopen("libgiven.so.1", RTLD_NOW);
        long (*given)(long) = handle ? dlsym(handle, "given") : 0;
        return given ? given(1) : -77;
-   }]]
+   }]])
 
 local HEAD = [[
    #include <fcntl.h>

@@ -7,7 +7,7 @@
 
 local lfs = require "lfs"
 local child = require "spec.support.child"
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
 local elf = require "elf64load"
 
 local function contents (path)
@@ -125,7 +125,7 @@ setup(function ()
    scratch = child.run({ "mktemp", "-d" }).out:match "[^\n]+"
    local source = plugin()
    write(scratch .. "/plugin_name.c", source)
-   assert(lfs.link(compile.shared(source), scratch .. "/plugin_name.so", true))
+   assert(lfs.link(assert(cc.shared(source)), scratch .. "/plugin_name.so", true))
 end)
 
 teardown(function ()
@@ -163,7 +163,8 @@ describe("README's Lua", function ()
       it(title("under '%s' prints what stands beside it", lines.section),
          function ()
             local text = table.concat(lines, "\n") .. "\n"
-            local result = child.lua(text, {}, { folder = scratch })
+            local result = child.lua(text, {}, { folder = scratch,
+               env = { XDG_CACHE_HOME = scratch } })
             assert.equal(0, result.code, child.describe(result) .. "\n"
                .. result.out .. result.err)
             check(announced(text), result.out, lines.section)
@@ -201,7 +202,7 @@ describe("README's C #build", function ()
          function ()
             local expected = announced(block.text)
             assert.is_true(#expected > 0)
-            local result = child.run({ compile.program(block.text, library()) },
+            local result = child.run({ assert(cc.program(block.text, library())) },
                { folder = scratch, merge = true })
             assert.equal(0, result.code, result.out)
             check(expected, result.out, block.section)

@@ -3,12 +3,13 @@
 
 local assert = require "spec.support.assert"
 local campaign = require "spec.support.campaign"
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
+local fixtures = require "spec.support.fixtures"
 local elfedit = require "spec.support.elfedit"
 local objects = require "spec.support.objects"
 
 -- With everything that there is.
-local rich = compile.object([[
+local rich = assert(cc.object([[
    extern int other(int), weak_one(void) __attribute__((weak));
    int common, aligned_common __attribute__((aligned(64)));
    static int counted = 3;
@@ -28,7 +29,7 @@ local rich = compile.object([[
       ".weak once; once: call f; ret; .previous");
    __asm__(".section .data.together,\"awG\",@progbits,together;"
       "together: .quad f; .previous");
-]], "-fcommon -ffunction-sections -g")
+]], "-fcommon -ffunction-sections -g"))
 
 
 -- readelf's lines in the words of the reader's.
@@ -140,7 +141,7 @@ describe("An object file", function ()
    end)
 
    it("is read alike without any symbol or section of its own", function ()
-      compare(compile.object "")
+      compare(assert(cc.object ""))
    end)
 
    it("may have more than 65,000 sections", function ()
@@ -149,8 +150,8 @@ describe("An object file", function ()
          text[number] = (".section .text.s%d,\"ax\"\nf%d: call f%d"):format(
             number, number, number % 65600 + 1)
       end
-      local path = compile.object(('__asm__(".include \\"%s\\"");'):format(
-         compile.text(table.concat(text, "\n") .. "\n", ".s")))
+      local path = assert(cc.object(('__asm__(".include \\"%s\\"");'):format(
+         fixtures.text(table.concat(text, "\n") .. "\n", ".s"))))
       local image = elfedit.read(path)
       assert.equal(0, image.header.e_shnum)
       assert.equal(0xffff, image.header.e_shstrndx)
@@ -168,7 +169,7 @@ describe("An object file", function ()
          changed.header.e_shnum = 0
          case[2](first)
          -- Too large to be named after its bytes.
-         local file = compile.folder .. "/many-sections.o"
+         local file = fixtures.folder .. "/many-sections.o"
          campaign.write(file, changed.bytes)
          objects.refused("badformat", case[1], "object", file)
          os.remove(file)
@@ -177,8 +178,8 @@ describe("An object file", function ()
 
    it("is known by its first bytes", function ()
       for path, known in pairs {
-         [rich] = true, [compile.shared "int f;"] = false,
-         [compile.text("BC\xc0\xde and what else", ".o")] = true,
+         [rich] = true, [assert(cc.shared "int f;")] = false,
+         [fixtures.text("BC\xc0\xde and what else", ".o")] = true,
       } do
          local text = objects.read("object", path)
          assert.equal(known, text:find "is one" ~= nil
@@ -397,18 +398,18 @@ describe("What a compiler writes in place of an object", function ()
    it("is refused by name when it is LLVM bitcode", function ()
       for _, magic in ipairs { "BC\xc0\xde", "\xde\xc0\x17\x0b" } do
          objects.refused("unsupported", { "bitcode", "-flto" }, "object",
-            compile.text(magic .. ("x"):rep(100), ".o"))
+            fixtures.text(magic .. ("x"):rep(100), ".o"))
       end
    end)
 
    it("is refused by name when only gcc can make code of it", function ()
       objects.refused("unsupported", { "-flto", "-ffat-lto-objects" }, "object",
-         compile.object("int f(void) { return 1; }", "-flto"))
-      local fat = objects.read("object", compile.object(
-         "int f(void) { return 1; }", "-flto -ffat-lto-objects"))
+         assert(cc.object("int f(void) { return 1; }", "-flto")))
+      local fat = objects.read("object", assert(cc.object(
+         "int f(void) { return 1; }", "-flto -ffat-lto-objects")))
       assert.is_not_nil(fat:find " f\n")
       -- A file without code can be fat as well.
-      assert.is_not_nil(objects.read("object", compile.object("",
-         "-flto -ffat-lto-objects")):find "is one")
+      assert.is_not_nil(objects.read("object", assert(cc.object("",
+         "-flto -ffat-lto-objects"))):find "is one")
    end)
 end)

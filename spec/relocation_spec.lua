@@ -4,7 +4,7 @@
 -- table, and its relocations are rewritten.
 
 local assert = require "spec.support.assert"
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
 local elfedit = require "spec.support.elfedit"
 local elf = require "elf64load"
 
@@ -56,7 +56,7 @@ long through(long i)
 -- slot, a type, a symbol ("" for index 0), an addend, and how far from the
 -- slot it writes. All slots hold 0xaa bytes in the file.
 local function slots (changes, flags)
-   local image = elfedit.read(compile.shared(SLOTS, flags))
+   local image = elfedit.read(assert(cc.shared(SLOTS, flags)))
    local first = image:symbol "slots".st_value
    image:write(image:offset(first), ("\xaa"):rep(8 * 16))
    for _, change in ipairs(changes) do
@@ -287,7 +287,7 @@ describe("A relocation", function ()
          long cross(long at) { long x; __builtin_memcpy(&x, room + at, 8);
             return x - (unsigned long)base; }
       ]]
-      local image = elfedit.read(compile.shared(source))
+      local image = elfedit.read(assert(cc.shared(source)))
       local relocation = image:relocation {
          offset = image:symbol "slots".st_value }
       relocation.r_offset = image:symbol "room".st_value + 4091
@@ -376,7 +376,7 @@ describe("Relative relocations packed as DT_RELR", function ()
    local packed = "-Wl,-z,pack-relative-relocs"
 
    it("(R_X86_64_RELATIVE in bitmaps) are applied as by ld.so", function ()
-      local path = compile.shared(source, packed)
+      local path = assert(cc.shared(source, packed))
       local image = elfedit.read(path)
       assert.truthy(image:dynamic "DT_RELR")
       local steps = { "open a " .. path, "call a sum_table", "call a sum_far",
@@ -391,13 +391,13 @@ describe("Relative relocations packed as DT_RELR", function ()
       local script = function (path)
          return { "open a " .. path, "call a sum_table", "call a sum_far" }
       end
-      assert.like_ldso(script(compile.shared(source, packed)))
-      assert.like_ldso(script(compile.shared(source)))
+      assert.like_ldso(script(assert(cc.shared(source, packed))))
+      assert.like_ldso(script(assert(cc.shared(source))))
    end)
 
    it("work without the version need GLIBC_ABI_DT_RELR, which ld.so asks for",
       function ()
-         local image = elfedit.read(compile.shared(source, packed))
+         local image = elfedit.read(assert(cc.shared(source, packed)))
          local found
          for _, need in ipairs(image:needs()) do
             for _, version in ipairs(need.versions) do
@@ -407,7 +407,7 @@ describe("Relative relocations packed as DT_RELR", function ()
             end
          end
          assert.truthy(found)
-         assert.opens_as({ "open a " .. compile.shared(source, packed),
+         assert.opens_as({ "open a " .. assert(cc.shared(source, packed)),
             "call a sum_far" }, { "open a: ok", "sum_far() = " })
       end)
 end)

@@ -2,15 +2,15 @@
 
 local assert = require "spec.support.assert"
 local child = require "spec.support.child"
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
 local lfs = require "lfs"
 
 -- A folder with modules under these names.
 local folder
 
 local function module (name, source)
-   local made = compile.shared("#include <lauxlib.h>\n" .. source,
-      "-I/usr/include/lua5.4")
+   local made = assert(cc.shared("#include <lauxlib.h>\n" .. source,
+      "-I/usr/include/lua5.4"))
    assert(lfs.link(made, folder .. "/" .. name, true))
 end
 
@@ -217,7 +217,7 @@ describe("core.cfunction", function ()
    it("takes functions only", function ()
       local core = require "elf64load.core"
       local elf = require "elf64load"
-      local z <close> = assert(elf.open(compile.shared "int v; void f(void) {}"))
+      local z <close> = assert(elf.open(assert(cc.shared "int v; void f(void) {}")))
       assert.equal("function", type(core.cfunction(z:lookup "f")))
       assert.has_error(function () core.cfunction(z:lookup "v") end)
       assert.has_error(function () core.cfunction(3) end)

@@ -1,10 +1,10 @@
 -- intercept, allow, deny and overrides, driven from C programs without
 -- Lua.
 
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
 local policy = require "spec.support.policy"
 
-local lacking = compile.shared [[
+local lacking = assert(cc.shared [[
    extern long missing(long), perhaps(long) __attribute__((weak));
    extern int gone;
    extern int puts(const char *);
@@ -12,8 +12,8 @@ local lacking = compile.shared [[
    long (*pointer)(long) = missing;
    long ask(void) { return missing(1) + pointer(2) + gone; }
    long weak(void) { return perhaps ? perhaps(3) : -3; }
-]]
-local replaced = compile.shared([[
+]])
+local replaced = assert(cc.shared([[
    #include <dlfcn.h>
    extern long a64l(const char *), absent(const char *)
       __attribute__((weak));
@@ -26,9 +26,9 @@ local replaced = compile.shared([[
    }
    long seeks(void) { return sought(RTLD_DEFAULT); }
    long seeks_handle(void) { return sought(dlopen("libc.so.6", RTLD_LAZY)); }
-]], "-fno-builtin")
-local helper = compile.shared [[ long helps(long x) { return 100 * x; } ]]
-local user = compile.shared([[
+]], "-fno-builtin"))
+local helper = assert(cc.shared [[ long helps(long x) { return 100 * x; } ]])
+local user = assert(cc.shared([[
    #include <dlfcn.h>
    #include <stddef.h>
    extern size_t strlen(const char *);
@@ -58,7 +58,7 @@ local user = compile.shared([[
        return found ? found() : -1;
    }
    const char *why(void) { return dlerror(); }
-]], "-fno-builtin")
+]], "-fno-builtin"))
 
 describe("intercept", function ()
    local HEAD = [[
@@ -274,7 +274,7 @@ describe("allow and deny", function ()
 
    it("hide from dlsym what is denied", function ()
       -- Weak, so that the plugin opens without.
-      local shy = compile.shared([[
+      local shy = assert(cc.shared([[
          #include <dlfcn.h>
          extern long a64l(const char *) __attribute__((weak));
          long has(void) { return a64l != 0; }
@@ -284,7 +284,7 @@ describe("allow and deny", function ()
          {
              return dlsym(dlopen("libc.so.6", RTLD_LAZY), "a64l") != 0;
          }
-         const char *why(void) { return dlerror(); }]], "-fno-builtin")
+         const char *why(void) { return dlerror(); }]], "-fno-builtin"))
       local out = policy.program(HEAD .. [[
          int main(int argc, char **argv)
          {

@@ -1,18 +1,18 @@
 -- The scope hook, driven from C programs without Lua.
 
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
 local policy = require "spec.support.policy"
 
 local function definer (value)
-   return compile.shared(("long given(void) { return %d; }"):format(value))
+   return assert(cc.shared(("long given(void) { return %d; }"):format(value)))
 end
 
 local first, second, third = definer(1), definer(2), definer(3)
-local user = compile.shared([[
+local user = assert(cc.shared([[
    extern long given(void);
    long own(void) { return 40; }
    long calls(void) { return given() + own(); }]],
-   ("-Wl,--no-as-needed %s %s"):format(first, second))
+   ("-Wl,--no-as-needed %s %s"):format(first, second)))
 
 local HEAD = [[
    // What the hook does: keeps all, turns the plugins round, leaves out the
@@ -97,9 +97,9 @@ describe("The scope hook", function ()
             for (int i = 0; error.scopes && error.scopes[i]; i++)
                 printf("%%s\n", error.scopes[i]);]]):format(does), ...)
       end
-      local lacking = compile.shared [[
+      local lacking = assert(cc.shared [[
          extern long gone(void);
-         long lacks(void) { return gone(); }]]
+         long lacks(void) { return gone(); }]])
       local out = scopes("plugins", lacking)
       assert.truthy(out:find(": not in " .. lacking, 1, true), out)
       assert.equal(lacking .. "\n", out:match "([^\n]*\n)$")

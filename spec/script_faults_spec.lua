@@ -4,7 +4,8 @@
 
 local assert = require "spec.support.assert"
 local child = require "spec.support.child"
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
+local fixtures = require "spec.support.fixtures"
 local searching = require "spec.support.searching"
 local elf = require "elf64load"
 
@@ -29,16 +30,17 @@ end
 local function place (name, path) return write(name, contents(path)) end
 
 local function plain (source, flags)
-   return compile.shared(source or "long one(void) { return 1; }", flags)
+   return assert(cc.shared(source or "long one(void) { return 1; }", flags))
 end
 
 -- Needs files by these names.
-local function needing (source, names, flags, how)
+local function needing (source, names, flags, language)
    local words = { "-Wl,--no-as-needed " .. (flags or "") }
    for _, name in ipairs(names) do
       words[#words + 1] = plain("", "-Wl,-soname," .. name)
    end
-   return compile[how or "shared"](source, table.concat(words, " "))
+   return assert(cc.shared(source,
+      { language = language, flags = table.concat(words, " ") }))
 end
 
 local function runpath (folders)
@@ -47,7 +49,7 @@ end
 
 local function versioned (source, script, flags)
    return plain(source, ("-Wl,--version-script=%s %s"):format(
-      compile.text(script, ".map"), flags or ""))
+      fixtures.text(script, ".map"), flags or ""))
 end
 
 -- The same file for another machine, or of 32 bits.
@@ -124,9 +126,9 @@ describe("A stranger can name the fix for", function ()
          "AUDIO_1 { }; AUDIO_2 { global: audio_play; local: *; } AUDIO_1;",
          "-Wl,-soname,libaudio.so.1")
       place("libaudio.so.1", old)
-      place("game.so", compile.shared(
+      place("game.so", assert(cc.shared(
          "extern long audio_play(void); long f(void) { return audio_play(); }",
-         runpath "$ORIGIN" .. " " .. new))
+         runpath "$ORIGIN" .. " " .. new)))
       fails({ fix = "install a libaudio.so.1 that has version AUDIO_2",
          words = { "needs version 'AUDIO_2' of libaudio.so.1",
             "%/libaudio.so.1 (by DT_RUNPATH of %/game.so) defines only AUDIO_1",
@@ -146,9 +148,9 @@ describe("A stranger can name the fix for", function ()
          SONAME)
       local new = versioned(SOURCE, "AUDIO_1 { }; AUDIO_2 { global: audio_play; "
          .. "local: *; } AUDIO_1;", SONAME)
-      local game = compile.shared("extern long audio_play(void); "
+      local game = assert(cc.shared("extern long audio_play(void); "
          .. "long f(void) { return audio_play(); }",
-         runpath "$ORIGIN/a:$ORIGIN/b" .. " " .. new)
+         runpath "$ORIGIN/a:$ORIGIN/b" .. " " .. new))
 
       before_each(function ()
          place("a/libaudio.so.1", old)
@@ -175,9 +177,9 @@ describe("A stranger can name the fix for", function ()
       it("and one without it is open", function ()
          local runtime <close> = elf.runtime {}
          assert(runtime:open(scratch .. "/a/libaudio.so.1"))
-         place("game.so", compile.shared("extern long audio_play(void); "
+         place("game.so", assert(cc.shared("extern long audio_play(void); "
             .. "long f(void) { return audio_play(); }",
-            runpath "$ORIGIN/b" .. " " .. new))
+            runpath "$ORIGIN/b" .. " " .. new)))
          local message = assert.fails_with("version", runtime.open, runtime,
             scratch .. "/game.so")
          check({ fix = "open b/libaudio.so.1 first",
@@ -209,11 +211,12 @@ describe("A stranger can name the fix for", function ()
    end)
 
    it("a C++ signature that has changed", function ()
-      place("libmixer.so", compile.cplusplus [[
-         namespace mixer { int play(int a, float) { return a; } } ]])
+      place("libmixer.so", assert(cc.shared([[
+         namespace mixer { int play(int a, float) { return a; } } ]],
+            { language = "c++" })))
       place("game.so", needing([[ namespace mixer { int play(int); }
          extern "C" int f() { return mixer::play(1); } ]], { "libmixer.so" },
-         runpath "$ORIGIN", "cplusplus"))
+         runpath "$ORIGIN", "c++"))
       fails({ fix = "compile game.so with the header of the new libmixer.so",
          words = { "needs 'mixer::play(int)'",
             "%/libmixer.so has 'mixer::play(int, float)'",

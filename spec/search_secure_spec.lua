@@ -2,7 +2,7 @@
 --- set-group-id, in a root of its own, where /etc/suid-debug lets ld.so say what
 --- it tries.
 
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
 local searching = require "spec.support.searching"
 
 local OLD_TAGS = "-Wl,--disable-new-dtags"
@@ -29,7 +29,7 @@ local function program (path, rpath)
 end
 
 local function library (path, flags)
-   tree:copy(path, compile.shared("int searched;", flags))
+   tree:copy(path, assert(cc.shared("int searched;", flags)))
    return "/" .. path
 end
 
@@ -94,13 +94,13 @@ describe("A secure program", function ()
    end)
 
    case("lets a plugin have its $ORIGIN when it comes first", function ()
-      local stub = compile.shared("int searched;", "-Wl,-soname,libsearched.so")
+      local stub = assert(cc.shared("int searched;", "-Wl,-soname,libsearched.so"))
       for list, found in pairs {
          ["$ORIGIN/own"] = true, ["/x$ORIGIN/own"] = false,
       } do
-         tree:copy("opt/plugin.so", compile.shared("int wants;",
+         tree:copy("opt/plugin.so", assert(cc.shared("int wants;",
             ("-Wl,--no-as-needed '%s' %s -Wl,-rpath,'%s'"):format(stub,
-               OLD_TAGS, list)))
+               OLD_TAGS, list))))
          library "opt/own/libsearched.so"
          local result = same(program "driver", { "libsearched.so",
             "wanter", "/opt/plugin.so", "rpath", list,
@@ -111,10 +111,10 @@ describe("A secure program", function ()
 
    case("refuses a plugin's need that is written with tokens", function ()
       local needed = "$ORIGIN/libsearched.so"
-      local stub = compile.shared("int searched;",
-         ("-Wl,-soname,'%s'"):format(needed))
-      tree:copy("usr/lib/plugin.so", compile.shared("int wants;",
-         ("-Wl,--no-as-needed '%s'"):format(stub)))
+      local stub = assert(cc.shared("int searched;",
+         ("-Wl,-soname,'%s'"):format(needed)))
+      tree:copy("usr/lib/plugin.so", assert(cc.shared("int wants;",
+         ("-Wl,--no-as-needed '%s'"):format(stub))))
       library "usr/lib/libsearched.so"
       local result = search(program "driver", { needed,
          "wanter", "/usr/lib/plugin.so", "dlopen", "/usr/lib/plugin.so" })

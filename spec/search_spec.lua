@@ -1,7 +1,7 @@
 --- Where a plugin comes from: the files that we try, beside those that ld.so
 --- tries for the same name in the same process.
 
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
 local searching = require "spec.support.searching"
 
 local OLD_TAGS = "-Wl,--disable-new-dtags"
@@ -21,10 +21,10 @@ end
 
 -- A plugin that needs a library of that name and has a list of folders.
 local function plugin (name, needed, tags, list, more)
-   local stub = compile.shared("int searched;", ("-Wl,-soname,'%s'"):format(needed))
+   local stub = assert(cc.shared("int searched;", ("-Wl,-soname,'%s'"):format(needed)))
    local flags = ("-Wl,--no-as-needed '%s' "):format(stub)
    if list then flags = flags .. ("%s -Wl,-rpath,'%s'"):format(tags, list) end
-   return tree:copy(name, compile.shared("int wants;", flags .. (more or "")))
+   return tree:copy(name, assert(cc.shared("int wants;", flags .. (more or ""))))
 end
 
 local same = searching.same
@@ -200,9 +200,9 @@ describe("A search on behalf of a plugin", function ()
    it("uses the DT_RPATH of what it was loaded for, up to the root", function ()
       local inner = plugin("inner/libinner.so", "libsearched.so", OLD_TAGS,
          "$ORIGIN/own")
-      local outer = tree:copy("outer/plugin.so", compile.shared("int outer;",
+      local outer = tree:copy("outer/plugin.so", assert(cc.shared("int outer;",
          ("-Wl,--no-as-needed '%s' %s -Wl,-rpath,'$ORIGIN/own'"):format(inner,
-            OLD_TAGS)))
+            OLD_TAGS))))
       tree:at "inner/own/x"
       tree:library "outer/own/libsearched.so"
       local search = same(searching.driver(), { "libsearched.so",
@@ -214,9 +214,9 @@ describe("A search on behalf of a plugin", function ()
 
    it("passes over loaders that have a DT_RUNPATH", function ()
       local inner = plugin("inner/libinner.so", "libsearched.so")
-      local outer = tree:copy("outer/plugin.so", compile.shared("int outer;",
+      local outer = tree:copy("outer/plugin.so", assert(cc.shared("int outer;",
          ("-Wl,--no-as-needed '%s' %s -Wl,-rpath,'$ORIGIN/own'"):format(inner,
-            NEW_TAGS)))
+            NEW_TAGS))))
       tree:library "outer/own/libsearched.so"
       local search = same(searching.driver(), { "libsearched.so",
          "wanter", inner, "loader", outer, "runpath", "$ORIGIN/own",

@@ -4,7 +4,7 @@ local assert = require "spec.support.assert"
 local core = require "elf64load.core"
 local search = require "elf64load.search"
 local child = require "spec.support.child"
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
 local searching = require "spec.support.searching"
 
 local tree
@@ -275,15 +275,15 @@ describe("elf.open", function ()
    end)
 
    it("asks them for what a plugin opens that Lua has called", function ()
-      local bytes = searching.contents(compile.shared "int f(void) { return 7; }")
-      local opener = compile.shared [[
+      local bytes = searching.contents(assert(cc.shared "int f(void) { return 7; }"))
+      local opener = assert(cc.shared [[
          #include <dlfcn.h>
          int reach(const char *name)
          {
             void *library = dlopen(name, RTLD_NOW);
             return library ? ((int (*)(void))dlsym(library, "f"))() : -1;
          }
-      ]]
+      ]])
       local function reacher (runtime)
          return assert(runtime:open(opener)):cdef "int reach(const char *name);"
       end

@@ -2,7 +2,8 @@
 -- protections that never allow writing and executing at once.
 
 local assert = require "spec.support.assert"
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
+local fixtures = require "spec.support.fixtures"
 local child = require "spec.support.child"
 local elfedit = require "spec.support.elfedit"
 local elf = require "elf64load"
@@ -69,33 +70,33 @@ end
 
 describe("Segments", function ()
    it("are mapped as ld.so maps them, page by page", function ()
-      behaves(compile.shared(USUAL))
+      behaves(assert(cc.shared(USUAL)))
    end)
 
    it("may be without RELRO", function ()
-      behaves(compile.shared(USUAL, "-Wl,-z,norelro"))
+      behaves(assert(cc.shared(USUAL, "-Wl,-z,norelro")))
    end)
 
    it("may share pages of the file (-z noseparate-code)", function ()
-      behaves(compile.shared(USUAL, "-Wl,-z,noseparate-code"))
+      behaves(assert(cc.shared(USUAL, "-Wl,-z,noseparate-code")))
    end)
 
    it("may be two only (--no-rosegment style, -z noseparate-code, norelro)",
       function ()
-         behaves(compile.shared(USUAL,
-            "-Wl,-z,noseparate-code,-z,norelro,--hash-style=sysv"))
+         behaves(assert(cc.shared(USUAL,
+            "-Wl,-z,noseparate-code,-z,norelro,--hash-style=sysv")))
       end)
 
    it("may have holes between them and a p_align above the page size",
       function ()
          for _, size in ipairs { "0x10000", "0x200000" } do
-            behaves(compile.shared(USUAL,
-               "-Wl,-z,max-page-size=" .. size .. ",-z,separate-code"))
+            behaves(assert(cc.shared(USUAL,
+               "-Wl,-z,max-page-size=" .. size .. ",-z,separate-code")))
          end
       end)
 
    it("leave holes unmapped or without access", function ()
-      local path = compile.shared(USUAL, "-Wl,-z,max-page-size=0x10000")
+      local path = assert(cc.shared(USUAL, "-Wl,-z,max-page-size=0x10000"))
       local image = elfedit.read(path)
       local code = image:load(elfedit.PF_R | elfedit.PF_X)
       local hole = (code.p_vaddr + code.p_memsz + 4095) & ~4095
@@ -110,27 +111,27 @@ describe("Segments", function ()
          long rest(void) { return (unsigned long)aligned % 65536; }
          long zero(void) { return (unsigned long)base % 65536; }
       ]]
-      local path = compile.shared(source, "-Wl,-z,max-page-size=0x10000")
+      local path = assert(cc.shared(source, "-Wl,-z,max-page-size=0x10000"))
       assert.like_ldso({ "open a " .. path, "call a rest", "call a zero" },
          { "rest() = 0", "zero() = 0" })
    end)
 
    it("begin at addresses that fit a p_align of two megabytes", function ()
-      local path = compile.shared(BASE .. [[
+      local path = assert(cc.shared(BASE .. [[
          char aligned[64] __attribute__((aligned(0x200000))) = { 1 };
          long rest(void) { return (unsigned long)aligned % 0x200000; }
-      ]], "-Wl,-z,max-page-size=0x200000")
+      ]], "-Wl,-z,max-page-size=0x200000"))
       assert.like_ldso({ "open a " .. path, "call a rest" }, { "rest() = 0" })
    end)
 
    it("may begin at an address that is not zero", function ()
-      local path = compile.shared(USUAL, "-Wl,-Ttext-segment=0x50000")
+      local path = assert(cc.shared(USUAL, "-Wl,-Ttext-segment=0x50000"))
       assert.equal(0x50000, (span(path)))
       behaves(path)
    end)
 
    it("may hold memory that is in no file at all", function ()
-      local path = compile.assembly [[
+      local path = assert(cc.shared([[
          .globl touch
          .type touch, @function
          touch:
@@ -146,21 +147,22 @@ describe("Segments", function ()
          .section .bss
          .skip 20000
          room: .skip 8
-      ]]
+      ]], { language = "assembly",
+      flags = "-nostdlib" }))
       assert.like_ldso({ "open a " .. path, "call a touch 5", "call a touch 6" },
          { "touch() = 5", "touch() = 11" })
    end)
 
    it("go on with zeros where the file ends, at any odd size", function ()
       for _, size in ipairs { 1, 8, 4095, 4096, 4097 } do
-         local path = compile.shared(([[
+         local path = assert(cc.shared(([[
             char data[%d] = { 1 };
             char zeros[%d];
             long sum(void) { long s = 0;
                for (unsigned i = 0; i < sizeof zeros; i++) s += zeros[i];
                for (unsigned i = 0; i < sizeof data; i++) s += data[i];
                return s; }
-         ]]):format(size, 5000 - size))
+         ]]):format(size, 5000 - size)))
          assert.like_ldso({ "open a " .. path, "call a sum" }, { "sum() = 1" })
       end
    end)
@@ -168,7 +170,7 @@ describe("Segments", function ()
    it("that share a page of memory are mapped in their order", function ()
       -- Two segments, readable and writable, meet within one page; file offsets
       -- equal addresses, so that both see the same bytes there.
-      local script = compile.text([[
+      local script = fixtures.text([[
 PHDRS { text PT_LOAD FLAGS(5); more PT_LOAD FLAGS(4); data PT_LOAD FLAGS(6);
         dynamic PT_DYNAMIC FLAGS(6); stack PT_GNU_STACK FLAGS(6); }
 SECTIONS {
@@ -188,7 +190,7 @@ SECTIONS {
    .bss : { *(.bss*) } :data
    /DISCARD/ : { *(.note*) *(.comment) *(.eh_frame*) }
 }]], ".ld")
-      local image = elfedit.read(compile.shared([[
+      local image = elfedit.read(assert(cc.shared([[
          const char words[] = "of the read-only segment";
          char data[] = "of the writable one";
          char zeros[100];
@@ -196,7 +198,7 @@ SECTIONS {
          long swap(long i, long c) { long old = data[i]; data[i] = c;
             return old; }
          long zero(long i) { return zeros[i]; }
-      ]], "-nostdlib -Wl,-z,max-page-size=4096,-z,noseparate-code,-T," .. script))
+      ]], "-nostdlib -Wl,-z,max-page-size=4096,-z,noseparate-code,-T," .. script)))
       local read, write = image:load(4), image:load(6)
       assert.equal((read.p_vaddr + read.p_memsz - 1) // 4096,
          write.p_vaddr // 4096)
@@ -209,14 +211,14 @@ SECTIONS {
    end)
 
    it("need no section headers", function ()
-      local image = elfedit.read(compile.shared(USUAL))
+      local image = elfedit.read(assert(cc.shared(USUAL)))
       image.header.e_shoff, image.header.e_shnum = 0, 0
       image.header.e_shstrndx = 0
       behaves(image:save())
    end)
 
    it("of no size are passed over", function ()
-      local image = elfedit.read(compile.shared(USUAL))
+      local image = elfedit.read(assert(cc.shared(USUAL)))
       local stack = image:segment "PT_GNU_STACK"
       stack.p_type = elfedit.PT_LOAD
       stack.p_flags, stack.p_filesz, stack.p_memsz = elfedit.PF_R, 0, 0
@@ -230,12 +232,12 @@ SECTIONS {
    end)
 
    it("come from a source as from a path, wherever it holds them", function ()
-      local path = compile.shared(USUAL)
+      local path = assert(cc.shared(USUAL))
       local file = assert(io.open(path, "rb"))
       local bytes = file:read "a"
       file:close()
       for _, offset in ipairs { 0, 4096, 1, 4099 } do
-         local pack = compile.text(("x"):rep(offset) .. bytes .. "tail", ".pack")
+         local pack = fixtures.text(("x"):rep(offset) .. bytes .. "tail", ".pack")
          for _, source in ipairs {
             elf.source { path = pack, offset = offset, size = #bytes },
             elf.source { bytes = ("x"):rep(offset) .. bytes, offset = offset,
@@ -278,23 +280,23 @@ describe("Memory of a plugin", function ()
    ]]
 
    it("that RELRO covers cannot be written any more", function ()
-      crash(compile.shared(source), "C.poke(0)")
+      crash(assert(cc.shared(source)), "C.poke(0)")
    end)
 
    it("that holds code cannot be written", function ()
-      crash(compile.shared(source), "C.poke(1)")
+      crash(assert(cc.shared(source)), "C.poke(1)")
    end)
 
    it("that holds data cannot be executed", function ()
-      crash(compile.shared(source), "C.jump(0)")
+      crash(assert(cc.shared(source)), "C.jump(0)")
    end)
 
    it("is sealed where PT_GNU_RELRO says, to the page below its end",
       function ()
          for _, size in ipairs { 1, 4095, 4096, 4097, 8192 } do
-            local image = elfedit.read(compile.shared(source .. [[
+            local image = elfedit.read(assert(cc.shared(source .. [[
                long more[4096] = { 1 };
-            ]]))
+            ]])))
             local relro = image:segment "PT_GNU_RELRO"
             relro.p_memsz = size
             local first, last = span(image:save())
@@ -305,18 +307,18 @@ describe("Memory of a plugin", function ()
 
    it("is never writable and executable at once: such a segment is refused",
       function ()
-         local image = elfedit.read(compile.shared(source))
+         local image = elfedit.read(assert(cc.shared(source)))
          image:load(elfedit.PF_R | elfedit.PF_X).p_flags = 7
          assert.fails_with("unsupported", elf.open, image:save())
          assert.says({ "writable", "executable" }, elf.open, image:save())
       end)
 
    it("never becomes an executable stack: who wants one is refused", function ()
-      local path = compile.shared(source, "-Wl,-z,execstack")
+      local path = assert(cc.shared(source, "-Wl,-z,execstack"))
       assert.fails_with("unsupported", elf.open, path)
       assert.says({ "executable stack", "PT_GNU_STACK" }, elf.open, path)
       -- Without the header ld.so supposes the worst; the psABI does too.
-      local image = elfedit.read(compile.shared(source))
+      local image = elfedit.read(assert(cc.shared(source)))
       image:segment "PT_GNU_STACK".p_type = elfedit.PT_NULL
       assert.like_ldso({ "open a " .. image:save() }, { "open a: " })
    end)

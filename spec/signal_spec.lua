@@ -1,9 +1,9 @@
 --- What may be asked in a signal handler, whatever it has interrupted.
 
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
 local threads = require "spec.support.threads"
 
-local asked = compile.cplusplus([[
+local asked = assert(cc.shared([[
 #include <unwind.h>
 static thread_local long local = 11;
 extern "C" {
@@ -22,14 +22,14 @@ int frames(void)
     return n;
 }
 }
-]], "-fexceptions")
+]], { language = "c++", flags = "-fexceptions" }))
 
-local passing = compile.shared [[
+local passing = assert(cc.shared [[
 #include <stdlib.h>
 extern int named_by_nobody __attribute__((weak));
 static _Thread_local int mine[100] = { 3 };
 int *f(void) { return &named_by_nobody ? mine : mine + 1; }
-]]
+]])
 
 -- Signals come every now and then into opens and closes of other plugins in two
 -- threads. What a handler asks is answered as if nothing were going on, and

@@ -2,7 +2,8 @@
 
 local assert = require "spec.support.assert"
 local child = require "spec.support.child"
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
+local fixtures = require "spec.support.fixtures"
 local elf = require "elf64load"
 
 -- A plugin that says when it starts and when it stops.
@@ -28,7 +29,7 @@ local function graph (needs, flags)
       members[name] = { source = talker(name), needs = list,
          flags = flags and flags[name] }
    end
-   return compile.group(members)
+   return fixtures.group(members)
 end
 
 describe("Within a plugin", function ()
@@ -49,32 +50,32 @@ describe("Within a plugin", function ()
 
    it("DT_INIT comes before DT_INIT_ARRAY, DT_FINI_ARRAY backwards before DT_FINI",
       function ()
-         local path = compile.shared(source, "-Wl,-init,dt_init,-fini,dt_fini")
+         local path = assert(cc.shared(source, "-Wl,-init,dt_init,-fini,dt_fini"))
          assert.like_ldso({ "open a " .. path, "close a", "say end" }, {
             "DT_INIT\nc101\nc200\nc1\nc2\nopen a: ok\n",
             "d2\nd1\nd200\nd101\nDT_FINI\nclose a: ok" })
       end)
 
    it("the same holds at exit", function ()
-      local path = compile.shared(source, "-Wl,-init,dt_init,-fini,dt_fini")
+      local path = assert(cc.shared(source, "-Wl,-init,dt_init,-fini,dt_fini"))
       assert.like_ldso({ "open a " .. path, "say end" },
          { "end\nd2\nd1\nd200\nd101\nDT_FINI" })
    end)
 
    it("either of them may be missing", function ()
-      local alone = compile.shared([[
+      local alone = assert(cc.shared([[
          #include <unistd.h>
          void dt_init(void) { write(1, "init\n", 5); }
          void dt_fini(void) { write(1, "fini\n", 5); }
-      ]], "-nostartfiles -Wl,-init,dt_init,-fini,dt_fini")
+      ]], "-nostartfiles -Wl,-init,dt_init,-fini,dt_fini"))
       assert.like_ldso({ "open a " .. alone, "close a" },
          { "init\nopen a: ok\nfini\n" })
-      local none = compile.shared("long x = 1;", "-nostdlib")
+      local none = assert(cc.shared("long x = 1;", "-nostdlib"))
       assert.like_ldso({ "open a " .. none, "close a" }, { "open a: ok" })
    end)
 
    it("constructors get argc, argv and the environment", function ()
-      local path = compile.shared([[
+      local path = assert(cc.shared([[
          #include <fcntl.h>
          #include <string.h>
          #include <unistd.h>
@@ -97,19 +98,19 @@ describe("Within a plugin", function ()
                      return 0;
              return seen == count && !arguments[count];
          }
-      ]], "-Wl,-init,dt_init")
+      ]], "-Wl,-init,dt_init"))
       assert.like_ldso({ "open a " .. path, "call a same_arguments",
          "call a same_environment" },
          { "same_arguments() = 1", "same_environment() = 1" })
    end)
 
    it("what atexit registered runs when the plugin stops", function ()
-      local path = compile.shared(talker("a", [[
+      local path = assert(cc.shared(talker("a", [[
          #include <stdlib.h>
          static void first(void) { say("first\n"); }
          static void second(void) { say("second\n"); }
          long register_(void) { atexit(first); atexit(second); return 1; }
-      ]]))
+      ]])))
       assert.like_ldso({ "open a " .. path, "call a register_", "close a",
          "say end" }, { "second\nfirst\n" })
       assert.like_ldso({ "open a " .. path, "call a register_", "say end" },
@@ -117,7 +118,7 @@ describe("Within a plugin", function ()
    end)
 
    it("C++ objects are built and taken down", function ()
-      local path = compile.cplusplus [[
+      local path = assert(cc.shared([[
          #include <unistd.h>
          struct talker {
             char name;
@@ -129,7 +130,7 @@ describe("Within a plugin", function ()
          static talker a('a'), b('b');
          talker &inner() { static talker c('c'); return c; }
          extern "C" long use() { inner().say('!'); return 1; }
-      ]]
+      ]], { language = "c++" }))
       assert.like_ldso({ "open a " .. path, "call a use", "close a",
          "say end" }, { "+a\n+b\nopen a: ok\n+c\n!c\n", "-c\n-b\n-a\n" })
       assert.like_ldso({ "open a " .. path, "call a use", "say end" },
@@ -255,7 +256,7 @@ describe("Several handles", function ()
 end)
 
 describe("A plugin that another is bound to without needing it", function ()
-   local paths = compile.group {
+   local paths = fixtures.group {
       provider = { source = talker("provider", [[
          long thing(void) { return 5; } ]]) },
       user = { source = talker("user", [[
@@ -276,7 +277,7 @@ end)
 
 describe("A failed open", function ()
    it("starts nothing, not even what could have been started", function ()
-      local paths = compile.group {
+      local paths = fixtures.group {
          a = { needs = { "b" }, source = talker("a", [[
             extern long missing(void); long f(void) { return missing(); } ]]) },
          b = { source = talker "b" },
@@ -286,7 +287,7 @@ describe("A failed open", function ()
    end)
 
    it("keeps nothing, not even what DF_1_NODELETE would have kept", function ()
-      local paths = compile.group {
+      local paths = fixtures.group {
          a = { needs = { "b" }, source = talker("a", [[
             extern long missing(void); long f(void) { return missing(); } ]]) },
          b = { source = talker "b", flags = "-Wl,-z,nodelete" },
@@ -425,7 +426,7 @@ end)
 -- Its state tells how far a plugin is.
 describe("The state of a plugin", function ()
    it("is mapped, then started, then stopped", function ()
-      local p = assert(elf.open(compile.shared "long x;", { start = false }))
+      local p = assert(elf.open(assert(cc.shared "long x;"), { start = false }))
       assert.equal("mapped", p.state)
       assert(p:start())
       assert.equal("started", p.state)

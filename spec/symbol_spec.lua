@@ -2,7 +2,8 @@
 -- what a lookup answers, against ld.so.
 
 local assert = require "spec.support.assert"
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
+local fixtures = require "spec.support.fixtures"
 local elfedit = require "spec.support.elfedit"
 local elf = require "elf64load"
 
@@ -26,20 +27,20 @@ end
 
 describe("A hash table", function ()
    it("of GNU style finds every symbol and no other", function ()
-      local path = compile.shared(MANY, "-Wl,--hash-style=gnu")
+      local path = assert(cc.shared(MANY, "-Wl,--hash-style=gnu"))
       assert.falsy(elfedit.read(path):dynamic "DT_HASH")
       assert.like_ldso(many(path), { "f200() = 600", "v1 = 7", "has g5: no" })
    end)
 
    it("of System V style finds every symbol and no other", function ()
-      local path = compile.shared(MANY, "-Wl,--hash-style=sysv")
+      local path = assert(cc.shared(MANY, "-Wl,--hash-style=sysv"))
       assert.falsy(elfedit.read(path):dynamic "DT_GNU_HASH")
       assert.like_ldso(many(path), { "f200() = 600", "v1 = 7", "has g5: no" })
    end)
 
    it("may stand beside one of the other style, and one of them is enough",
       function ()
-         local path = compile.shared(MANY, "-Wl,--hash-style=both")
+         local path = assert(cc.shared(MANY, "-Wl,--hash-style=both"))
          assert.like_ldso(many(path), { "f200() = 600", "v1 = 7" })
          for _, name in ipairs { "DT_HASH", "DT_GNU_HASH" } do
             local image = elfedit.read(path)
@@ -49,11 +50,11 @@ describe("A hash table", function ()
       end)
 
    it("of GNU style is believed where both are there and differ", function ()
-      local image = elfedit.read(compile.shared(MANY, "-Wl,--hash-style=both"))
+      local image = elfedit.read(assert(cc.shared(MANY, "-Wl,--hash-style=both")))
       local words = image:words "DT_HASH"
       for bucket = 0, words[0] - 1 do words[2 + bucket] = 0 end
       assert.like_ldso(many(image:save()), { "f200() = 600" })
-      image = elfedit.read(compile.shared(MANY, "-Wl,--hash-style=both"))
+      image = elfedit.read(assert(cc.shared(MANY, "-Wl,--hash-style=both")))
       words = image:words "DT_GNU_HASH"
       for word = 0, 2 * words[2] - 1 do words[4 + word] = 0 end
       assert.like_ldso({ "open a " .. image:save(), "has a f1" },
@@ -61,20 +62,21 @@ describe("A hash table", function ()
    end)
 
    it("that is missing means that nothing is found", function ()
-      local image = elfedit.read(compile.shared(MANY, "-Wl,--hash-style=gnu"))
+      local image = elfedit.read(assert(cc.shared(MANY, "-Wl,--hash-style=gnu")))
       image:remove "DT_GNU_HASH"
       assert.like_ldso({ "open a " .. image:save(), "has a f1" },
          { "has f1: no" })
    end)
 
    it("may be empty", function ()
-      local path = compile.assembly ".data\n.quad 1"
+      local path = assert(cc.shared(".data\n.quad 1", { language = "assembly",
+      flags = "-nostdlib" }))
       assert.like_ldso({ "open a " .. path, "has a f1" }, { "has f1: no" })
    end)
 
    it("is asked for names whose hashes are equal", function ()
       -- These two have one GNU hash: 'b' * 33 + 'A' == 'a' * 33 + 'b'.
-      local path = compile.shared "long xbA = 1; long xab = 2; long xbAbA = 3;"
+      local path = assert(cc.shared "long xbA = 1; long xab = 2; long xbAbA = 3;")
       assert.like_ldso({ "open a " .. path, "value a xbA", "value a xab",
          "value a xbAbA", "has a xabab", "has a xabbA" },
          { "xbA = 1", "xab = 2", "xbAbA = 3", "has xabab: no" })
@@ -91,24 +93,24 @@ long object_value(void) { return &object ? object : -1; }
 
 -- ld.so's answers for a definition in a dependency that was changed.
 local function changed (change, texts)
-   local image = elfedit.read(compile.shared(
-      "long thing(void) { return 5; } long object = 6;"))
+   local image = elfedit.read(assert(cc.shared(
+      "long thing(void) { return 5; } long object = 6;")))
    change(image)
    -- The linker need not understand what was changed.
-   local standin = compile.shared("", "-nostdlib -Wl,-soname," .. image:save())
-   local user = compile.shared(USER, "-Wl,--no-as-needed " .. standin)
+   local standin = assert(cc.shared("", "-nostdlib -Wl,-soname," .. image:save()))
+   local user = assert(cc.shared(USER, "-Wl,--no-as-needed " .. standin))
    assert.like_ldso({ "open a " .. user, "call a call_thing",
       "call a object_value", "has a thing", "has a object" }, texts)
 end
 
 describe("A definition", function ()
    it("that is weak counts as much as another, when it comes first", function ()
-      local weak = compile.shared
-         "__attribute__((weak)) long thing(void) { return 1; }"
-      local strong = compile.shared "long thing(void) { return 2; }"
+      local weak = assert(cc.shared
+         "__attribute__((weak)) long thing(void) { return 1; }")
+      local strong = assert(cc.shared "long thing(void) { return 2; }")
       for _, order in ipairs { { weak, strong }, { strong, weak } } do
-         local user = compile.shared(USER, "-Wl,--no-as-needed "
-            .. table.concat(order, " "))
+         local user = assert(cc.shared(USER, "-Wl,--no-as-needed "
+            .. table.concat(order, " ")))
          assert.like_ldso({ "open a " .. user, "call a call_thing" },
             { "call_thing() = " .. (order[1] == weak and 1 or 2) })
       end
@@ -170,13 +172,13 @@ describe("A definition", function ()
    end)
 
    it("that is absolute (SHN_ABS) is not moved with its file", function ()
-      local path = compile.shared([[
+      local path = assert(cc.shared([[
          extern char absolute[], nothing[];
          char *const pointer = absolute;
          long by_got(void) { return (long)absolute; }
          long by_pointer(void) { return (long)pointer; }
          long zero(void) { return (long)nothing; }
-      ]], "-Wl,--defsym,absolute=4321,--defsym,nothing=0")
+      ]], "-Wl,--defsym,absolute=4321,--defsym,nothing=0"))
       assert.like_ldso({ "open a " .. path, "call a by_got",
          "call a by_pointer", "call a zero" },
          { "by_got() = 4321", "by_pointer() = 4321", "zero() = 0" })
@@ -187,7 +189,7 @@ end)
 
 describe("A reference", function ()
    it("that is weak is zero when nothing defines it", function ()
-      local path = compile.shared(USER)
+      local path = assert(cc.shared(USER))
       assert.like_ldso({ "open a " .. path, "call a call_thing",
          "call a object_value" },
          { "call_thing() = -1", "object_value() = -1" })
@@ -195,10 +197,10 @@ describe("A reference", function ()
 
    it("that is not weak fails the open, and each that is missing is named",
       function ()
-         local path = compile.shared [[
+         local path = assert(cc.shared [[
             extern long missing_one(void), missing_two(void), missing_data;
             long f(void) { return missing_one() + missing_two() + missing_data; }
-         ]]
+         ]])
          assert.like_ldso({ "open a " .. path }, { "open a: failed" },
             { kind = "undefined" })
          local message, detail = assert.fails_with("undefined", elf.open, path)
@@ -214,40 +216,40 @@ describe("A reference", function ()
 
    it("to its own plugin's definition gets the host's where that has one",
       function ()
-         local path = compile.shared [[
+         local path = assert(cc.shared [[
             long getppid(void) { return 4242; }
             long ask(void) { return getppid() == 4242; }
-         ]]
+         ]])
          assert.like_ldso({ "open a " .. path, "call a ask", "call a getppid" },
             { "ask() = 0", "getppid() = 4242" })
       end)
 
    it("to a protected definition of its own stays at home", function ()
-      local dependency = compile.shared
-         "long thing(void) { return 1; } long object = 1;"
-      local path = compile.shared([[
+      local dependency = assert(cc.shared
+         "long thing(void) { return 1; } long object = 1;")
+      local path = assert(cc.shared([[
          __attribute__((visibility("protected"))) long getppid(void)
          { return 4242; }
          long ask(void) { return getppid() == 4242; }
          long (*volatile pointer)(void) = getppid;
          long by_pointer(void) { return pointer() == 4242; }
-      ]], "-Wl,--no-as-needed " .. dependency)
+      ]], "-Wl,--no-as-needed " .. dependency))
       assert.like_ldso({ "open a " .. path, "call a ask", "call a by_pointer" },
          { "ask() = 1", "by_pointer() = 1" })
    end)
 
    it("that is hidden or local in the symbol table stays at home", function ()
-      local image = elfedit.read(compile.shared [[
+      local image = elfedit.read(assert(cc.shared [[
          long getppid(void) { return 4242; }
          long ask(void) { return getppid() == 4242; }
-      ]])
+      ]]))
       image:symbol "getppid".st_other = elfedit.STV_HIDDEN
       assert.like_ldso({ "open a " .. image:save(), "call a ask" },
          { "ask() = 1" })
    end)
 
    it("is looked for breadth first among what the plugin needs", function ()
-      local paths = compile.group {
+      local paths = fixtures.group {
          top = { needs = { "left", "right" }, source = [[
             extern long thing(void), other(void);
             long ask(void) { return thing() * 10 + other(); } ]] },
@@ -262,7 +264,7 @@ describe("A reference", function ()
    end)
 
    it("of a dependency is looked for in the scope of who was opened", function ()
-      local paths = compile.group {
+      local paths = fixtures.group {
          top = { needs = { "below" }, source = [[
             long thing(void) { return 1; }
             extern long below(void); long ask(void) { return below(); } ]] },
@@ -278,11 +280,11 @@ describe("A reference", function ()
 end)
 
 describe("A scope", function ()
-   local provider = compile.shared "long thing(void) { return 77; }"
-   local user = compile.shared [[
+   local provider = assert(cc.shared "long thing(void) { return 77; }")
+   local user = assert(cc.shared [[
       extern long thing(void);
       long ask(void) { return thing(); }
-   ]]
+   ]])
 
    it("holds what was opened global before", function ()
       assert.like_ldso({ "open p " .. provider .. " global", "open u " .. user,
@@ -300,7 +302,7 @@ describe("A scope", function ()
    end)
 
    it("of a global plugin holds its dependencies too", function ()
-      local paths = compile.group {
+      local paths = fixtures.group {
          top = { needs = { "below" }, source = "long top;" },
          below = { source = "long thing(void) { return 78; }" },
       }
@@ -309,7 +311,7 @@ describe("A scope", function ()
    end)
 
    it("has the global plugins in the order in which they were opened", function ()
-      local second = compile.shared "long thing(void) { return 79; }"
+      local second = assert(cc.shared "long thing(void) { return 79; }")
       for _, order in ipairs { { provider, second }, { second, provider } } do
          assert.like_ldso({ "open p " .. order[1] .. " global",
             "open q " .. order[2] .. " global", "open u " .. user,
@@ -319,28 +321,28 @@ describe("A scope", function ()
    end)
 
    it("has a global plugin before the plugin's own dependencies", function ()
-      local path = compile.shared([[
+      local path = assert(cc.shared([[
          extern long thing(void);
          long ask(void) { return thing(); }
       ]], "-Wl,--no-as-needed "
-         .. compile.shared "long thing(void) { return 80; }")
+         .. assert(cc.shared "long thing(void) { return 80; }")))
       assert.like_ldso({ "open p " .. provider .. " global", "open u " .. path,
          "call u ask" }, { "ask() = 77" })
       assert.like_ldso({ "open u " .. path, "call u ask" }, { "ask() = 80" })
    end)
 
    it("has the plugin and what it needs first with deepbind", function ()
-      local path = compile.shared [[
+      local path = assert(cc.shared [[
          long getppid(void) { return 4242; }
          long ask(void) { return getppid() == 4242; }
-      ]]
+      ]])
       assert.like_ldso({ "open a " .. path .. " deepbind", "call a ask" },
          { "ask() = 1" })
-      local with = compile.shared([[
+      local with = assert(cc.shared([[
          extern long thing(void);
          long ask(void) { return thing(); }
       ]], "-Wl,--no-as-needed "
-         .. compile.shared "long thing(void) { return 80; }")
+         .. assert(cc.shared "long thing(void) { return 80; }")))
       assert.like_ldso({ "open p " .. provider .. " global",
          "open u " .. with .. " deepbind", "call u ask" }, { "ask() = 80" })
    end)
@@ -365,7 +367,7 @@ describe("A lookup", function ()
       long picked(void) __attribute__((ifunc("choose")));
       __asm__(".globl label\n.text\nlabel: ret\n");
    ]]
-   local path = compile.shared(library)
+   local path = assert(cc.shared(library))
    local p
 
    before_each(function () p = assert(elf.open(path)) end)
@@ -394,7 +396,7 @@ describe("A lookup", function ()
    end)
 
    it("goes to the dependencies, breadth first, and not to the host", function ()
-      local paths = compile.group {
+      local paths = fixtures.group {
          top = { needs = { "left", "right" }, source = "long top;" },
          left = { needs = { "deep" }, source = "long left;" },
          right = { source = "long thing(void) { return 2; }" },
@@ -407,11 +409,11 @@ describe("A lookup", function ()
    end)
 
    it("finds what libc defines, when the plugin needs libc", function ()
-      local user = compile.shared
-         "extern long getpid(void); long f(void) { return getpid(); }"
+      local user = assert(cc.shared
+         "extern long getpid(void); long f(void) { return getpid(); }")
       assert.like_ldso({ "open a " .. user, "has a getpid" },
          { "has getpid: yes" })
-      local bare = compile.shared("long x;", "-nostdlib")
+      local bare = assert(cc.shared("long x;", "-nostdlib"))
       assert.like_ldso({ "open a " .. bare, "has a getpid" },
          { "has getpid: no" })
    end)
@@ -439,13 +441,13 @@ end)
 describe("symbols()", function ()
    it("gives all that the plugin defines and exports, and nothing else",
       function ()
-         local path = compile.shared [[
+         local path = assert(cc.shared [[
             long a = 1; static long b = 2; long c(void) { return b; }
             __attribute__((visibility("hidden"))) long d = 3;
             extern long getpid(void); long e(void) { return getpid() + d; }
             __attribute__((weak)) long w = 4;
             __thread long t = 5;
-         ]]
+         ]])
          local expected, got = {}, {}
          for _, symbol in ipairs(elfedit.read(path):symbols()) do
             if symbol.st_shndx ~= 0 then

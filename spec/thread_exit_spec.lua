@@ -2,7 +2,7 @@
 -- is there until then.
 
 local assert = require "spec.support.assert"
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
 local child = require "spec.support.child"
 local elf = require "elf64load"
 
@@ -39,13 +39,13 @@ EXPORT long finish(void)
 ]]
 
 -- Keeps the thread for a plugin that is closed before the thread ends.
-local keeper = compile.shared([[
+local keeper = assert(cc.shared([[
 #define EXPORT
 ]] .. THREAD .. [[
 static void (*todo)(void);
 long set(void (*function)(void)) { todo = function; return 0; }
 static void work(void) { todo(); }
-]])
+]]))
 
 local OBJECTS = [[
 #include <stdio.h>
@@ -64,7 +64,8 @@ extern "C" long prepare(void) { return set(touch); }
 extern "C" long touch_here(void) { touch(); return 0; }
 __attribute__((destructor)) static void end() { say("end\n"); }
 ]]
-local objects = compile.cplusplus(OBJECTS, "-Wl,--no-as-needed " .. keeper)
+local objects = assert(cc.shared(OBJECTS,
+   { language = "c++", flags = "-Wl,--no-as-needed " .. keeper }))
 
 describe("A plugin's thread_local objects", function ()
    it("are destroyed when their thread ends", function ()
@@ -89,7 +90,7 @@ describe("A plugin's thread_local objects", function ()
       assert.opens_as(script, { "close p: ok\nclosed\n"
          .. "destroy second\ndestroy first one\nend\ndestroy global\n"
          .. "finish() = 0\nfinished" })
-      local other = compile.shared "int nothing;"
+      local other = assert(cc.shared "int nothing;")
       script[#script + 1] = "open o " .. other
       script[#script + 1] = "close o"
       local theirs = require "spec.support.compare".theirs(script)
@@ -105,16 +106,17 @@ describe("A plugin's thread_local objects", function ()
    end)
 
    it("keep what the plugin needs as well", function ()
-      local needed = compile.shared([[
+      local needed = assert(cc.shared([[
          #include <stdio.h>
          #include <unistd.h>
          void used(void) { dprintf(1, "used\n"); }
          __attribute__((destructor)) static void end(void)
          { dprintf(1, "needed ends\n"); }
-      ]])
-      local user = compile.cplusplus('extern "C" void used(void);\n'
+      ]]))
+      local user = assert(cc.shared('extern "C" void used(void);\n'
          .. OBJECTS:gsub("~object%(%) { ", "%0used(); "),
-         "-Wl,--no-as-needed " .. keeper .. " " .. needed)
+            { language = "c++",
+              flags = "-Wl,--no-as-needed " .. keeper .. " " .. needed }))
       assert.opens_as({ "open k " .. keeper, "open p " .. user,
          "call p prepare", "call k begin", "close p", "say closed",
          "call k finish", "say finished" }, { "close p: ok\nclosed\n"
@@ -123,7 +125,7 @@ describe("A plugin's thread_local objects", function ()
    end)
 
    it("may be made by a destructor of the plugin", function ()
-      local late = compile.cplusplus([[
+      local late = assert(cc.shared([[
          #include <stdio.h>
          #include <unistd.h>
          extern "C" long set(void (*)(void));
@@ -131,7 +133,7 @@ describe("A plugin's thread_local objects", function ()
          static thread_local object late;
          __attribute__((destructor)) static void end()
          { late.number = 1; dprintf(1, "end\n"); }
-      ]])
+      ]], { language = "c++" }))
       -- The process ends with the object still there: its code is too.
       assert.opens_as({ "open p " .. late, "close p", "say closed" },
          { "end\nclose p: ok\nclosed\ndestroyed" })
@@ -139,7 +141,7 @@ describe("A plugin's thread_local objects", function ()
 
    it("outlive the runtime that opened their plugin", function ()
       -- Lets the thread of a keeper go on, from outside.
-      local helper = compile.shared [[
+      local helper = assert(cc.shared [[
          #include <pthread.h>
          #include <unistd.h>
          long release(int (*ends)[2], pthread_t *thread)
@@ -148,7 +150,7 @@ describe("A plugin's thread_local objects", function ()
             write(ends[0][1], "", 1);
             return pthread_join(it, 0);
          }
-      ]]
+      ]])
       local result = child.lua([[
          io.stdout:setvbuf "no"
          local elf = require "elf64load"
@@ -177,7 +179,7 @@ describe("A plugin's thread_local objects", function ()
 
    it("are destroyed in the order in which all were made, the host's too",
       function ()
-         local host = compile.shared [[
+         local host = assert(cc.shared [[
             #include <stdio.h>
             extern int __cxa_thread_atexit_impl(void (*)(void *), void *, void *);
             static int mine;
@@ -185,8 +187,8 @@ describe("A plugin's thread_local objects", function ()
             { dprintf(1, "host destroys %s\n", (char *)name); }
             void host_add(const char *name)
             { __cxa_thread_atexit_impl(destroy, (void *)name, &mine); }
-         ]]
-         local plugin = compile.shared([[
+         ]])
+         local plugin = assert(cc.shared([[
 #define EXPORT
 ]] .. THREAD .. [[
             #define _GNU_SOURCE
@@ -211,7 +213,7 @@ describe("A plugin's thread_local objects", function ()
                __cxa_thread_atexit_impl(nested, "five", &__dso_handle);
                host_add("four");
             }
-         ]], "-D_GNU_SOURCE")
+         ]], "-D_GNU_SOURCE"))
          assert.like_ldso({ "host " .. host .. " global", "open p " .. plugin,
             "call p begin", "say working", "call p finish" },
             { "working\nhost destroys four\nnested\nplugin destroys five\n"
@@ -222,7 +224,7 @@ end)
 
 describe("Destructors of thread-specific data", function ()
    -- The host's key is there before the plugin is opened.
-   local host = compile.shared [[
+   local host = assert(cc.shared [[
       #include <pthread.h>
       #include <stdio.h>
       static pthread_key_t key;
@@ -236,7 +238,7 @@ describe("Destructors of thread-specific data", function ()
       { pthread_key_create(&key, ends); }
       void host_set(long (*function)(void))
       { pthread_setspecific(key, function); }
-   ]]
+   ]])
 
    for model, flags in pairs {
       ["general dynamic"] = "-ftls-model=global-dynamic -mtls-dialect=gnu",
@@ -245,7 +247,7 @@ describe("Destructors of thread-specific data", function ()
    } do
       it("come after those of thread_local objects and find variables as they "
          .. "were, in all rounds: " .. model, function ()
-         local plugin = compile.cplusplus([[
+         local plugin = assert(cc.shared([[
             #include <dlfcn.h>
             #include <pthread.h>
             #include <stdio.h>
@@ -291,7 +293,7 @@ describe("Destructors of thread-specific data", function ()
                pthread_create(&thread, 0, work, touched ? &key : 0);
                return pthread_join(thread, 0);
             }
-         ]], flags)
+         ]], { language = "c++", flags = flags }))
          assert.like_ldso({ "host " .. host .. " global", "open p " .. plugin,
             "call p run 1", "call p run 0", "call p run 1" },
             { "object 8\nhost: 101, 1\nplugin: 102, 2\nhost: 103, 3\n"
@@ -305,12 +307,12 @@ end)
 describe("A thread that ends", function ()
    it("may take what it closed with it while others open that #threads",
       function ()
-         local used = compile.cplusplus [[
+         local used = assert(cc.shared([[
             struct object { long value = 7; ~object() { value = 0; } };
             static thread_local object one;
             extern "C" long use(void) { return one.value; }
-         ]]
-         local users = compile.shared(([[
+         ]], { language = "c++" }))
+         local users = assert(cc.shared(([[
             #include <dlfcn.h>
             #include <pthread.h>
             #include <stdio.h>
@@ -351,7 +353,7 @@ describe("A thread that ends", function ()
                }
                return right;
             }
-         ]]):format(used))
+         ]]):format(used)))
          assert.like_ldso({ "open p " .. users, "call p run", "close p" },
             { "run() = 300" })
          local p = assert(elf.open(users))
@@ -365,7 +367,7 @@ end)
 
 describe("Opening and closing a plugin with thread_local objects", function ()
    it("leaves nothing", function ()
-      local plugin = compile.cplusplus([[
+      local plugin = assert(cc.shared([[
          struct object { long value; ~object() { value = 0; } };
          static thread_local object one;
          #include <thread>
@@ -373,7 +375,7 @@ describe("Opening and closing a plugin with thread_local objects", function ()
             std::thread([] { one.value = 1; }).join();
             return 1;
          }
-      ]])
+      ]], { language = "c++" }))
       local function round ()
          local p <close> = assert(elf.open(plugin))
          assert.equal(1, p:cdef "long touch(void);".touch())

@@ -1,7 +1,7 @@
 -- C++ exceptions that reach a call from Lua are errors of Lua.
 
 local assert = require "spec.support.assert"
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
 local child = require "spec.support.child"
 local elf = require "elf64load"
 
@@ -67,9 +67,9 @@ local NAMES = { "runtime_error_", "out_of_range_", "bad_alloc_", "derived",
    "both", "virtual_", "hidden", "silent", "plain", "integer", "text",
    "pointer", "anonymous", "keep", "rethrow", "release", "rethrown", "long_" }
 
-local function open (flags, build)
-   local p = assert(elf.open((build or compile.cplusplus)(SOURCE,
-      "-std=c++17 " .. (flags or ""))))
+local function open (flags)
+   local p = assert(elf.open(assert(cc.shared(SOURCE, { language = "c++",
+      flags = "-std=c++17 " .. (flags or "") }))))
    local lines = { [[
       long destructions(void); int in_flight(void); long fine(long);
       double of_numbers(double, float, long);
@@ -103,8 +103,8 @@ local TEXTS = {
    rethrown = "C++ exception own::Derived: twice",
 }
 
-local function check_all (flags, build)
-   local C = open(flags, build)
+local function check_all (flags)
+   local C = open(flags)
    for name, text in pairs(TEXTS) do
       assert.equal(text, raised(C[name]), name)
       assert.equal(0, C.in_flight(), name)
@@ -174,8 +174,8 @@ describe("A C++ exception that reaches a call from Lua", function ()
 
    it("goes through C, and through other plugins", function ()
       local C, p = open()
-      local through = compile.shared
-         "long through(long (*f)(void)) { long n = f(); return n + 1; }"
+      local through = assert(cc.shared
+         "long through(long (*f)(void)) { long n = f(); return n + 1; }")
       local D = assert(elf.open(through)):cdef "long through(long (*)(void));"
       C.destructions()
       assert.equal("C++ exception std::runtime_error: boom", raised(D.through,
@@ -199,7 +199,7 @@ describe("A C++ exception that reaches a call from Lua", function ()
    end)
 
    it("of an unwinder without C++ is told by its language", function ()
-      local path = compile.shared([[
+      local path = assert(cc.shared([[
          #include <unwind.h>
          static long freed;
          static void clean(_Unwind_Reason_Code reason, struct _Unwind_Exception *e)
@@ -212,7 +212,7 @@ describe("A C++ exception that reaches a call from Lua", function ()
              _Unwind_RaiseException(&exception);
          }
          long frees(void) { return freed; }
-      ]], "-fexceptions -lgcc_s")
+      ]], "-fexceptions -lgcc_s"))
       local C = assert(elf.open(path)):cdef "void raise(void); long frees(void);"
       assert.equal("an exception of another language ('MOZ')", raised(C.raise))
       assert.equal(1, C.frees())
@@ -230,7 +230,7 @@ describe("What unwinds without an exception", function ()
             C.prepare()
             pcall(C.leave)
             print "not reached"
-         ]], { compile.cplusplus([[
+         ]], { assert(cc.shared([[
             #include <pthread.h>
             #include <unistd.h>
             static pthread_t first;
@@ -248,7 +248,7 @@ describe("What unwinds without an exception", function ()
                 pthread_create(&thread, 0, wait, 0);
             }
             extern "C" void leave(void) { pthread_exit((void *)7); }
-         ]], "-pthread") })
+         ]], { language = "c++", flags = "-pthread" })) })
          assert.equal("left\n", result.out, result.err)
          assert.equal(9, result.code)
       end)

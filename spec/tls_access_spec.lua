@@ -1,7 +1,7 @@
 --- The functions that plugins call for each access to a thread-local variable:
 --- copies of them lie in memory of their own.
 
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
 local threads = require "spec.support.threads"
 
 local PLUGIN <const> = [[
@@ -114,7 +114,7 @@ int main(int argc, char **argv)
 local DIALECTS = { "gnu", "gnu2" }
 
 local function plugin (dialect)
-   return compile.shared(PLUGIN, "-mtls-dialect=" .. dialect)
+   return assert(cc.shared(PLUGIN, "-mtls-dialect=" .. dialect))
 end
 
 describe("An access to a thread-local variable", function ()

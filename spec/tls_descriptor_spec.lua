@@ -2,7 +2,7 @@
 --- whatever way of saving them the processor has.
 
 local assert = require "spec.support.assert"
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
 local threads = require "spec.support.threads"
 
 -- touch(in, out, level): all registers are loaded from `in`, the variable's
@@ -247,7 +247,8 @@ int main(int argc, char **argv)
 local function plugins ()
    local paths = {}
    for i = 1, 40 do
-      paths[i] = compile.assembly(TOUCH, "-DVALUE=" .. i)
+      paths[i] = assert(cc.shared(TOUCH,
+         { language = "assembly", flags = "-nostdlib -DVALUE=" .. i }))
    end
    return paths
 end
@@ -281,7 +282,7 @@ describe("A TLS descriptor", function ()
 
    it("answers with the same as an own __tls_get_addr", function ()
       for _, flags in ipairs { "", " -ftls-model=initial-exec" } do
-         local path = compile.shared(threads.IMPORT .. [[
+         local path = assert(cc.shared(threads.IMPORT .. [[
             __thread long number = 3;
             extern long of_other(void);
             static long same(long x) { return of_other() == (long)&number; }
@@ -289,10 +290,10 @@ describe("A TLS descriptor", function ()
             long before(void) { return threads_run(same, 0); }
             long after(void) { return threads_new(same, 0); }
          ]], "-mtls-dialect=gnu2" .. threads.flags() .. " "
-            .. compile.shared([[
+            .. assert(cc.shared([[
                extern __thread long number;
                long of_other(void) { return (long)&number; }
-            ]], "-mtls-dialect=gnu" .. flags))
+            ]], "-mtls-dialect=gnu" .. flags))))
          assert.like_ldso({ "open w " .. threads.path(), "call w threads_start",
             "open a " .. path, "call a here", "call a before", "call a after" },
             { "here() = 1\nbefore() = 1\nafter() = 1" })

@@ -3,7 +3,7 @@
 
 local assert = require "spec.support.assert"
 local child = require "spec.support.child"
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
 local elfedit = require "spec.support.elfedit"
 local threads = require "spec.support.threads"
 local elf = require "elf64load"
@@ -16,7 +16,7 @@ local POOL <const> = LATE and 1024 or 65536
 
 -- `size` bytes at a fixed offset; the first begins as `value`.
 local function plugin (size, value)
-   return compile.shared(threads.IMPORT .. ([[
+   return assert(cc.shared(threads.IMPORT .. ([[
       static __thread struct { long first; char rest[%d]; } room = { %d };
       static long change(long x)
       {
@@ -37,7 +37,7 @@ local function plugin (size, value)
       long check_here(void) { return check(0); }
       long check_before(void) { return threads_run(check, 0); }
       long check_after(void) { return threads_new(check, 0); }
-   ]]):format(size - 8, value or 0), INITIAL .. threads.flags())
+   ]]):format(size - 8, value or 0), INITIAL .. threads.flags()))
 end
 
 local CALLS <const> = { "call a check_here", "call a check_before",
@@ -149,11 +149,11 @@ describe("Space of the pool that is used again", function ()
 
    it("is that of a plugin that could not be opened, too", function ()
       local function missing (size, value)
-         return compile.shared(([[
+         return assert(cc.shared(([[
             __thread char room[%d] = { %d };
             extern void nowhere(void);
             char *f(void) { nowhere(); return room; }
-         ]]):format(size, value), INITIAL .. " -Wl,-z,now")
+         ]]):format(size, value), INITIAL .. " -Wl,-z,now"))
       end
       local lines = steps(plugin(300, 4))
       table.insert(lines, 3, "open x " .. missing(400, 7))
@@ -180,8 +180,8 @@ describe("The pool of a C program", function ()
       -- The worker is not needed: nothing of these runs.
       local sizes = { ... }
       for i, size in ipairs(sizes) do
-         sizes[i] = compile.shared(("__thread char room[%d] = { 1 };"
-            .. "char *f(void) { return room; }"):format(size), INITIAL)
+         sizes[i] = assert(cc.shared(("__thread char room[%d] = { 1 };"
+            .. "char *f(void) { return room; }"):format(size), INITIAL))
       end
       return threads.program(source, sizes)
    end
@@ -235,7 +235,7 @@ describe("The pool of a C program", function ()
    ]]
 
    it("of 4096 bytes leaves room on every stack", function ()
-      local text = threads.program(STACKS, { compile.shared(BARE, INITIAL) })
+      local text = threads.program(STACKS, { assert(cc.shared(BARE, INITIAL)) })
       local lines = {}
       for size in ("16384 16384 32768 32768 65536 65536 262144 262144")
             :gmatch "%d+" do
@@ -246,16 +246,16 @@ describe("The pool of a C program", function ()
 
    it("of 65536 bytes does not: pthread_create refuses, as for any program with "
       .. "that much thread-local storage", function ()
-      local path = compile.shared(BARE, INITIAL)
+      local path = assert(cc.shared(BARE, INITIAL))
       local ours = threads.program("E64_TLS_POOL(65536)\n" .. STACKS, { path })
-      local theirs = child.run({ compile.program([[
+      local theirs = child.run({ assert(cc.program([[
          #include <dlfcn.h>
          #include <stdio.h>
          __thread char much[65536] = { 1 };
          #define e64_plugin void
          #define open_plugin(path) (much[0]++, dlopen(path, RTLD_NOW))
          #define e64_entry dlsym
-      ]] .. STACKS, "-pthread"), path })
+      ]] .. STACKS, "-pthread")), path })
       assert.equal(theirs.out, ours)
       assert.truthy(ours:find "16384 Invalid argument 0")
       assert.truthy(ours:find "262144 Success 77")
@@ -314,7 +314,7 @@ describe("Threads on the smallest stacks", function ()
 
    local function compare (path, answer)
       local line = ("16384 Success %d\n"):format(answer)
-      local theirs = child.run { compile.program(THEIRS, "-pthread"), path }
+      local theirs = child.run { assert(cc.program(THEIRS, "-pthread")), path }
       assert.equal(line:rep(4), theirs.out, child.describe(theirs))
       assert.equal(theirs.out, threads.program(SMALL, { path }))
    end
@@ -328,7 +328,7 @@ describe("Threads on the smallest stacks", function ()
       it("have room for variables, small and large: " .. model, function ()
          for _, size in ipairs { 8, model == "initial-exec" and 900 or 500000 } do
             for _, value in ipairs { 0, 40 } do
-               compare(compile.shared(([[
+               compare(assert(cc.shared(([[
                   static __thread struct { long first; char rest[%d]; } room
                       = { %d };
                   long step(void)
@@ -336,7 +336,7 @@ describe("Threads on the smallest stacks", function ()
                       room.first += 2;
                       return room.first + room.rest[sizeof room.rest - 1]++;
                   }
-               ]]):format(size, value), flags), (value + 2) * 1000 + value + 5)
+               ]]):format(size, value), flags)), (value + 2) * 1000 + value + 5)
             end
          end
       end)
@@ -344,7 +344,7 @@ describe("Threads on the smallest stacks", function ()
 
    -- Sanitizers need more of a stack for that.
    it("have room for thread_local objects and for a throw #build", function ()
-      compare(compile.cplusplus [[
+      compare(assert(cc.shared([[
          #include <stdexcept>
          #include <string>
          struct Object { std::string text = "four"; ~Object() { text.clear(); } };
@@ -359,7 +359,7 @@ describe("Threads on the smallest stacks", function ()
              }
              return 0;
          }
-      ]], 5006)
+      ]], { language = "c++" })), 5006)
    end)
 end)
 
@@ -368,10 +368,10 @@ describe("A PT_TLS that is absurd", function ()
    local MODELS <const> = { INITIAL, DYNAMIC, DYNAMIC .. "2" }
 
    local function edited (change, flags)
-      local image = elfedit.read(compile.shared([[
+      local image = elfedit.read(assert(cc.shared([[
          __thread long first = 3, second = 4;
          long sum(void) { return first + second; }
-      ]], flags or INITIAL))
+      ]], flags or INITIAL)))
       change(image:segment "PT_TLS", image)
       return image:save()
    end
@@ -421,10 +421,10 @@ describe("A PT_TLS that is absurd", function ()
    it("is no matter for symbols that lie far outside of it", function ()
       for _, flags in ipairs(MODELS) do
          for _, offset in ipairs { 16, 4096, 1 << 62, -1 } do
-            local image = elfedit.read(compile.shared([[
+            local image = elfedit.read(assert(cc.shared([[
                __thread long first = 3, second = 4;
                long distance(void) { return (long)&second - (long)&first; }
-            ]], flags))
+            ]], flags)))
             local first = image:symbol "first".st_value
             image:symbol "second".st_value = offset
             assert.like_ldso({ "open a " .. image:save(), "call a distance" },
@@ -457,13 +457,13 @@ end)
 
 describe("A plugin's storage at a fixed offset", function ()
    it("is told of by where a lookup finds it in two threads", function ()
-      local path = compile.shared(threads.IMPORT .. [[
+      local path = assert(cc.shared(threads.IMPORT .. [[
          __thread long number = 1;
          static long distance(long x)
          { return (char *)&number - (char *)__builtin_thread_pointer(); }
          long same(void) { return distance(0) == threads_run(distance, 0)
              && distance(0) == threads_new(distance, 0); }
-      ]], INITIAL .. threads.flags())
+      ]], INITIAL .. threads.flags()))
       assert.like_ldso({ "open w " .. threads.path(), "call w threads_start",
          "open a " .. path, "call a same" }, { "same() = 1" })
    end)

@@ -2,7 +2,7 @@
 -- against ld.so.
 
 local assert = require "spec.support.assert"
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
 local elfedit = require "spec.support.elfedit"
 local child = require "spec.support.child"
 local resources = require "spec.support.resources"
@@ -69,7 +69,7 @@ end
 describe("Thread-local variables", function ()
    it("of the general dynamic model (DTPMOD64, DTPOFF64) are one per thread",
       function ()
-         local path = compile.shared(COUNTERS, GENERAL)
+         local path = assert(cc.shared(COUNTERS, GENERAL))
          assert.truthy(has_type(path, elfedit.R_X86_64_DTPMOD64))
          assert.truthy(has_type(path, elfedit.R_X86_64_DTPOFF64))
          assert.like_ldso(script(path, STEPS), { "differ() = 1",
@@ -77,7 +77,7 @@ describe("Thread-local variables", function ()
       end)
 
    it("of the local dynamic model (DTPMOD64 alone) are one per thread", function ()
-      local path = compile.shared(THREAD .. [[
+      local path = assert(cc.shared(THREAD .. [[
          static __thread long a = 5, b, c[4] = { 1, 2, 3, 4 };
          static long add(long x)
          {
@@ -86,7 +86,7 @@ describe("Thread-local variables", function ()
          }
          long here(long x) { return add(x); }
          long there(long x) { return in_thread(add, x); }
-      ]], LOCAL)
+      ]], LOCAL))
       assert.truthy(has_type(path, elfedit.R_X86_64_DTPMOD64))
       assert.falsy(has_type(path, elfedit.R_X86_64_DTPOFF64))
       assert.like_ldso(script(path, { "call a here 1", "call a there 2",
@@ -95,41 +95,41 @@ describe("Thread-local variables", function ()
    end)
 
    it("begin with what relocations made of their image", function ()
-      local path = compile.shared(THREAD .. [[
+      local path = assert(cc.shared(THREAD .. [[
          static long target = 12;
          __thread long *pointer = &target;
          __thread void *function = in_thread;
          static long read_(long x) { return *pointer + (function == in_thread); }
          long here(void) { return read_(0); }
          long there(void) { return in_thread(read_, 0); }
-      ]], GENERAL)
+      ]], GENERAL))
       assert.like_ldso(script(path, { "call a here", "call a there" }),
          { "here() = 13", "there() = 13" })
    end)
 
    it("have the alignment that they ask for", function ()
       for _, align in ipairs { 16, 64, 256, 4096 } do
-         local path = compile.shared(THREAD .. ([[
+         local path = assert(cc.shared(THREAD .. ([[
             __thread char first = 1;
             __thread char aligned[3] __attribute__((aligned(%d))) = { 5 };
             static long rest(long x) { return (long)aligned %% %d * 10
                + aligned[0]; }
             long here(void) { return rest(0); }
             long there(void) { return in_thread(rest, 0); }
-         ]]):format(align, align), GENERAL)
+         ]]):format(align, align), GENERAL))
          assert.like_ldso(script(path, { "call a here", "call a there" }),
             { "here() = 5", "there() = 5" })
       end
    end)
 
    it("keep their place modulo p_align where the segment begins odd", function ()
-      local image = elfedit.read(compile.shared(THREAD .. [[
+      local image = elfedit.read(assert(cc.shared(THREAD .. [[
          __thread long first = 3, second = 4;
          static long rest(long x) { return (long)&second % 128; }
          long here(void) { return rest(0); }
          long there(void) { return in_thread(rest, 0); }
          long sum(void) { return first + second; }
-      ]], GENERAL))
+      ]], GENERAL)))
       local segment = image:segment "PT_TLS"
       segment.p_align = 128
       assert.truthy(segment.p_vaddr % 128 ~= 0)
@@ -141,7 +141,7 @@ describe("Thread-local variables", function ()
    end)
 
    it("may be large", function ()
-      local path = compile.shared(THREAD .. [[
+      local path = assert(cc.shared(THREAD .. [[
          __thread char room[3000000];
          __thread char image[100001] = { 1 };
          static long touch(long x)
@@ -153,13 +153,13 @@ describe("Thread-local variables", function ()
          }
          long here(void) { return touch(0); }
          long there(void) { return in_thread(touch, 0); }
-      ]], GENERAL)
+      ]], GENERAL))
       assert.like_ldso(script(path, { "call a here", "call a here",
          "call a there" }), { "here() = 1\nhere() = 4002\nthere() = 1" })
    end)
 
    it("can be used by constructors and destructors", function ()
-      local path = compile.shared([[
+      local path = assert(cc.shared([[
          #include <unistd.h>
          __thread char letter[2] = "a";
          __attribute__((constructor)) static void start(void)
@@ -167,20 +167,20 @@ describe("Thread-local variables", function ()
          __attribute__((destructor)) static void stop(void)
          { letter[0]++; write(1, letter, 1); }
          long next(void) { return ++letter[0]; }
-      ]], GENERAL)
+      ]], GENERAL))
       assert.like_ldso(script(path, { "call a next", "close a", "say end",
          "open b " .. path, "say end" }), { "bopen a: ok", "dclose a: ok" })
    end)
 
    it("are new when the plugin is opened again", function ()
-      local path = compile.shared(COUNTERS, GENERAL)
+      local path = assert(cc.shared(COUNTERS, GENERAL))
       assert.like_ldso({ "open a " .. path, "call a add 5", "close a",
          "open a " .. path, "call a add 0" })
    end)
 
    it("are there for threads that ran before the plugin was opened", function ()
       -- The first plugin's thread waits for work; the second brings it.
-      local worker = compile.shared [[
+      local worker = assert(cc.shared [[
          #include <pthread.h>
          static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
          static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
@@ -210,65 +210,65 @@ describe("Thread-local variables", function ()
              pthread_join(thread, 0);
              return result;
          }
-      ]]
-      local path = compile.shared([[
+      ]])
+      local path = assert(cc.shared([[
          extern long run(long (*f)(void));
          __thread long number = 30;
          static long f(void) { return ++number; }
          long there(void) { return run(f); }
          long here(void) { return f(); }
-      ]], GENERAL .. " -Wl,--no-as-needed " .. worker)
+      ]], GENERAL .. " -Wl,--no-as-needed " .. worker))
       assert.like_ldso({ "open w " .. worker, "call w start",
          "open a " .. path, "call a here", "call a here", "call a there" },
          { "here() = 31\nhere() = 32\nthere() = 31" })
    end)
 
    it("of a dependency are the dependency's", function ()
-      local below = compile.shared([[
+      local below = assert(cc.shared([[
          __thread long shared = 50;
          long get(void) { return shared; }
-      ]], GENERAL)
-      local path = compile.shared([[
+      ]], GENERAL))
+      local path = assert(cc.shared([[
          extern __thread long shared;
          extern long get(void);
          long add(long x) { shared += x; return get(); }
-      ]], GENERAL .. " -Wl,--no-as-needed " .. below)
+      ]], GENERAL .. " -Wl,--no-as-needed " .. below))
       assert.like_ldso(script(path, { "call a add 3", "call a add 4",
          "value a shared" }), { "add() = 57", "shared = 57" })
    end)
 
    it("of the host are the host's", function ()
-      local host = compile.shared([[
+      local host = assert(cc.shared([[
          __thread long of_host = 60;
          long host_get(void) { return of_host; }
          long host_other;
-      ]], GENERAL)
-      local path = compile.shared(THREAD .. [[
+      ]], GENERAL))
+      local path = assert(cc.shared(THREAD .. [[
          extern __thread long of_host;
          extern long host_get(void);
          static long add(long x) { of_host += x; return host_get(); }
          long here(long x) { return add(x); }
          long there(long x) { return in_thread(add, x); }
-      ]], GENERAL)
+      ]], GENERAL))
       assert.like_ldso({ "host " .. host .. " global", "open a " .. path,
          "call a here 3", "call a there 4", "call a here 1" },
          { "here() = 63", "there() = 64", "here() = 64" })
    end)
 
    it("that are weak and missing do not fail the open", function ()
-      local path = compile.shared([[
+      local path = assert(cc.shared([[
          extern __thread long missing __attribute__((weak));
          long read_(void) { return missing; }
          long fine(void) { return 1; }
-      ]], GENERAL)
+      ]], GENERAL))
       assert.like_ldso(script(path, { "call a fine" }), { "fine() = 1" })
    end)
 
    it("that are missing fail the open", function ()
-      local path = compile.shared([[
+      local path = assert(cc.shared([[
          extern __thread long missing;
          long read_(void) { return missing; }
-      ]], GENERAL)
+      ]], GENERAL))
       assert.like_ldso({ "open a " .. path }, { "open a: failed" },
          { kind = "undefined" })
    end)
@@ -276,10 +276,10 @@ describe("Thread-local variables", function ()
    it("of many plugins do not disturb one another", function ()
       local lines = {}
       for i = 1, 40 do
-         local path = compile.shared(([[
+         local path = assert(cc.shared(([[
             __thread long number = %d;
             long next(void) { return ++number; }
-         ]]):format(i * 100), GENERAL)
+         ]]):format(i * 100), GENERAL))
          lines[#lines + 1] = ("open p%d %s"):format(i, path)
       end
       for _ = 1, 2 do
@@ -291,10 +291,10 @@ end)
 
 describe("A plugin's tls", function ()
    it("is the number of its module, which no other has, or nil", function ()
-      local one <close> = assert(elf.open(compile.shared(COUNTERS, GENERAL)))
-      local two <close> = assert(elf.open(compile.shared(
-         "__thread long other; long f(void) { return other; }", GENERAL)))
-      local none <close> = assert(elf.open(compile.shared "long x;"))
+      local one <close> = assert(elf.open(assert(cc.shared(COUNTERS, GENERAL))))
+      local two <close> = assert(elf.open(assert(cc.shared(
+         "__thread long other; long f(void) { return other; }", GENERAL))))
+      local none <close> = assert(elf.open(assert(cc.shared "long x;")))
       assert.equal("integer", math.type(one.tls))
       assert.equal("integer", math.type(two.tls))
       assert.not_equal(one.tls, two.tls)
@@ -303,7 +303,7 @@ describe("A plugin's tls", function ()
 end)
 
 describe("Blocks of thread-local storage", function ()
-   local path = compile.shared(THREAD .. [[
+   local path = assert(cc.shared(THREAD .. [[
       static __thread char room[200000];
       static long touch(long x)
       {
@@ -327,7 +327,7 @@ describe("Blocks of thread-local storage", function ()
           for (long i = 0; i < count; i++) sum += in_thread(leave, 1);
           return sum;
       }
-   ]], GENERAL)
+   ]], GENERAL))
 
    -- A lost block each would be sixty megabytes. That a thread has ended is seen
    -- when others do.

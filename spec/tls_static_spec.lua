@@ -2,7 +2,7 @@
 --- every kind of thread, against ld.so; and the pool of static storage.
 
 local assert = require "spec.support.assert"
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
 local elfedit = require "spec.support.elfedit"
 local threads = require "spec.support.threads"
 local elf = require "elf64load"
@@ -28,7 +28,7 @@ local function probe (model, zero)
    local rest = zero and "[3]" or "[3] = { 1, 2, 3 }"
    local text = zero and "" or "= \"abcd\""
    local keyword = model.static or ""
-   return compile.shared(threads.IMPORT .. ([[
+   return assert(cc.shared(threads.IMPORT .. ([[
       KEYWORD __thread long first FIRST;
       KEYWORD __thread char text[5] TEXT;
       KEYWORD __thread long rest REST;
@@ -50,7 +50,7 @@ local function probe (model, zero)
           return a != b && b != c && a != c;
       }
    ]]):gsub("%u%u%u+", { KEYWORD = keyword, FIRST = first, TEXT = text,
-      REST = rest }), model.flags .. threads.flags())
+      REST = rest }), model.flags .. threads.flags()))
 end
 
 local function has_type (path, name)
@@ -87,7 +87,7 @@ describe("Thread-local variables", function ()
       function ()
          for _, align in ipairs { 1, 8, 16, 32, 64 } do
             for _, value in ipairs { 0, 5 } do
-               local path = compile.shared(threads.IMPORT .. ([[
+               local path = assert(cc.shared(threads.IMPORT .. ([[
                   static __thread char odd = %d;
                   static __thread char aligned[3]
                       __attribute__((aligned(%d))) = { %d };
@@ -97,7 +97,7 @@ describe("Thread-local variables", function ()
                   long before(void) { return threads_run(rest, 0); }
                   long after(void) { return threads_new(rest, 0); }
                ]]):format(value, align, value, align),
-                  INITIAL .. threads.flags())
+                  INITIAL .. threads.flags()))
                local says = " = " .. value * 11
                assert.like_ldso({ "open w " .. threads.path(),
                   "call w threads_start", "open a " .. path, "call a here",
@@ -108,10 +108,10 @@ describe("Thread-local variables", function ()
       end)
 
    it("at a fixed offset cannot have a larger one", function ()
-      local path = compile.shared([[
+      local path = assert(cc.shared([[
          __thread char room[3] __attribute__((aligned(128)));
          long f(void) { return room[0]; }
-      ]], INITIAL)
+      ]], INITIAL))
       local message = assert.fails_with("unsupported", elf.open, path)
       assert.truthy(message:find("128", 1, true))
       assert.truthy(message:find("64", 1, true))
@@ -119,19 +119,19 @@ describe("Thread-local variables", function ()
 
    it("may be another plugin's, at a fixed offset and by descriptors", function ()
       for _, flags in ipairs { INITIAL, DESCRIPTOR } do
-         local below = compile.shared([[
+         local below = assert(cc.shared([[
             __thread long pad = 1;
             __thread long shared = 50;
             long get(void) { return shared; }
-         ]], INITIAL)
-         local path = compile.shared(threads.IMPORT .. [[
+         ]], INITIAL))
+         local path = assert(cc.shared(threads.IMPORT .. [[
             extern __thread long shared;
             extern long get(void);
             static long add(long x) { shared += x; return get(); }
             long here(long x) { return add(x); }
             long before(long x) { return threads_run(add, x); }
             long after(long x) { return threads_new(add, x); }
-         ]], flags .. threads.flags() .. " " .. below)
+         ]], flags .. threads.flags() .. " " .. below))
          assert.like_ldso({ "open w " .. threads.path(), "call w threads_start",
             "open a " .. path, "call a here 3", "call a before 4",
             "call a after 5", "call a here 1" },
@@ -140,13 +140,13 @@ describe("Thread-local variables", function ()
    end)
 
    it("are interposed by what was opened globally before", function ()
-      local first = compile.shared("__thread long shared = 70;", INITIAL)
+      local first = assert(cc.shared("__thread long shared = 70;", INITIAL))
       for _, model in ipairs(MODELS) do
          if not model.static then
-            local path = compile.shared([[
+            local path = assert(cc.shared([[
                __thread long pad, shared = 50;
                long read_(void) { return shared; }
-            ]], model.flags)
+            ]], model.flags))
             assert.like_ldso({ "open f " .. first .. " global",
                "open a " .. path, "call a read_" }, { "read_() = 70" })
          end
@@ -155,16 +155,16 @@ describe("Thread-local variables", function ()
 
    it("of a plugin that is open already get a fixed place while it has not used "
       .. "them", function ()
-      local below = compile.shared(threads.IMPORT .. [[
+      local below = assert(cc.shared(threads.IMPORT .. [[
          __thread long shared = 60;
          static long get(long x) { return shared; }
          long here(void) { return get(0); }
          long before(void) { return threads_run(get, 0); }
-      ]], MODELS[1].flags .. threads.flags())
-      local path = compile.shared([[
+      ]], MODELS[1].flags .. threads.flags()))
+      local path = assert(cc.shared([[
          extern __thread long shared;
          long add(long x) { return shared += x; }
-      ]], INITIAL .. " -Wl,--no-as-needed " .. below)
+      ]], INITIAL .. " -Wl,--no-as-needed " .. below))
       assert.like_ldso({ "open w " .. threads.path(), "call w threads_start",
          "open b " .. below, "open a " .. path, "call a add 1", "call b here",
          "call b before" },
@@ -178,19 +178,19 @@ describe("Thread-local variables", function ()
 
    it("keep what was written to them when an open that wanted them at a fixed "
       .. "offset fails", function ()
-      local below = compile.shared([[
+      local below = assert(cc.shared([[
          __thread long shared = 60;
          long add(long x) { return shared += x; }
-      ]], MODELS[1].flags)
-      local path = compile.shared([[
+      ]], MODELS[1].flags))
+      local path = assert(cc.shared([[
          extern __thread long shared;
          extern void missing(void);
          long f(long x) { missing(); return shared += x; }
-      ]], INITIAL .. " -Wl,-z,now -Wl,--no-as-needed " .. below)
-      local good = compile.shared([[
+      ]], INITIAL .. " -Wl,-z,now -Wl,--no-as-needed " .. below))
+      local good = assert(cc.shared([[
          extern __thread long shared;
          long get(void) { return shared; }
-      ]], INITIAL .. " -Wl,--no-as-needed " .. below)
+      ]], INITIAL .. " -Wl,--no-as-needed " .. below))
       assert.like_ldso({ "open b " .. below, "open a " .. path,
          "call b add 1", "open g " .. good, "call g get" },
          { "open a: failed", "add() = 61" }, { may_fail = true })
@@ -200,12 +200,12 @@ describe("Thread-local variables", function ()
       function ()
          for _, model in ipairs(MODELS) do
             if not model.static then
-               local path = compile.shared([[
+               local path = assert(cc.shared([[
                   extern __thread long missing __attribute__((weak));
                   long fine(void) { return 1; }
                   long read_(void) { return missing; }
                   long address(void) { return (long)&missing; }
-               ]], model.flags)
+               ]], model.flags))
                -- In the dynamic models ld.so leaves the module number 0, for
                -- which there is no block.
                local steps = { "open a " .. path, "call a fine" }
@@ -218,7 +218,7 @@ describe("Thread-local variables", function ()
       end)
 
    it("begin with what an IFUNC resolver made of their image", function ()
-      local path = compile.shared(threads.IMPORT .. [[
+      local path = assert(cc.shared(threads.IMPORT .. [[
          static long seven(void) { return 7; }
          static void *choose(void) { return seven; }
          long chosen(void) __attribute__((ifunc("choose")));
@@ -227,14 +227,14 @@ describe("Thread-local variables", function ()
          long here(void) { return call(0); }
          long before(void) { return threads_run(call, 0); }
          long after(void) { return threads_new(call, 0); }
-      ]], INITIAL .. threads.flags())
+      ]], INITIAL .. threads.flags()))
       assert.like_ldso({ "open w " .. threads.path(), "call w threads_start",
          "open a " .. path, "call a here", "call a before", "call a after" },
          { "here() = 7\nbefore() = 7\nafter() = 7" })
    end)
 
    it("can be used by constructors and by IFUNC resolvers", function ()
-      local path = compile.shared(threads.IMPORT .. [[
+      local path = assert(cc.shared(threads.IMPORT .. [[
          __thread long number = 5;
          static long seen, found;
          static long one(void) { return found; }
@@ -245,7 +245,7 @@ describe("Thread-local variables", function ()
          { seen = threads_run(get, 0); found = number; }
          long constructed(void) { return seen; }
          long resolved(void) { return chosen() >= 5; }
-      ]], INITIAL .. threads.flags())
+      ]], INITIAL .. threads.flags()))
       assert.like_ldso({ "open w " .. threads.path(), "call w threads_start",
          "open a " .. path, "call a constructed", "call a resolved" },
          { "constructed() = 5\nresolved() = 1" })
@@ -256,10 +256,10 @@ describe("A lookup of a thread-local symbol", function ()
    it("gives the calling thread's address", function ()
       for _, model in ipairs(MODELS) do
          if not model.static then
-            local path = compile.shared([[
+            local path = assert(cc.shared([[
                __thread long number = 12;
                long set(long x) { return number = x; }
-            ]], model.flags)
+            ]], model.flags))
             assert.like_ldso({ "open a " .. path, "value a number",
                "call a set 13", "value a number" },
                { "number = 12", "number = 13" })
@@ -270,7 +270,7 @@ describe("A lookup of a thread-local symbol", function ()
    it("gives it in other threads too", function ()
       for _, model in ipairs(MODELS) do
          if not model.static then
-            local path = compile.shared(threads.IMPORT .. [[
+            local path = assert(cc.shared(threads.IMPORT .. [[
                __thread long number = 12;
                static long address(long x) { return (long)&number; }
                long right(long (*find)(long))
@@ -279,7 +279,7 @@ describe("A lookup of a thread-local symbol", function ()
                       + (threads_new(find, 1) == 1) * 10;
                }
                long compare(long found) { return found == address(0); }
-            ]], model.flags .. threads.flags())
+            ]], model.flags .. threads.flags()))
             assert.equal("11\n", threads.program([[
                static e64_plugin *plugin;
                static long find(long check)
@@ -309,12 +309,12 @@ end)
 
 describe("Thread-local variables of the host", function ()
    local function user (declarations, flags)
-      return compile.shared(threads.IMPORT .. declarations .. [[
+      return assert(cc.shared(threads.IMPORT .. declarations .. [[
          static long add(long x) { return variable += x; }
          long here(long x) { return add(x); }
          long before(long x) { return threads_run(add, x); }
          long after(long x) { return threads_new(add, x); }
-      ]], flags .. threads.flags())
+      ]], flags .. threads.flags()))
    end
 
    local STEPS <const> = { "call a here 3", "call a before 4", "call a after 5",
@@ -354,7 +354,7 @@ describe("Thread-local variables of the host", function ()
 
    it("are reached so when they were opened late and have not been used",
       function ()
-         local host = compile.shared(HOST, MODELS[1].flags)
+         local host = assert(cc.shared(HOST, MODELS[1].flags))
          for _, flags in ipairs { INITIAL, DESCRIPTOR } do
             assert.like_ldso({ "host " .. host .. " global",
                "open w " .. threads.path(), "call w threads_start",
@@ -369,16 +369,16 @@ describe("Thread-local variables of the host", function ()
       local names, lines, declarations, sum = { "open w " .. threads.path(),
          "call w threads_start" }, {}, {}, {}
       for i = 1, 5 do
-         lines[i] = "host " .. compile.shared(
+         lines[i] = "host " .. assert(cc.shared(
             ("long own%d; __thread long variable%d = %d;"):format(i, i,
-            10 ^ i // 1 | 0), MODELS[1].flags) .. " global"
+            10 ^ i // 1 | 0), MODELS[1].flags)) .. " global"
          declarations[i] = ("extern __thread long variable%d;\n"):format(i)
          sum[i] = "variable" .. i
       end
-      local path = compile.shared(threads.IMPORT .. table.concat(declarations)
+      local path = assert(cc.shared(threads.IMPORT .. table.concat(declarations)
          .. "static long add(long x) { return " .. table.concat(sum, " + ")
          .. "; }\nlong before(long x) { return threads_run(add, x); }",
-         INITIAL .. threads.flags())
+         INITIAL .. threads.flags()))
       table.move(names, 1, 2, #lines + 1, lines)
       lines[#lines + 1] = "open a " .. path
       lines[#lines + 1] = "call a before"
@@ -387,11 +387,11 @@ describe("Thread-local variables of the host", function ()
 
    it("have no fixed offset once they are used, which is an error that says what "
       .. "to do", function ()
-      local host = compile.shared(HOST, MODELS[1].flags)
-      local use = compile.shared([[
+      local host = assert(cc.shared(HOST, MODELS[1].flags))
+      local use = assert(cc.shared([[
          extern long host_get(void);
          long use(void) { return host_get(); }
-      ]])
+      ]]))
       local lines = { "host " .. host .. " global", "open u " .. use,
          "call u use", "open a " .. user("extern __thread long variable;",
             INITIAL) }
@@ -405,7 +405,7 @@ describe("Thread-local variables of the host", function ()
    end)
 
    it("of libstdc++ have a fixed place (std::call_once)", function ()
-      local path = compile.cplusplus([[
+      local path = assert(cc.shared([[
          #include <mutex>
          #include <thread>
          static std::once_flag flag;
@@ -417,7 +417,7 @@ describe("Thread-local variables of the host", function ()
              std::call_once(flag, [] { value += 100; });
              return value;
          }
-      ]], INITIAL)
+      ]], { language = "c++", flags = INITIAL }))
       assert.truthy(has_type(path, "R_X86_64_TPOFF64"))
       assert.like_ldso({ "open a " .. path, "call a once 7", "call a once 8" },
          { "once() = 7\nonce() = 7" })

@@ -2,18 +2,18 @@
 --- in processes with threads of all kinds.
 
 local child = require "spec.support.child"
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
 local threads = require "spec.support.threads"
 
 local INITIAL <const> = "-ftls-model=initial-exec"
 
 -- What is opened: 77, or zeros.
 local function plugin (value)
-   return compile.shared(([[
+   return assert(cc.shared(([[
       __thread struct { long first; char rest[200]; } room = { %d };
       long check(void) { return room.first; }
       long change(long x) { return room.first += x; }
-   ]]):format(value), INITIAL)
+   ]]):format(value), INITIAL))
 end
 
 -- Threads that wait, each in its own way, and then say what `check` gives them.
@@ -295,7 +295,7 @@ end
 
 local function run (source, limits)
    local result = child.lua(PREFIX .. source,
-      { compile.shared(WAITING, "-pthread"), plugin(77), plugin(0) }, limits)
+      { assert(cc.shared(WAITING, "-pthread")), plugin(77), plugin(0) }, limits)
    if result.code ~= 0 then
       error(("it %s\n%s%s"):format(child.describe(result), result.out,
          result.err), 2)
@@ -497,9 +497,9 @@ end)
 describe("Two copies of the loader", function ()
    it("each find all threads, and hand on what is the other's", function ()
       -- The second copy is a library that glibc opens.
-      local archive = require "spec.support.campaign".loader()
+      local archive = require "spec.support.fixtures".loader()
          .. "/lib/libelf64load.a"
-      local copy = compile.shared(([[
+      local copy = assert(cc.shared(([[
          #include <elf64load.h>
          // %d
          E64_TLS_POOL(512)
@@ -516,7 +516,7 @@ describe("Two copies of the loader", function ()
          "-I src -Wl,-z,nodelete -Wl,--exclude-libs,ALL " .. archive
          .. (child.sanitizer == "tsan" and " -fsanitize=thread"
             or child.sanitizer == "asan" and " -fsanitize=address,undefined"
-            or ""))
+            or "")))
       assert.equal("77 77 77 77\n0\n", threads.program([[
          #include <dlfcn.h>
          #include <string.h>
@@ -542,6 +542,6 @@ describe("Two copies of the loader", function ()
              printf("%ld\n", finish(theirs) - count * 1000);
              return 0;
          }
-      ]], { compile.shared(WAITING, "-pthread"), plugin(77), copy }))
+      ]], { assert(cc.shared(WAITING, "-pthread")), plugin(77), copy }))
    end)
 end)

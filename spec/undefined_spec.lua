@@ -4,16 +4,18 @@
 
 local assert = require "spec.support.assert"
 local child = require "spec.support.child"
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
+local fixtures = require "spec.support.fixtures"
 local elf = require "elf64load"
 
-local function needing (libraries, source, how)
-   return compile[how or "shared"](source, "-Wl,--no-as-needed " .. libraries)
+local function needing (libraries, source, language)
+   return assert(cc.shared(source, { language = language,
+      flags = "-Wl,--no-as-needed " .. libraries }))
 end
 
 local function versioned (source, script, flags)
-   return compile.shared(source, ("-Wl,--version-script=%s %s"):format(
-      compile.text(script, ".map"), flags or ""))
+   return assert(cc.shared(source, ("-Wl,--version-script=%s %s"):format(
+      fixtures.text(script, ".map"), flags or "")))
 end
 
 local function base (path) return path:match "[^/]*$" end
@@ -26,8 +28,8 @@ local function failure (path, options)
       :gsub("; .- of the process", "")), detail
 end
 
-local audio = compile.shared
-   "long audio_play(void) { return 1; } long audio_stop(void) { return 2; }"
+local audio = assert(cc.shared
+   "long audio_play(void) { return 1; } long audio_stop(void) { return 2; }")
 local user = needing(audio, [[
    extern long audio_plya(void);
    long f(void) { return audio_plya(); }]])
@@ -58,11 +60,11 @@ describe("A symbol that is missing", function ()
    end)
 
    it("is said to be in what others cannot see", function ()
-      local other <close> = assert(elf.open(compile.shared
-         "long hidden_away(void) { return 3; }"))
-      local path = compile.shared [[
+      local other <close> = assert(elf.open(assert(cc.shared
+         "long hidden_away(void) { return 3; }")))
+      local path = assert(cc.shared [[
          extern long hidden_away(void);
-         long f(void) { return hidden_away(); }]]
+         long f(void) { return hidden_away(); }]])
       local _, message = failure(path)
       assert.is_not_nil(message:find(("; %s, which is open, has it, but not for "
          .. "others: open that with `global` first, or link %s with it"):format(
@@ -70,9 +72,9 @@ describe("A symbol that is missing", function ()
    end)
 
    it("and nowhere else either is to be linked with", function ()
-      local path = compile.shared [[
+      local path = assert(cc.shared [[
          extern long nobody_has_this_one(void);
-         long f(void) { return nobody_has_this_one(); }]]
+         long f(void) { return nobody_has_this_one(); }]])
       local _, message, detail = failure(path)
       local advice = ("link %s with the library that has it, or open that one "
          .. "with `global` first"):format(base(path))
@@ -117,15 +119,15 @@ describe("A symbol that is missing", function ()
 end)
 
 describe("A C++ symbol that is missing", function ()
-   local mixer = compile.cplusplus [[
+   local mixer = assert(cc.shared([[
       namespace mixer { int play(int a, float) { return a; }
          int play(const char *) { return 1; } int stop() { return 0; } }
       struct A { A(int); int get() const; int x; };
       A::A(int a) : x(a) {}
       int A::get() const { return x; }
-      A make() { return A(1); } ]]
+      A make() { return A(1); } ]], { language = "c++" }))
    local function using (text)
-      return needing(mixer, text, "cplusplus")
+      return needing(mixer, text, "c++")
    end
 
    it("is shown as C++ has it, with what has its name", function ()
@@ -164,7 +166,7 @@ describe("A C++ symbol that is missing", function ()
    end)
 
    it("is compared as it is where nothing can read it", function ()
-      local plain = compile.shared "long _ZN5mixer4playEif(void) { return 1; }"
+      local plain = assert(cc.shared "long _ZN5mixer4playEif(void) { return 1; }")
       local path = needing(plain, [[ extern long _ZN5mixer4playEi(void);
          long f(void) { return _ZN5mixer4playEi(); }]])
       local result = child.lua([[
@@ -232,8 +234,8 @@ describe("Symbols that are missing", function ()
          declared[i] = ("extern long %s(void);"):format(name)
          lines[#lines + 1] = (" + %s()"):format(name)
       end
-      local path = compile.shared(table.concat(declared, "\n")
-         .. table.concat(lines, "\n") .. "; }")
+      local path = assert(cc.shared(table.concat(declared, "\n")
+         .. table.concat(lines, "\n") .. "; }"))
       local _, message, detail = failure(path)
       assert.is_not_nil(message:find(" needs 512 symbols that ", 1, true))
       assert.is_not_nil(message:find("and 188 symbols more", 1, true))
@@ -255,9 +257,9 @@ describe("What a version that is missing", function ()
    it("is of glibc means an older system", function ()
       local stand_in = versioned("long newest(void) { return 1; }",
          "GLIBC_2.99 { global: newest; };", "-nostdlib -Wl,-soname,libc.so.6")
-      local path = compile.shared(
+      local path = assert(cc.shared(
          "extern long newest(void); long f(void) { return newest(); }",
-         "-nostdlib " .. stand_in)
+         "-nostdlib " .. stand_in))
       local kind, message, detail = failure(path)
       assert.equal("version", kind)
       assert.is_not_nil(message:find(path .. " needs version 'GLIBC_2.99' of "

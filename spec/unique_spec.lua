@@ -1,20 +1,20 @@
 -- STB_GNU_UNIQUE: one definition of a name for all plugins, against ld.so.
 
 local assert = require "spec.support.assert"
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
 local elfedit = require "spec.support.elfedit"
 local elf = require "elf64load"
 
 -- A plugin with a unique variable, what it holds at first, and what it adds.
 local function unique (value, name)
    name = name or "shared"
-   return compile.shared(([[
+   return assert(cc.shared(([[
       long %s = %d;
       __asm__(".type %s, @gnu_unique_object\n");
       long add(long x) { return %s += x; }
       static long *volatile kept = &%s;
       long by_pointer(void) { return *kept; }
-   ]]):format(name, value, name, name, name))
+   ]]):format(name, value, name, name, name)))
 end
 
 local one, two, three = unique(100), unique(200), unique(300)
@@ -36,10 +36,10 @@ describe("A unique symbol", function ()
    end)
 
    it("is what a lookup finds too", function ()
-      local bare = compile.shared [[
+      local bare = assert(cc.shared [[
          long shared = 400;
          __asm__(".type shared, @gnu_unique_object\n");
-      ]]
+      ]])
       -- Nothing refers to it: it is entered by the first lookup.
       assert.like_ldso({ "open a " .. bare, "open b " .. two,
          "value a shared", "value b shared" },
@@ -69,11 +69,11 @@ describe("A unique symbol", function ()
    end)
 
    it("is one across hash styles and versions of the name's owner", function ()
-      local sysv = compile.shared([[
+      local sysv = assert(cc.shared([[
          long shared = 700;
          __asm__(".type shared, @gnu_unique_object\n");
          long add(long x) { return shared += x; }
-      ]], "-Wl,--hash-style=sysv")
+      ]], "-Wl,--hash-style=sysv"))
       assert.like_ldso({ "open s " .. sysv, "open a " .. one, "call a add 1",
          "call s add 1" }, { "add() = 701", "add() = 702" })
    end)
@@ -93,8 +93,8 @@ describe("A unique symbol", function ()
          inline long &in_function(void) { static long n = %d; return n; }
          extern "C" long next(void) { return ++in_function(); }
       ]]
-      local a = compile.cplusplus(source:format(10, 1000))
-      local b = compile.cplusplus(source:format(20, 2000))
+      local a = assert(cc.shared(source:format(10, 1000), { language = "c++" }))
+      local b = assert(cc.shared(source:format(20, 2000), { language = "c++" }))
       assert.like_ldso({ "open a " .. a, "open b " .. b, "call a add 1",
          "call b add 1", "call a next", "call b next" },
          { "add() = 11\nadd() = 12", "next() = 1001\nnext() = 1002" })

@@ -3,7 +3,8 @@
 
 local lfs = require "lfs"
 local assert = require "spec.support.assert"
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
+local fixtures = require "spec.support.fixtures"
 local compare = require "spec.support.compare"
 local child = require "spec.support.child"
 local elfedit = require "spec.support.elfedit"
@@ -28,8 +29,10 @@ extern "C" long frames(long)
     return n > 2;
 }
 ]]
-local plugin = compile.cplusplus(SOURCE, "-lgcc_s")
-local second = compile.cplusplus(SOURCE:gsub("boom", "crash"), "-lgcc_s")
+local plugin = assert(cc.shared(SOURCE,
+   { language = "c++", flags = "-lgcc_s" }))
+local second = assert(cc.shared(SOURCE:gsub("boom", "crash"),
+   { language = "c++", flags = "-lgcc_s" }))
 
 -- A libgcc_s.so.1 made of the compiler's own libgcc_eh.a, whose functions are
 -- hidden: each is shown by a jump to it. Instead of asking glibc's
@@ -66,7 +69,7 @@ local function make_libgcc (source)
    end
    for _, list in ipairs { names, jumps, versions } do table.sort(list) end
    names[#names + 1] = "_dl_find_object own_find_object\n"
-   local folder = ("%s/libgcc-%s"):format(compile.folder, compile.digest(source
+   local folder = ("%s/libgcc-%s"):format(fixtures.folder, fixtures.digest(source
       .. table.concat(names) .. table.concat(versions)))
    local path = folder .. "/libgcc_s.so.1"
    if lfs.attributes(path, "mode") == "file" then return path end
@@ -163,7 +166,7 @@ describe("An unwinder that walks dl_iterate_phdr", function ()
 
    it("finds plugins: one that is linked into a plugin", function ()
       -- Its import is the plugin's own.
-      local path = compile.shared [[
+      local path = assert(cc.shared [[
          #define _GNU_SOURCE
          #include <link.h>
          #include <string.h>
@@ -181,13 +184,13 @@ describe("An unwinder that walks dl_iterate_phdr", function ()
              return 0;
          }
          long f(long x) { dl_iterate_phdr(look, 0); return own * 10 + (count > 3); }
-      ]]
+      ]])
       assert.like_ldso({ "open a " .. path, "call a f" }, { "f() = 11" })
    end)
 end)
 
 -- A library of the host that walks, as garbage collectors and sanitizers do.
-local walker = compile.shared [[
+local walker = assert(cc.shared [[
    #define _GNU_SOURCE
    #include <link.h>
    #include <string.h>
@@ -235,18 +238,18 @@ local walker = compile.shared [[
        last_subs = subs;
        return n;
    }
-]]
-local asking = compile.shared [[
+]])
+local asking = assert(cc.shared [[
    extern long walked(long), added(void), removed(void);
    static long variable[2];
    long known(void) { return walked((long)variable); }
    long stopped(void) { return walked((long)variable + 1); }
    long comes(void) { return added(); }
    long goes(void) { return removed(); }
-]]
+]])
 
 describe("dl_iterate_phdr, as the host's libraries call it", function ()
-   local other = compile.shared "long nothing;"
+   local other = assert(cc.shared "long nothing;")
 
    it("shows a plugin once, by its name and with its headers", function ()
       assert.like_ldso({ "host " .. walker .. " global", "open a " .. asking,
@@ -272,7 +275,7 @@ describe("dl_iterate_phdr, as the host's libraries call it", function ()
          local q = assert(runtime:open(arg[2]))
          local outer = assert(runtime:open(arg[3]))
          print(C.walk(outer:lookup "again", p:lookup "walk"))
-      ]], { compile.shared [[
+      ]], { assert(cc.shared [[
          #define _GNU_SOURCE
          #include <link.h>
          #include <string.h>
@@ -290,15 +293,15 @@ describe("dl_iterate_phdr, as the host's libraries call it", function ()
              dl_iterate_phdr(look, (void *)again);
              return count;
          }
-      ]], other, compile.shared([[
+      ]]), other, assert(cc.shared([[
          #include <dlfcn.h>
          long again(const char *name)
          {
-             void *handle = dlopen("]] .. compile.shared "long fresh;" .. [[",
+             void *handle = dlopen("]] .. assert(cc.shared "long fresh;") .. [[",
                                    RTLD_NOW);
              return handle && dlclose(handle) == 0;
          }
-      ]]) }, { seconds = 200 })
+      ]])) }, { seconds = 200 })
       assert.equal(0, result.code, child.describe(result) .. result.err)
       assert.truthy(tonumber(result.out) >= 3, result.out)
    end)
@@ -314,9 +317,9 @@ describe("An unwinder that only knows what it was told", function ()
 
    it("is told nothing of frames that it would run off", function ()
       -- No zero word ends .eh_frame in what is linked without start files.
-      local path = compile.cplusplus([[
+      local path = assert(cc.shared([[
          extern "C" long f(long x) { return x + 1; }
-      ]], "-nostartfiles")
+      ]], { language = "c++", flags = "-nostartfiles" }))
       local ours = compare.ours({ "open a " .. path, "call a f 1",
          "open b " .. plugin, "call b f 1" }, { preload = told })
       assert.equal("open a: ok\nf() = 2\nopen b: ok\nf() = 981\n", ours.out,
@@ -325,7 +328,7 @@ describe("An unwinder that only knows what it was told", function ()
 
    it("is told nothing of frames that are not well formed", function ()
       -- One byte after the other is wrong, in the header or in the frames.
-      local whole = compile.shared "long f(long x) { return x + 1; }"
+      local whole = assert(cc.shared "long f(long x) { return x + 1; }")
       local file = elfedit.read(whole)
       local header
       for _, segment in ipairs(file:segments()) do
@@ -341,7 +344,7 @@ describe("An unwinder that only knows what it was told", function ()
       for number, at in ipairs(wrong) do
          local broken = bytes:sub(1, at) .. string.char(bytes:byte(at + 1) ~ 0xf5)
             .. bytes:sub(at + 2)
-         local path = compile.text(broken, ".so")
+         local path = fixtures.text(broken, ".so")
          script[#script + 1] = ("open x%d %s"):format(number % 20, path)
          script[#script + 1] = ("call x%d f 1"):format(number % 20)
          script[#script + 1] = ("close x%d"):format(number % 20)
@@ -364,9 +367,9 @@ describe("An unwinder that the host opens later", function ()
          local host = assert(package.loadlib(arg[2], "*") and elf.host:cdef(call))
          assert(elf.open(arg[1]))
          print(host.call(p:lookup "middle", 7))
-      ]], { compile.cplusplus [[
+      ]], { assert(cc.shared([[
          extern "C" long middle(long (*f)(long), long x) { return f(x) + 1; }
-      ]], compile.cplusplus([[
+      ]], { language = "c++" })), assert(cc.shared([[
          static long thrower(long x) { throw x; }
          extern "C" long call(const void *middle, long x)
          {
@@ -374,7 +377,7 @@ describe("An unwinder that the host opens later", function ()
              try { return ((through *)middle)(thrower, x); }
              catch (long i) { return i * 10; }
          }
-      ]], "-static-libgcc -static-libstdc++") })
+      ]], { language = "c++", flags = "-static-libgcc -static-libstdc++" })) })
       assert.equal("70\n", result.out, child.describe(result) .. result.err)
    end)
 end)

@@ -2,7 +2,8 @@
 -- ld.so wherever it does the same.
 
 local assert = require "spec.support.assert"
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
+local fixtures = require "spec.support.fixtures"
 local compare = require "spec.support.compare"
 local child = require "spec.support.child"
 local elfedit = require "spec.support.elfedit"
@@ -24,7 +25,8 @@ struct Noisy
 ]]
 
 local function cplusplus (source, flags)
-   return compile.cplusplus(COMMON .. source, flags)
+   return assert(cc.shared(COMMON .. source,
+      { language = "c++", flags = flags }))
 end
 
 local thrower = cplusplus [[
@@ -113,14 +115,14 @@ describe("An exception", function ()
    it("goes through a plugin from one of the host's libraries to another",
       function ()
          -- Host libraries that glibc opens, and a plugin that is between them.
-         local outer = compile.cplusplus [[
+         local outer = assert(cc.shared([[
             extern "C" long call_caught(void (*f)(long), long x)
             {
                 try { f(x); } catch (long i) { return i + 1; }
                 return 0;
             }
             extern "C" void throw_long(long x) { throw x; }
-         ]]
+         ]], { language = "c++" }))
          local path = cplusplus([[
             extern "C" long call_caught(void (*)(long), long);
             extern "C" void throw_long(long);
@@ -139,7 +141,7 @@ describe("An exception", function ()
             struct Shared { long value; virtual ~Shared() {} };
             struct Derived : Shared {};
          ]]
-         local host = compile.cplusplus(classes .. [[
+         local host = assert(cc.shared(classes .. [[
             extern "C" long host_catch(void (*f)(long), long x)
             {
                 try { f(x); }
@@ -155,7 +157,7 @@ describe("An exception", function ()
                 if (x == 1) { Derived derived; derived.value = 70; throw derived; }
                 throw x;
             }
-         ]])
+         ]], { language = "c++" }))
          local path = cplusplus(classes .. [[
             extern "C" long host_catch(void (*)(long), long);
             extern "C" void host_throw(long);
@@ -230,9 +232,9 @@ describe("An exception", function ()
    end)
 
    it("goes through C, which has frames but no destructors", function ()
-      local group = compile.shared [[
+      local group = assert(cc.shared [[
          long through(long (*f)(long), long x) { return f(x) + 1; }
-      ]]
+      ]])
       local path = cplusplus([[
          extern "C" long through(long (*)(long), long);
          static long thrower(long x) { throw x; }
@@ -277,7 +279,7 @@ describe("An exception", function ()
    end)
 
    it("is caught in a resolver of an IFUNC", function ()
-      local path = compile.cplusplus [[
+      local path = assert(cc.shared([[
          static long one() { return 1; }
          static long two() { return 2; }
          extern "C" void *resolve()
@@ -286,7 +288,7 @@ describe("An exception", function ()
          }
          extern "C" long f(long) __attribute__((ifunc("resolve")));
          extern "C" long g(long) { return f(0); }
-      ]]
+      ]], { language = "c++" }))
       local ours = compare.ours { "open a " .. path, "call a g" }
       assert.equal("open a: ok\ng() = 2\n", ours.out, ours.err)
    end)
@@ -301,7 +303,7 @@ describe("An exception", function ()
          -- In a thread of its own, of which Lua knows nothing.
          assert(elf.open(arg[2])):cdef(
             "void run(const void *);").run(p:lookup "f":as "long f(long)")
-      ]], { path, compile.shared [[
+      ]], { path, assert(cc.shared [[
          #include <pthread.h>
          static void *work(void *f) { ((long (*)(long))f)(1); return 0; }
          void run(const void *f)
@@ -310,7 +312,7 @@ describe("An exception", function ()
              pthread_create(&thread, 0, work, (void *)f);
              pthread_join(thread, 0);
          }
-      ]] })
+      ]]) })
       assert.equal(6, theirs.signal)
       assert.equal(6, ours.signal, ours.err)
       assert.truthy(ours.err:find("terminate called", 1, true))
@@ -321,8 +323,8 @@ describe("An exception", function ()
       function ()
          for _, flags in ipairs { "-Wl,--no-eh-frame-hdr",
             "-fno-exceptions -fno-asynchronous-unwind-tables" } do
-            local middle = compile.shared(
-               "long m(long (*f)(long), long x) { return f(x) + 1; }", flags)
+            local middle = assert(cc.shared(
+               "long m(long (*f)(long), long x) { return f(x) + 1; }", flags))
             local path = cplusplus([[
                extern "C" long m(long (*)(long), long);
                static long thrower(long x) { throw x; }
@@ -393,7 +395,7 @@ describe("Forced unwinding", function ()
       end)
 
    it("goes through C that was compiled with -fexceptions", function ()
-      local path = compile.shared([[
+      local path = assert(cc.shared([[
          #include <pthread.h>
          #include <unistd.h>
          static int cleaned, ready;
@@ -415,14 +417,14 @@ describe("Forced unwinding", function ()
              pthread_join(thread, 0);
              return cleaned;
          }
-      ]], "-fexceptions -pthread")
+      ]], "-fexceptions -pthread"))
       assert.like_ldso({ "open a " .. path, "call a cancel" },
          { "cancel() = 1" })
    end)
 end)
 
 describe("A backtrace", function ()
-   local path = compile.shared([[
+   local path = assert(cc.shared([[
       #include <execinfo.h>
       #include <unwind.h>
       extern long first(long), second(long), third(long);
@@ -466,7 +468,7 @@ describe("A backtrace", function ()
           return (has(second) - has(third)) * 100
               + (has(first) - has(third)) * 10 + (n > has(first) + 2);
       }
-   ]], "-Wl,-Bsymbolic -lgcc_s")
+   ]], "-Wl,-Bsymbolic -lgcc_s"))
 
    it("of _Unwind_Backtrace goes through plugins and on", function ()
       assert.like_ldso({ "open a " .. path, "call a f 0" }, { "f() = 121" })
@@ -478,22 +480,22 @@ describe("A backtrace", function ()
 
    it("is there for plugins of C alone, where nothing has brought an unwinder",
       function ()
-         local plain = compile.shared [[
+         local plain = assert(cc.shared [[
             #include <execinfo.h>
             __attribute__((noinline)) static long deep(void **frames)
             { long n = backtrace(frames, 64); __asm__ volatile (""); return n; }
             long f(long x)
             { void *frames[64]; long n = deep(frames);
               __asm__ volatile (""); return n > 3; }
-         ]]
+         ]])
          assert.like_ldso({ "open a " .. plain, "call a f" }, { "f() = 1" })
       end)
 end)
 
 describe("A plugin whose frames are broken", function ()
    -- What its frames are found by, and the frames: each byte wrong in turn.
-   local middle = compile.shared
-      "long m(long (*f)(long), long x) { return f(x) + 1; }"
+   local middle = assert(cc.shared
+      "long m(long (*f)(long), long x) { return f(x) + 1; }")
    local file = elfedit.read(middle)
    local header
    for _, segment in ipairs(file:segments()) do
@@ -528,7 +530,7 @@ describe("A plugin whose frames are broken", function ()
          for at = 0, 15 do wrong[#wrong + 1] = header.p_offset + at end
          for at = 0, 59, 7 do wrong[#wrong + 1] = frames + at end
          for _, at in ipairs(wrong) do
-            local path = compile.text(bytes:sub(1, at)
+            local path = fixtures.text(bytes:sub(1, at)
                .. string.char(bytes:byte(at + 1) ~ 0xf5) .. bytes:sub(at + 2),
                ".so")
             -- How it ends depends on what lies where the bytes point to, under

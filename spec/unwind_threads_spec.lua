@@ -2,11 +2,11 @@
 -- #threads
 
 local assert = require "spec.support.assert"
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
 local child = require "spec.support.child"
 
 -- What stays open: four threads throw through one plugin into another.
-local inner = compile.cplusplus [[
+local inner = assert(cc.shared([[
    #include <string>
    #include <stdexcept>
    extern "C" long inner(long x)
@@ -15,8 +15,8 @@ local inner = compile.cplusplus [[
        if (x) throw std::runtime_error(text);
        return 0;
    }
-]]
-local outer = compile.cplusplus([[
+]], { language = "c++" }))
+local outer = assert(cc.shared([[
    #include <pthread.h>
    #include <stdexcept>
    #include <unistd.h>
@@ -59,19 +59,19 @@ local outer = compile.cplusplus([[
    }
    extern "C" long done(void)
    { return __atomic_load_n(&rounds, __ATOMIC_SEQ_CST); }
-]], "-pthread " .. inner)
+]], { language = "c++", flags = "-pthread " .. inner }))
 
 -- What comes and goes, and throws itself.
-local passing = compile.cplusplus [[
+local passing = assert(cc.shared([[
    extern "C" long pass(long x)
    {
        try { if (x) throw x; } catch (long i) { return i + 1; }
        return 0;
    }
-]]
+]], { language = "c++" }))
 
 -- The same with objects of the thread's, whose destructors keep it mapped.
-local keeping = compile.cplusplus [[
+local keeping = assert(cc.shared([[
    #include <string>
    struct Counted { std::string text = std::string(50, 'y'); ~Counted() {} };
    thread_local Counted counted;
@@ -81,7 +81,7 @@ local keeping = compile.cplusplus [[
        catch (long i) { return i + 1; }
        return 0;
    }
-]]
+]], { language = "c++" }))
 
 local PROGRAM = [[
 local elf = require "elf64load"
@@ -135,7 +135,7 @@ local function run (plugin, count, checker)
    -- step takes long: those that throw leave time to the one that opens.
    local pause = checker and 1000 or child.sanitizer and 200 or 0
    local result = child.lua(PROGRAM, { outer, plugin, tostring(count),
-      compile.shared(THREAD), tostring(pause),
+      assert(cc.shared(THREAD)), tostring(pause),
       not checker and "measured" or nil }, { seconds = 600, through = checker })
    assert.equal(0, result.code, child.describe(result) .. result.err)
    local wrong, grown = result.out:match "^wrong\t(%d+)\ngrown\t(%S+)\n$"

@@ -1,11 +1,11 @@
 --- What scalar values are on both sides, and variables of every shape.
 
 local assert = require "luassert"
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
 local elf = require "elf64load"
 
 local function open (source)
-   return assert(elf.open(compile.shared(source)))
+   return assert(elf.open(assert(cc.shared(source))))
 end
 
 describe("An integer", function ()

@@ -2,25 +2,26 @@
 -- a version that is missing fails the open.
 
 local assert = require "spec.support.assert"
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
+local fixtures = require "spec.support.fixtures"
 local elfedit = require "spec.support.elfedit"
 local elf = require "elf64load"
 
 -- A shared object with a version script.
 local function versioned (source, script, flags)
-   return compile.shared(source, ("-Wl,--version-script=%s %s"):format(
-      compile.text(script, ".map"), flags or ""))
+   return assert(cc.shared(source, ("-Wl,--version-script=%s %s"):format(
+      fixtures.text(script, ".map"), flags or "")))
 end
 
 -- An empty one that only lends its path as DT_SONAME to the linker.
 local function standin (path, source, script)
    local flags = "-Wl,-soname," .. path
    if script then return versioned(source or "", script, flags) end
-   return compile.shared(source or "", flags)
+   return assert(cc.shared(source or "", flags))
 end
 
 local function needing (libraries, source)
-   return compile.shared(source, "-Wl,--no-as-needed " .. libraries)
+   return assert(cc.shared(source, "-Wl,--no-as-needed " .. libraries))
 end
 
 -- What an image needs of a file.
@@ -95,7 +96,7 @@ describe("A versioned reference", function ()
       end)
 
    it("takes a symbol without a version from a file without versions", function ()
-      local plain = compile.shared "long f(void) { return 7; }"
+      local plain = assert(cc.shared "long f(void) { return 7; }")
       local user = needing(standin(plain, TWO, TWO_SCRIPT), old("f", "V1"))
       -- Here ld.so ends the process: an assertion in it says that a file which
       -- a DT_VERNEED names has versions.
@@ -204,7 +205,7 @@ describe("A lookup", function ()
 
    it("with a version finds nothing in a file without versions but the symbol",
       function ()
-         local plain = compile.shared("long f(void) { return 7; }", "-nostdlib")
+         local plain = assert(cc.shared("long f(void) { return 7; }", "-nostdlib"))
          assert.like_ldso({ "open a " .. plain, "has a f V1" },
             { "has f@V1: " })
       end)
@@ -215,7 +216,7 @@ describe("A lookup", function ()
       assert.equal("V1", assert(p:lookup("f", "V1")).version)
       local _, detail = assert.fails_with("undefined", p.lookup, p, "f", "V9")
       assert.equal("V9", detail.version)
-      local plain <close> = assert(elf.open(compile.shared "long x;"))
+      local plain <close> = assert(elf.open(assert(cc.shared "long x;")))
       assert.is_nil(assert(plain:lookup "x").version)
    end)
 end)
@@ -251,7 +252,7 @@ describe("A version that a file needs", function ()
    end)
 
    it("is none to a provider without any versions", function ()
-      local plain = compile.shared "long n(void) { return 6; }"
+      local plain = assert(cc.shared "long n(void) { return 6; }")
       local path = needing(
          standin(plain, TWO .. "long n(void) { return 5; }", newer),
          "extern long n(void) __attribute__((weak));"
@@ -272,10 +273,10 @@ describe("A version that a file needs", function ()
    it("of libc that this libc lacks fails the open", function ()
       local libc = versioned("long invented(void) { return 1; }",
          "GLIBC_9.9 { global: invented; };", "-nostdlib -Wl,-soname,libc.so.6")
-      local path = compile.shared([[
+      local path = assert(cc.shared([[
          extern long invented(void);
          long ask(void) { return invented(); }
-      ]], "-nostdlib -Wl,--no-as-needed " .. libc)
+      ]], "-nostdlib -Wl,--no-as-needed " .. libc))
       assert.like_ldso({ "open a " .. path }, { "open a: failed" },
          { kind = "version" })
       local _, detail = assert.fails_with("version", elf.open, path)
@@ -298,7 +299,7 @@ end)
 describe("The host's versions", function ()
    it("are kept apart: an old reference gets the old definition", function ()
       -- These have two or more. Sanitizers replace others that have.
-      local path = compile.shared [[
+      local path = assert(cc.shared [[
          extern void *nftw(void), *nftw_old(void), *sched_setaffinity(void),
              *sched_setaffinity_old(void), *getpid(void);
          __asm__(".symver nftw_old, nftw@GLIBC_2.2.5\n"
@@ -307,7 +308,7 @@ describe("The host's versions", function ()
                                          sched_setaffinity_old };
          long from_getpid(long i) { return (char *)all[i] - (char *)getpid; }
          long differ(void) { return all[0] != all[1] && all[2] != all[3]; }
-      ]]
+      ]])
       assert.like_ldso({ "open a " .. path, "call a from_getpid 0",
          "call a from_getpid 1", "call a from_getpid 2",
          "call a from_getpid 3", "call a differ" }, { "differ() = 1" })
@@ -315,18 +316,18 @@ describe("The host's versions", function ()
 
    it("serve unversioned references with the oldest definition", function ()
       -- Linked against a libc without versions.
-      local libc = compile.shared("long nftw, getpid;",
-         "-nostdlib -Wl,-soname,libc.so.6")
-      local path = compile.shared([[
+      local libc = assert(cc.shared("long nftw, getpid;",
+         "-nostdlib -Wl,-soname,libc.so.6"))
+      local path = assert(cc.shared([[
          extern void *nftw(void), *getpid(void);
          long distance(void) { return (char *)nftw - (char *)getpid; }
-      ]], "-nostdlib -Wl,--no-as-needed " .. libc)
+      ]], "-nostdlib -Wl,--no-as-needed " .. libc))
       assert.like_ldso({ "open a " .. path, "call a distance" })
    end)
 
    it("are found by lookups", function ()
-      local path = compile.shared
-         "extern long getpid(void); long f(void) { return getpid(); }"
+      local path = assert(cc.shared
+         "extern long getpid(void); long f(void) { return getpid(); }")
       assert.like_ldso({ "open a " .. path, "has a realpath GLIBC_2.2.5",
          "has a realpath GLIBC_2.3", "has a realpath GLIBC_2.4" },
          { "has realpath@GLIBC_2.2.5: yes", "has realpath@GLIBC_2.4: no" })

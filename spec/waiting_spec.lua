@@ -1,7 +1,8 @@
 --- Threads that want what another thread is opening, starting or stopping.
 
 local child = require "spec.support.child"
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
+local fixtures = require "spec.support.fixtures"
 local threads = require "spec.support.threads"
 
 -- The same program opens by ld.so and by us. What it prints must be the same.
@@ -94,8 +95,8 @@ local function ours (source, arguments)
 end
 
 local function both (source, arguments)
-   local theirs = run(compile.program(OPENS .. WATCH .. source,
-      "-std=gnu11 -D_GNU_SOURCE -DLDSO -w -pthread -rdynamic -ldl"), arguments)
+   local theirs = run(assert(cc.program(OPENS .. WATCH .. source,
+      "-std=gnu11 -D_GNU_SOURCE -DLDSO -w -pthread -rdynamic -ldl")), arguments)
    local text = ours(source, arguments)
    assert.equal(theirs, text)
    return text
@@ -103,7 +104,7 @@ end
 
 -- A plugin whose constructor opens another and keeps it open.
 local function opener (name, other)
-   return compile.shared(([[
+   return assert(cc.shared(([[
 #include <dlfcn.h>
 #include <time.h>
 int %s;
@@ -115,12 +116,12 @@ __attribute__((constructor)) static void begin(void)
     other_of_%s = dlopen("%s", RTLD_NOW);
     %s++;
 }
-]]):format(name, name, name, other, name), "-ldl")
+]]):format(name, name, name, other, name), "-ldl"))
 end
 
 -- Two that open each other, of which neither is there before the other.
 local function crossing ()
-   local folder = compile.text("crossing", ".txt"):match "^(.*)/"
+   local folder = fixtures.text("crossing", ".txt"):match "^(.*)/"
    local x = folder .. "/crossing-x.so"
    local y = opener("y", x)
    local made = opener("x", y)
@@ -131,7 +132,7 @@ end
 
 describe("Another thread #threads", function ()
    it("gets what one is starting when it has been started", function ()
-      local path = compile.shared [[
+      local path = assert(cc.shared [[
 #include <time.h>
 void tell(const char *);
 int ready;
@@ -142,7 +143,7 @@ __attribute__((constructor)) static void begin(void)
     nanosleep(&time, 0);
     ready++;
 }
-]]
+]])
       assert.equal("begins\n8 threads found it ready\n", both([[
 static atomic_int ready;
 static void *work(void *data)
@@ -163,7 +164,7 @@ int main(int argc, char **argv)
    end)
 
    it("has what it needs started before it", function ()
-      local needed = compile.shared [[
+      local needed = assert(cc.shared [[
 #include <time.h>
 void runs_now(void);
 int ready;
@@ -174,12 +175,12 @@ __attribute__((constructor)) static void begin(void)
     nanosleep(&time, 0);
     ready = 1;
 }
-]]
-      local path = compile.shared([[
+]])
+      local path = assert(cc.shared([[
 extern int ready;
 int seen;
 __attribute__((constructor)) static void begin(void) { seen = ready; }
-]], needed)
+]], needed))
       assert.equal("seen 1\n", both([[
 static void *work(void *data) { open_it(data); return 0; }
 int main(int argc, char **argv)
@@ -194,7 +195,7 @@ int main(int argc, char **argv)
    end)
 
    -- Its constructor and its destructor take their time.
-   local slow = compile.shared [[
+   local slow = assert(cc.shared [[
 #include <time.h>
 void runs_now(void);
 int ready;
@@ -206,13 +207,13 @@ static void rest(void)
 }
 __attribute__((constructor)) static void begin(void) { rest(); ready = 1; }
 __attribute__((destructor)) static void end(void) { rest(); }
-]]
-   local asking = compile.shared [[
+]])
+   local asking = assert(cc.shared [[
 extern int ready __attribute__((weak));
 int seen;
 __attribute__((constructor)) static void begin(void)
 { seen = &ready ? 1 + ready : 0; }
-]]
+]])
 
    it("binds to what one is opening for all when it has been started",
    function ()
@@ -246,8 +247,8 @@ int main(int argc, char **argv)
    end)
 
    it("maps no file that one is mapping", function ()
-      local path = compile.shared "int one = 1;"
-      local wide = compile.shared("extern int one; int *p = &one;", path)
+      local path = assert(cc.shared "int one = 1;")
+      local wide = assert(cc.shared("extern int one; int *p = &one;", path))
       assert.equal("2 mapped\n", ours([[
 static atomic_int mapped;
 static void log_it(void *data, e64_log_level level, const char *message)
@@ -276,7 +277,7 @@ int main(int argc, char **argv)
    end)
 
    it("maps again what one is stopping when it has been stopped", function ()
-      local needed = compile.shared [[
+      local needed = assert(cc.shared [[
 #include <time.h>
 void tell(const char *);
 __attribute__((constructor)) static void begin(void) { tell("needed begins"); }
@@ -286,8 +287,8 @@ __attribute__((destructor)) static void end(void)
     nanosleep(&time, 0);
     tell("needed ends");
 }
-]]
-      local path = compile.shared([[
+]])
+      local path = assert(cc.shared([[
 #include <time.h>
 void tell(const char *);
 void runs_now(void);
@@ -299,7 +300,7 @@ __attribute__((destructor)) static void end(void)
     nanosleep(&time, 0);
     tell("ends");
 }
-]], "-Wl,--no-as-needed " .. needed)
+]], "-Wl,--no-as-needed " .. needed))
       assert.equal([[
 needed begins
 begins
@@ -357,7 +358,7 @@ int main(int argc, char **argv)
       local x = crossing()
       -- dlopen of the program's own choice, for the constructors.
       local function across (name, runtime, path)
-         return compile.shared(([[
+         return assert(cc.shared(([[
 #include <time.h>
 void *open_in(int runtime, const char *path);
 int %s;
@@ -369,7 +370,7 @@ __attribute__((constructor)) static void begin(void)
     other_of_%s = open_in(%d, "%s");
     %s++;
 }
-]]):format(name, name, name, runtime, path, name))
+]]):format(name, name, name, runtime, path, name)))
       end
       local y = across("y", 0, x)
       local made = across("x", 1, y)
@@ -410,12 +411,12 @@ int main(int argc, char **argv)
    it("do so where one is in a constructor of the host", function ()
       -- glibc opens `inside`, whose constructor opens the plugin, which another
       -- thread is starting, and its constructor has glibc open `other`.
-      local inside = compile.shared [[
+      local inside = assert(cc.shared [[
 void from_host(void);
 __attribute__((constructor)) static void begin(void) { from_host(); }
-]]
-      local other = compile.shared "int other = 7;"
-      local path = compile.shared [[
+]])
+      local other = assert(cc.shared "int other = 7;")
+      local path = assert(cc.shared [[
 void from_plugin(void);
 int started;
 __attribute__((constructor)) static void begin(void)
@@ -423,7 +424,7 @@ __attribute__((constructor)) static void begin(void)
     from_plugin();
     started = 1;
 }
-]]
+]])
       assert.equal("other 7, plugin 1 1\n", both([[
 static char **paths;
 static atomic_int host_is_in, plugin_is_in;
@@ -462,18 +463,18 @@ int main(int argc, char **argv)
    end)
 
    it("open and close what needs the same, all at once", function ()
-      local common = compile.shared [[
+      local common = assert(cc.shared [[
 int common = 5;
 __attribute__((constructor)) static void begin(void) { common++; }
-]]
-      local other = compile.shared "int other = 3;"
+]])
+      local other = assert(cc.shared "int other = 3;")
       local flags = "-Wl,--no-as-needed "
-      local x = compile.shared("extern int common, other;"
+      local x = assert(cc.shared("extern int common, other;"
          .. "int x(void) { return common + other; }",
-         flags .. common .. " " .. other)
-      local y = compile.shared("extern int common, other;"
+         flags .. common .. " " .. other))
+      local y = assert(cc.shared("extern int common, other;"
          .. "int y(void) { return common * other; }",
-         flags .. other .. " " .. common)
+         flags .. other .. " " .. common))
       assert.equal("0 wrong\n", both([[
 static char **paths;
 static atomic_int wrong;

@@ -1,18 +1,18 @@
 -- e64_why, e64_bindings and the parts of an error, in a C program without Lua.
 
 local assert = require "luassert"
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
 local policy = require "spec.support.policy"
 
-local leaf = compile.shared "long leaf(void) { return 7; }"
-local root = compile.shared([[
+local leaf = assert(cc.shared "long leaf(void) { return 7; }")
+local root = assert(cc.shared([[
    extern long leaf(void), given(void), gone(void) __attribute__((weak));
    long root(void) { return leaf() + given() + (gone ? 1 : 0); }]],
-   "-Wl,--no-as-needed " .. leaf)
-local broken = compile.shared([[
+   "-Wl,--no-as-needed " .. leaf))
+local broken = assert(cc.shared([[
    extern long laef(void), leff(void);
    long broken(void) { return laef() + leff(); }]],
-   "-Wl,--no-as-needed " .. leaf)
+   "-Wl,--no-as-needed " .. leaf))
 
 local function named (text)
    for name, path in pairs { ROOT = root, LEAF = leaf, BROKEN = broken } do

@@ -2,7 +2,8 @@
 
 local assert = require "spec.support.assert"
 local child = require "spec.support.child"
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
+local fixtures = require "spec.support.fixtures"
 local elf = require "elf64load"
 
 local scratch
@@ -17,9 +18,9 @@ end
 local function needing (source, names, flags)
    local words = { "-Wl,--no-as-needed " .. (flags or "") }
    for _, name in ipairs(names) do
-      words[#words + 1] = compile.shared("", "-Wl,-soname," .. name)
+      words[#words + 1] = assert(cc.shared("", "-Wl,-soname," .. name))
    end
-   return compile.shared(source, table.concat(words, " "))
+   return assert(cc.shared(source, table.concat(words, " ")))
 end
 
 local function runpath (folders)
@@ -40,7 +41,7 @@ end)
 
 describe("plugin:why", function ()
    it("says who asked for it, and every file that was tried", function ()
-      local deep = place("lib/libdeep.so", compile.shared "long d(void){return 1;}")
+      local deep = place("lib/libdeep.so", assert(cc.shared "long d(void){return 1;}"))
       local mid = place("lib/libmid.so", needing("long m(void) { return 2; }",
          { "libdeep.so" }, runpath "$ORIGIN/none:$ORIGIN"))
       local top = place("top.so", needing("long t(void) { return 3; }",
@@ -76,7 +77,7 @@ describe("plugin:why", function ()
    end)
 
    it("says what was passed over", function ()
-      local path = compile.shared "long d(void) { return 1; }"
+      local path = assert(cc.shared "long d(void) { return 1; }")
       local file = assert(io.open(path, "rb"))
       local bytes = file:read "a"
       file:close()
@@ -97,7 +98,7 @@ describe("plugin:why", function ()
    end)
 
    it("says that the policy's search answered", function ()
-      local path = compile.shared "long d(void) { return 1; }"
+      local path = assert(cc.shared "long d(void) { return 1; }")
       local own <close> = elf.runtime { search = function (name)
          if name == "thing" then return path end
       end }
@@ -108,10 +109,10 @@ describe("plugin:why", function ()
    end)
 
    it("says what keeps it open, by which names", function ()
-      local path = place("libmany.so", compile.shared("long one(void){return 1;}",
-         "-Wl,-soname,libmany.so.4"))
-      local user = place("user.so", compile.shared(
-         "extern long one(void); long two(void) { return one(); }"))
+      local path = place("libmany.so", assert(cc.shared("long one(void){return 1;}",
+         "-Wl,-soname,libmany.so.4")))
+      local user = place("user.so", assert(cc.shared(
+         "extern long one(void); long two(void) { return one(); }")))
       local p = assert(runtime:open(path, { global = true }))
       assert(runtime:open(path))
       assert(runtime:open(scratch .. "/./libmany.so"))
@@ -126,7 +127,7 @@ describe("plugin:why", function ()
    end)
 
    it("says that two need each other", function ()
-      local paths = compile.group {
+      local paths = fixtures.group {
          a = { source = "long a(void) { return 1; }", needs = { "b" } },
          b = { source = "long b(void) { return 1; }", needs = { "c" } },
          c = { source = "long c(void) { return 1; }", needs = { "a" } },
@@ -136,7 +137,7 @@ describe("plugin:why", function ()
          .. "started first, before what it needs"):format(paths.b, paths.c,
          paths.c),
          p:why().circle)
-      local alone = assert(runtime:open(compile.shared "long x;"))
+      local alone = assert(runtime:open(assert(cc.shared "long x;")))
       assert.is_nil(alone:why().circle)
    end)
 
@@ -151,8 +152,8 @@ describe("plugin:bindings", function ()
    local ONE = "long twice(void) { return 1; } long only(void) { return 2; }"
 
    it("says whom an import is bound to and who else defines it", function ()
-      local one = place("one.so", compile.shared(ONE))
-      local two = place("two.so", compile.shared "long twice(void) { return 9; }")
+      local one = place("one.so", assert(cc.shared(ONE)))
+      local two = place("two.so", assert(cc.shared "long twice(void) { return 9; }"))
       local user = place("user.so", needing([[
          extern long twice(void), only(void);
          extern long weak(void) __attribute__((weak));
@@ -184,7 +185,7 @@ describe("plugin:bindings", function ()
    end)
 
    it("has versions, and tells its own and ours", function ()
-      local path = compile.shared([[
+      local path = assert(cc.shared([[
          #include <string.h>
          #include <dlfcn.h>
          #include <unistd.h>
@@ -193,7 +194,7 @@ describe("plugin:bindings", function ()
          __thread long local_ = 5;
          extern __thread int foreign __attribute__((weak));
          long f(const char *s) { return getppid() + local_ + mine(); }
-         void *g(void) { return dlsym(0, "x"); } ]])
+         void *g(void) { return dlsym(0, "x"); } ]]))
       local p = assert(runtime:open(path))
       assert.equal("own", p:bindings "mine"[1].how)
       assert.equal("GLIBC_2.2.5", p:bindings "getppid"[1].version)
@@ -205,7 +206,7 @@ describe("plugin:bindings", function ()
    end)
 
    it("tells what waits for its first call, and what it got then", function ()
-      local one = place("one.so", compile.shared(ONE))
+      local one = place("one.so", assert(cc.shared(ONE)))
       local user = place("user.so", needing(
          "extern long only(void); long f(void) { return only(); }", { one },
          "-Wl,-z,lazy"))
@@ -219,9 +220,9 @@ describe("plugin:bindings", function ()
    end)
 
    it("tells what the policy has put in its place", function ()
-      local user = compile.shared [[
+      local user = assert(cc.shared [[
          extern long unknown(void); extern int puts(const char *);
-         long f(void) { return unknown() + puts("x"); } ]]
+         long f(void) { return unknown() + puts("x"); } ]])
       local own <close> = elf.runtime {
          resolve = function (import)
             if import.name == "unknown" then
@@ -237,7 +238,7 @@ describe("plugin:bindings", function ()
    end)
 
    it("is one list for all that is open", function ()
-      local one = place("one.so", compile.shared(ONE))
+      local one = place("one.so", assert(cc.shared(ONE)))
       local paths = {}
       for _, name in ipairs { "a", "b" } do
          paths[#paths + 1] = place(name .. ".so", needing(
@@ -256,8 +257,8 @@ describe("plugin:bindings", function ()
    end)
 
    it("and why leave nothing behind", function ()
-      local p = assert(runtime:open(compile.shared(
-         "extern int puts(const char *); int f(void) { return puts(\"\"); }")))
+      local p = assert(runtime:open(assert(cc.shared(
+         "extern int puts(const char *); int f(void) { return puts(\"\"); }"))))
       assert.keeps_heap(function ()
          p:why()
          p:bindings()
@@ -267,8 +268,8 @@ describe("plugin:bindings", function ()
    end)
 
    it("and why raise for a handle that is closed", function ()
-      local p = assert(runtime:open(compile.shared(
-         "extern int puts(const char *); int f(void) { return puts(\"\"); }")))
+      local p = assert(runtime:open(assert(cc.shared(
+         "extern int puts(const char *); int f(void) { return puts(\"\"); }"))))
       p:close()
       assert.has_error(function () p:bindings() end)
       assert.has_error(function () p:why() end)
@@ -277,7 +278,7 @@ end)
 
 describe("elf.whence", function ()
    it("says what lies at an address", function ()
-      local path = compile.shared "long before; long here(void) { return 1; }"
+      local path = assert(cc.shared "long before; long here(void) { return 1; }")
       local p = assert(runtime:open(path))
       local symbol = p:lookup "here"
       local where = elf.whence(symbol.address + 1)

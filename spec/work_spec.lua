@@ -3,8 +3,11 @@
 
 local campaign = require "spec.support.campaign"
 local child = require "spec.support.child"
-local compile = require "spec.support.compile"
+local fixtures = require "spec.support.fixtures"
 local working = require "spec.conformance.working"
+
+-- What runs the commands: a plain lua5.4 has no sanitizer.
+local HOST <const> = child.build .. "/bin/elf64load "
 
 local function start (arguments, limits)
    return child.lua([[assert(loadfile "spec/conformance/job.lua")(...)]],
@@ -17,7 +20,7 @@ for _, task in ipairs(working.list()) do tasks[task.name] = task end
 -- A job of this spec's own, with libz at hand.
 local function outcome (text)
    return working.run({ name = "libz", path = tasks.libz.path,
-      job = compile.text("return function (work) " .. text .. " end", ".lua") },
+      job = fixtures.text("return function (work) " .. text .. " end", ".lua") },
       start, false)
 end
 
@@ -120,7 +123,8 @@ end)
 
 describe("The command spec/conformance/work", function ()
    local function run (words)
-      local pipe = assert(io.popen("unset LD_PRELOAD; spec/conformance/work "
+      local pipe = assert(io.popen("unset LD_PRELOAD; " .. HOST
+         .. "spec/conformance/work "
          .. words .. " 2>&1"))
       local text = pipe:read "a"
       local _, _, code = pipe:close()

@@ -10,9 +10,11 @@
 local core = require "elf64load.core"
 local cdef = require "elf64load.cdef"
 local near = require "elf64load.near"
+local shell = require "elf64load.shell"
 local sources = require "elf64load.gosource"
 
 local typed = core.typed
+local quoted, run = shell.quoted, shell.run
 local go = {}
 
 -- By it the core says why it does not open such a file.
@@ -53,20 +55,6 @@ local opened = {}
 
 -- -------------------------------------------------------------- the library
 
-local function quoted (text)
-   return "'" .. text:gsub("'", "'\\''") .. "'"
-end
-
--- What a command prints to both outputs, and whether it did what it should.
--- Preloaded libraries are meant for this process.
-local function run (command)
-   local pipe, why = io.popen(("unset LD_PRELOAD; { %s\n} 2>&1 </dev/null")
-      :format(command))
-   if not pipe then return why, false end
-   local text = pipe:read "a"
-   return text:gsub("%s+$", ""), pipe:close() == true
-end
-
 ---The hash of the runtime that a file is to be bound to, as hexadecimal digits.
 ---@param path string
 ---@return string|nil
@@ -90,21 +78,6 @@ local function digest ()
       end
    end
    return ("%016x"):format(sum)
-end
-
-local function cache ()
-   local base = os.getenv "XDG_CACHE_HOME"
-   if not base or base:sub(1, 1) ~= "/" then
-      local home = os.getenv "HOME"
-      base = home and home:sub(1, 1) == "/" and home .. "/.cache"
-   end
-   return base and base .. "/elf64load"
-end
-
-local function exists (path)
-   local file = io.open(path, "rb")
-   if file then file:close() end
-   return file ~= nil
 end
 
 ---Builds the library in a folder of its own. Answers its path, or nil and what
@@ -160,7 +133,7 @@ local function provide (wanted)
       return nil, "a program that runs with another's rights does not run the "
          .. "Go toolchain of its caller", "denied"
    end
-   local folder = cache()
+   local folder = shell.cache()
    if not folder then
       return nil, "neither XDG_CACHE_HOME nor HOME says where to keep it",
          "unsupported"
@@ -168,7 +141,7 @@ local function provide (wanted)
    local function named (is)
       return ("%s/go-%s-%s.so"):format(folder, digest(), is)
    end
-   if exists(named(wanted)) then return named(wanted) end
+   if shell.exists(named(wanted)) then return named(wanted) end
    local _, there = run "command -v go"
    if not there then
       return nil, "there is no command 'go'; install the Go toolchain that the "

@@ -2,7 +2,7 @@
 
 local campaign = require "spec.support.campaign"
 local calls = require "spec.bench.calls"
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
 local sides = require "spec.bench.sides"
 local statistics = require "spec.bench.statistics"
 
@@ -25,7 +25,7 @@ end
 ---@return costs? result columns by signature, in picoseconds
 ---@return string? why
 function callback.measure (made, count)
-   local plugin = compile.shared(campaign.contents "spec/bench/callback.c", "-O2")
+   local plugin = assert(cc.shared(campaign.contents "spec/bench/callback.c", "-O2"))
    local columns, why = sides.run(made, count, { plugin }, made.environment)
    if not columns then return nil, why end
    return sides.costs("callback", columns, count)

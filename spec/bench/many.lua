@@ -2,7 +2,7 @@
 --- same run.
 
 local campaign = require "spec.support.campaign"
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
 local sides = require "spec.bench.sides"
 
 local many = {}
@@ -36,7 +36,7 @@ function many.plugins (count, more)
    local folder = os.tmpname()
    os.remove(folder)
    assert(os.execute("mkdir " .. campaign.quoted(folder)))
-   local image = campaign.contents(compile.shared(PLUGIN .. (more or ""), "-s"))
+   local image = campaign.contents(assert(cc.shared(PLUGIN .. (more or ""), "-s")))
    local before, after = image:match "^(.*plugin )00000000(.*)$"
    for i = 0, count - 1 do
       local file = assert(io.open(("%s/%d.so"):format(folder, i), "wb"))

@@ -2,6 +2,7 @@
 --- and hooks in Lua.
 
 local campaign = require "spec.support.campaign"
+local fixtures = require "spec.support.fixtures"
 local sides = require "spec.bench.sides"
 
 local policy = {}
@@ -19,7 +20,7 @@ local function program (kind)
    return campaign.program({ "spec/bench/measure.c", "spec/bench/constructors.c",
       "spec/bench/ours.c", "spec/bench/constructors.h", "spec/bench/opener.h",
       "spec/bench/policy.h", "src/elf64load.h",
-      campaign.loader() .. "/lib/libelf64load.a" }, flags)
+      fixtures.loader() .. "/lib/libelf64load.a" }, flags)
 end
 
 --- Builds the programs of each kind.

@@ -2,6 +2,7 @@
 --- run by turns, and what they print as columns.
 
 local campaign = require "spec.support.campaign"
+local fixtures = require "spec.support.fixtures"
 local statistics = require "spec.bench.statistics"
 
 local quoted = campaign.quoted
@@ -22,7 +23,7 @@ sides.names = { "theirs", "ours" }
 ---@return programs
 function sides.build (main)
    local folder = "spec/bench/"
-   local archive = campaign.loader() .. "/lib/libelf64load.a"
+   local archive = fixtures.loader() .. "/lib/libelf64load.a"
    local function program (...)
       local sources = {}
       for number, name in ipairs { ... } do
@@ -48,7 +49,7 @@ function sides.modules (folder)
    return ("LUA_PATH=%s LUA_CPATH=%s"):format(
       quoted(("%s/lua/?.lua;%s/lua/?/init.lua;%s/?.lua;;"):format(root, root,
          root)),
-      quoted(("%s/lua/?.so;%s;"):format(campaign.loader(), more)))
+      quoted(("%s/lua/?.so;%s;"):format(fixtures.loader(), more)))
 end
 
 ---@alias columns table<string, integer[]> by name, one value of each pair

@@ -2,7 +2,7 @@
 --- dlopen has opened the library, in the same run.
 
 local campaign = require "spec.support.campaign"
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
 local sides = require "spec.bench.sides"
 
 local throw = {}
@@ -25,8 +25,9 @@ end
 ---@return thrown? result
 ---@return string? why
 function throw.measure (programs, path, count)
-   local plugin = compile.cplusplus(campaign.contents "spec/bench/throw.cc",
-      "-Wl,--no-as-needed " .. campaign.quoted(path))
+   local plugin = assert(cc.shared(campaign.contents "spec/bench/throw.cc",
+      { language = "c++",
+        flags = "-Wl,--no-as-needed " .. campaign.quoted(path) }))
    local columns, why = sides.run(programs, count, { path, plugin })
    if not columns then return nil, why end
    local result = sides.costs("throw", columns, count)

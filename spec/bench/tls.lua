@@ -2,7 +2,7 @@
 --- the same access when dlopen has opened the plugin, in the same run.
 
 local campaign = require "spec.support.campaign"
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
 local sides = require "spec.bench.sides"
 
 local tls = {}
@@ -40,9 +40,9 @@ end
 ---@return accessed? result
 ---@return string? why
 function tls.measure (programs, access, count)
-   local plugin = compile.shared(campaign.contents "spec/bench/access.c",
+   local plugin = assert(cc.shared(campaign.contents "spec/bench/access.c",
       ("-mtls-dialect=%s -D IMAGE=%d -D BESIDE=%d -Wl,-z,now"):format(
-         access.dialect, access.image, access.beside))
+         access.dialect, access.image, access.beside)))
    local columns, why = sides.run(programs, count, { plugin })
    if not columns then return nil, why end
    local result = sides.costs("tls", columns, count)

@@ -2,7 +2,8 @@
 --- leaves it: two processes, one line of each for every relocation.
 
 local campaign = require "spec.support.campaign"
-local compile = require "spec.support.compile"
+local fixtures = require "spec.support.fixtures"
+local cc = require "elf64load.cc"
 local design = require "spec.conformance.design"
 
 local quoted = campaign.quoted
@@ -50,10 +51,10 @@ local SOURCES = { "side.c", "objects.c", "relocations.c", "ours.c", "planned.c",
 function compare.build ()
    local sources = {}
    for _, name in ipairs(SOURCES) do sources[#sources + 1] = FOLDER .. name end
-   sources[#sources + 1] = campaign.loader() .. "/lib/libelf64load.a"
+   sources[#sources + 1] = fixtures.loader() .. "/lib/libelf64load.a"
    return {
       program = campaign.program(sources),
-      reader = compile.shared(campaign.contents(FOLDER .. "reader.c")),
+      reader = assert(cc.shared(campaign.contents(FOLDER .. "reader.c"))),
    }
 end
 
@@ -321,8 +322,8 @@ function compare.plan (sides, path, mode, options)
    options.ours = "planned"
    local result = compare.run(sides, path, mode, options)
    if compare.sum(result).different == 0 then return result end
-   options.unstarted = compile.shared(campaign.contents(FOLDER .. "first.c"),
-      "-Wl,-z,initfirst -Wl,--no-as-needed " .. quoted(path))
+   options.unstarted = assert(cc.shared(campaign.contents(FOLDER .. "first.c"),
+      "-Wl,-z,initfirst -Wl,--no-as-needed " .. quoted(path)))
    local before = compare.run(sides, path, mode, options)
    if #before.faults > 0 then
       for _, fault in ipairs(before.faults) do

@@ -3,7 +3,7 @@
 local lfs = require "lfs"
 local campaign = require "spec.support.campaign"
 local child = require "spec.support.child"
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
 
 ---@class working
 local working = {}
@@ -58,12 +58,7 @@ local SHOWS = { ["libgtk-3"] = true, ["libwebkit2gtk-4.1"] = true }
 ---@param flags string
 ---@return string path
 function working.compile (job, flags)
-   local source = campaign.contents((job:gsub("%.lua$", ".cc")))
-   -- One text: what is compiled once knows nothing of headers that change.
-   source = source:gsub('#include "plugin.h"\n', function ()
-      return campaign.contents "spec/conformance/jobs/plugin.h"
-   end)
-   return compile.cplusplus(source, flags)
+   return assert(cc.shared { file = (job:gsub("%.lua$", ".cc")), flags = flags })
 end
 
 ---@class outcome

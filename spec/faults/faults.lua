@@ -2,7 +2,8 @@
 
 local campaign = require "spec.support.campaign"
 local child = require "spec.support.child"
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
+local fixtures = require "spec.support.fixtures"
 
 local faults = {}
 
@@ -18,7 +19,7 @@ end
 local CHECK <const> = "long check(void) { return %s; }\n"
 
 local function plugin (source, check, flags)
-   return compile.shared(source .. CHECK:format(check), flags)
+   return assert(cc.shared(source .. CHECK:format(check), flags))
 end
 
 local function tree (folder)
@@ -60,7 +61,7 @@ end
 -- A shared object without what gcc puts into each by itself would not be what
 -- people open: so all are made as usual.
 local function plugins ()
-   local folder = compile.folder .. "/faults"
+   local folder = fixtures.folder .. "/faults"
    local paths = tree(folder)
    paths.plain = plugin([[
       #include <stdio.h>
@@ -76,12 +77,12 @@ local function plugins ()
    paths.lonely = plugin("extern long leaf(void);", "leaf() + 22")
    paths.undefined = plugin("extern long nowhere_a(void), nowhere_b(void);",
       "nowhere_a() + nowhere_b()")
-   local old = compile.shared("long thing(void) { return 42; }",
+   local old = assert(cc.shared("long thing(void) { return 42; }",
       "-Wl,-soname,libfaults_versions.so -Wl,--version-script="
-      .. compile.text("NEWER { thing; };", ".map"))
-   local present = compile.shared("long thing(void) { return 42; }",
+      .. fixtures.text("NEWER { thing; };", ".map")))
+   local present = assert(cc.shared("long thing(void) { return 42; }",
       "-Wl,-soname,libfaults_versions.so -Wl,--version-script="
-      .. compile.text("OLDER { thing; };", ".map"))
+      .. fixtures.text("OLDER { thing; };", ".map")))
    link(folder, "libfaults_versions.so", present)
    paths.version = plugin("extern long thing(void);", "thing()",
       old .. " -Wl,-rpath," .. folder)
@@ -93,7 +94,7 @@ local function plugins ()
       __asm__(".symver first,versioned@OLD");
       __asm__(".symver second,versioned@@NEW");
    ]], "42", "-Wl,--version-script="
-      .. compile.text("OLD { check; }; NEW { versioned; };", ".map"))
+      .. fixtures.text("OLD { check; }; NEW { versioned; };", ".map"))
    paths.filter = plugin("extern long leaf(void);", "leaf() + 22",
       "-Wl,-rpath," .. folder .. " -Wl,-f,libfaults_nowhere.so"
       .. " -Wl,-f,libfaults_left.so -Wl,-F,libfaults_leaf.so")
@@ -133,7 +134,7 @@ local function plugins ()
       long (*held)(void) = first;
    ]]
    paths.ifunc = plugin(CHOSEN, "held() + second() + hidden() - 21")
-   paths.text = compile.assembly([[
+   paths.text = assert(cc.shared([[
       .text
       .globl chosen
       .type chosen, @gnu_indirect_function
@@ -150,7 +151,7 @@ local function plugins ()
       .type data, @object
       .data
       data:   .quad check, chosen
-   ]], "-Wl,-z,notext")
+   ]], { language = "assembly", flags = "-nostdlib -Wl,-z,notext" }))
    paths.special = plugin([[
       __thread int variable = 42;
       static long one(void) { return 42; }
@@ -160,7 +161,7 @@ local function plugins ()
               ".data\nonly: .long 42\n.text");
       extern int only;
    ]], "only")
-   paths.cpp = compile.cplusplus([[
+   paths.cpp = assert(cc.shared([[
       #include <mutex>
       #include <string>
       #include <stdexcept>
@@ -187,7 +188,7 @@ local function plugins ()
          return mine.text.size() == 39 && global.size() == 35
             ? found + single<int>::value : 0;
       }
-   ]], "-pthread")
+   ]], { language = "c++", flags = "-pthread" }))
    paths.nested = plugin(([[
       #include <dlfcn.h>
       static void *handle;
@@ -223,8 +224,8 @@ local function driver ()
       sources[at] = FOLDER .. name
    end
    sources[#sources + 1] = "src/elf64load.h"
-   sources[#sources + 1] = campaign.loader() .. "/lib/libelf64load.a"
-   words = { campaign.program(sources, "-g -pthread"), compile.folder }
+   sources[#sources + 1] = fixtures.loader() .. "/lib/libelf64load.a"
+   words = { campaign.program(sources, "-g -pthread"), fixtures.folder }
    for key, path in pairs(plugins()) do
       words[#words + 1] = key .. "=" .. path
    end
@@ -280,13 +281,13 @@ end
 --- Makes each allocation of a Lua state fail in turn, over what lua.lua does.
 ---@return result
 function faults.lua ()
-   local build = campaign.loader()
+   local build = fixtures.loader()
    local sources = { FOLDER .. "lua.c", FOLDER .. "state.c", FOLDER .. "state.h",
       FOLDER .. "scenarios.h", "src/elf64load.h",
       build .. "/lib/libelf64load-lua.a", build .. "/lib/libelf64load.a" }
    local program = campaign.program(sources, "-I/usr/include/lua5.4 -g -pthread",
       "-l:libffi.a -l:libmd.a -l:liblua5.4-lpeg.a -l:liblua5.4.a -lm -ldl")
-   return child.run({ program, FOLDER .. "lua.lua", compile.folder,
+   return child.run({ program, FOLDER .. "lua.lua", fixtures.folder,
       plugins().plain, "libfaults-nowhere.so.7" },
       { seconds = 600, env = ENVIRONMENT, merge = true })
 end

@@ -3,7 +3,8 @@
 --- scripts.
 
 local campaign = require "spec.support.campaign"
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
+local fixtures = require "spec.support.fixtures"
 local searching = require "spec.support.searching"
 
 ---@class seeds
@@ -14,7 +15,7 @@ local SMALL <const> = "-s -nostartfiles -Wl,-z,noseparate-code,--build-id=none "
    .. "-Wl,-z,max-page-size=4096 "
 
 local function versions ()
-   return "-Wl,--version-script=" .. compile.text(
+   return "-Wl,--version-script=" .. fixtures.text(
       "OLD { global: f; local: private_*; }; NEW { global: g; value; } OLD;",
       ".map")
 end
@@ -23,7 +24,7 @@ end
 -- so few bytes.
 local features = {
    lazy = function ()
-      return compile.shared([[
+      return assert(cc.shared([[
          extern int getpid(void); extern long absent __attribute__((weak));
          static long chosen(void) { return 3; }
          static void *choose(void) { return chosen; }
@@ -34,18 +35,18 @@ local features = {
          __attribute__((constructor)) static void start(void) { own++; }
          long f(void) { return getpid() + in_thread + zero_in_thread + picked()
             + *table[0]; }
-      ]], SMALL .. "-Wl,--hash-style=both,-z,lazy,-soname,f.so,-rpath,/nowhere")
+      ]], SMALL .. "-Wl,--hash-style=both,-z,lazy,-soname,f.so,-rpath,/nowhere"))
    end,
    packed = function ()
-      return compile.shared([[
+      return assert(cc.shared([[
          long f(void) { return 1; } long g(void) { return 2; } long value = 3;
          static long a, b;
          long *table[200] = { &a, &b, &a, 0, &b, [150] = &b };
          long sum(void) { return *table[0] + *table[1]; }
-      ]], SMALL .. "-Wl,-z,pack-relative-relocs " .. versions())
+      ]], SMALL .. "-Wl,-z,pack-relative-relocs " .. versions()))
    end,
    text = function ()
-      return compile.assembly([[
+      return assert(cc.shared([[
          .text
          .globl value, f
          .type value, @function
@@ -68,32 +69,36 @@ local features = {
          .type in_thread, @object
          .size in_thread, 8
          in_thread: .skip 8
-      ]], SMALL .. "-Wl,-z,notext,--hash-style=sysv,--defsym,constant=77")
+      ]],
+         { language = "assembly",
+           flags = "-nostdlib " .. SMALL
+           .. "-Wl,-z,notext,--hash-style=sysv,--defsym,constant=77" }))
    end,
    descriptor = function ()
-      return compile.shared(
+      return assert(cc.shared(
          "__thread long f = 5, g; long *a(void) { return &f; }"
          .. "long *b(void) { return &g; }",
-         SMALL .. "-mtls-dialect=gnu2 " .. versions())
+         SMALL .. "-mtls-dialect=gnu2 " .. versions()))
    end,
    fixed = function ()
-      return compile.shared("__thread long f = 5; long *a(void) { return &f; }",
-         SMALL .. "-ftls-model=initial-exec")
+      return assert(cc.shared("__thread long f = 5; long *a(void) { return &f; }",
+         SMALL .. "-ftls-model=initial-exec"))
    end,
    filter = function ()
-      return compile.shared("long f1, f2, f3, f4, f5, f6, f7, f8; long *p = &f4;",
-         SMALL .. "-Wl,--filter=libm.so.6,--auxiliary=/no/such.so")
+      return assert(cc.shared("long f1, f2, f3, f4, f5, f6, f7, f8; long *p = &f4;",
+         SMALL .. "-Wl,--filter=libm.so.6,--auxiliary=/no/such.so"))
    end,
    searching = function ()
-      return compile.shared("long f;", SMALL .. "-Wl,--auxiliary=none.so,-rpath,"
-         .. "'$ORIGIN/$LIB:${PLATFORM}/a::/none/$ORIGIN'")
+      return assert(cc.shared("long f;", SMALL .. "-Wl,--auxiliary=none.so,-rpath,"
+         .. "'$ORIGIN/$LIB:${PLATFORM}/a::/none/$ORIGIN'"))
    end,
    searching_first = function ()
-      return compile.shared("long f;", SMALL .. "-Wl,--auxiliary=none.so,"
-         .. "--disable-new-dtags,-rpath,'${ORIGIN}:/none:.',-z,nodefaultlib")
+      return assert(cc.shared("long f;", SMALL .. "-Wl,--auxiliary=none.so,"
+         .. "--disable-new-dtags,-rpath,'${ORIGIN}:/none:.',-z,nodefaultlib"))
    end,
    smallest = function ()
-      return compile.assembly(".data\n.globl f\nf: .quad f\n", SMALL)
+      return assert(cc.shared(".data\n.globl f\nf: .quad f\n",
+         { language = "assembly", flags = "-nostdlib " .. SMALL }))
    end,
 }
 
@@ -140,8 +145,8 @@ function seeds.make.cache (folder)
    for _, name in ipairs { "libsearched.so.1", "libx.so.1", "libx.so.2",
       "libx10.so", "libz.so", "glibc-hwcaps/x86-64-v2/libsearched.so.1",
       "glibc-hwcaps/x86-64-v3/libsearched.so.1" } do
-      root:copy("opt/one/" .. name, compile.shared("int searched;",
-         "-Wl,-soname," .. name:match "[^/]*$"))
+      root:copy("opt/one/" .. name, assert(cc.shared("int searched;",
+         "-Wl,-soname," .. name:match "[^/]*$")))
    end
    root:write("etc/ld.so.conf", "/opt/one\n")
    for _, format in ipairs { "new", "compat", "old" } do

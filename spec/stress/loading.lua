@@ -2,7 +2,8 @@
 
 local campaign = require "spec.support.campaign"
 local child = require "spec.support.child"
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
+local fixtures = require "spec.support.fixtures"
 
 local loading = {}
 
@@ -30,12 +31,8 @@ local function files (threads)
          end
          table.insert(words, 2, ("-D 'NEEDS=%s'"):format(table.concat(said, " ")))
       end
-      local compiler = source:match "%.cc$" and compile.cplusplus
-         or compile.shared
-      -- What is included counts, too.
-      local text = campaign.contents(SOURCES .. source) .. "\n// "
-         .. compile.digest(campaign.contents(SOURCES .. "program.h")) .. "\n"
-      paths[number] = compiler(text, table.concat(words, " "))
+      paths[number] = assert(cc.shared { file = SOURCES .. source,
+         flags = table.concat(words, " ") })
       lines[number] = ("%d %s %d %s\n"):format(number, letters, owner or -1,
          paths[number])
       return number
@@ -88,7 +85,7 @@ local function files (threads)
       add("-", "fixed.c", "-ftls-model=initial-exec", owner)
       add("t", "thrower.cc", "", owner, { { "thrown", thrower } })
    end
-   return compile.text(table.concat(lines), ".txt")
+   return fixtures.text(table.concat(lines), ".txt")
 end
 
 local function program ()
@@ -99,7 +96,7 @@ local function program ()
    return campaign.program({ FOLDER .. "loaders.c", FOLDER .. "loaders.h",
       FOLDER .. "tasks.c", FOLDER .. "census.c", FOLDER .. "watchdog.c",
       FOLDER .. "watchdog.h", SOURCES .. "program.h", "src/elf64load.h",
-      campaign.loader() .. "/lib/libelf64load.a" }, flags)
+      fixtures.loader() .. "/lib/libelf64load.a" }, flags)
 end
 
 --- The words of a command that runs it.

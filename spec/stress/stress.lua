@@ -1,8 +1,9 @@
 --- Builds and runs the stress of threads.
 
 local campaign = require "spec.support.campaign"
+local fixtures = require "spec.support.fixtures"
 local child = require "spec.support.child"
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
 
 local stress = {}
 
@@ -18,8 +19,8 @@ local PLUGINS <const> = 16
 local function plugins ()
    local paths = {}
    for i = 1, PLUGINS do
-      paths[i] = compile.shared(campaign.contents(FOLDER .. "plugin.c"),
-         ("-ftls-model=initial-exec -DVALUE=%d"):format(i * 1000003 + i))
+      paths[i] = assert(cc.shared(campaign.contents(FOLDER .. "plugin.c"),
+         ("-ftls-model=initial-exec -DVALUE=%d"):format(i * 1000003 + i)))
    end
    return paths
 end
@@ -41,7 +42,7 @@ function stress.linked (threads, opens)
    end
    local program = campaign.program({ FOLDER .. "linked.c",
       FOLDER .. "creators.c", FOLDER .. "creators.h", "src/elf64load.h",
-      campaign.loader() .. "/lib/libelf64load.a" }, flags)
+      fixtures.loader() .. "/lib/libelf64load.a" }, flags)
    return child.run(words(program, threads, opens), LIMITS)
 end
 
@@ -50,8 +51,8 @@ end
 ---@param opens integer
 ---@return result
 function stress.hosted (threads, opens)
-   local library = compile.shared(campaign.contents(FOLDER .. "creators.c"),
-      "-std=gnu11 -D_GNU_SOURCE -pthread -I " .. FOLDER)
+   local library = assert(cc.shared(campaign.contents(FOLDER .. "creators.c"),
+      "-std=gnu11 -D_GNU_SOURCE -pthread -I " .. FOLDER))
    return child.lua(campaign.contents(FOLDER .. "hosted.lua"),
       words(library, threads, opens), LIMITS)
 end

@@ -2,7 +2,8 @@
 --- building their programs, showing how far they are.
 
 local lfs = require "lfs"
-local compile = require "spec.support.compile"
+local fixtures = require "spec.support.fixtures"
+local cc = require "elf64load.cc"
 
 ---@class campaign
 local campaign = {}
@@ -109,22 +110,6 @@ function campaign.locate (name)
    return nil, ("ld.so's cache has no %s"):format(name)
 end
 
---- The folder with lib/libelf64load.a. Inside spec/run that is the build under
---- test; else the release build, which is brought up to date first.
----@return string
-function campaign.loader ()
-   local folder = os.getenv "ELF64LOAD_BUILD"
-   if folder then return folder end
-   local log = os.tmpname()
-   local ok = os.execute(("sh -c '. spec/support/setup.sh; "
-      .. 'need "$build_packages$spec_packages"; build release\' >%s 2>&1')
-      :format(log))
-   local text = campaign.contents(log)
-   os.remove(log)
-   if not ok then error(text, 0) end
-   return "build/release"
-end
-
 --- Builds a program from C files. It is built again only when a file or an
 --- archive has other contents.
 ---@param sources string[] C files, headers and archives; the first is the main one
@@ -152,10 +137,10 @@ function campaign.program (sources, flags, libraries)
    if os.getenv "ELF64LOAD_CONFIG" == "asan" then
       words[#words + 1] = "-fsanitize=address,undefined"
    end
-   words[#words + 1] = "-D INPUTS=0x" .. compile.digest(inputs):sub(1, 16)
+   words[#words + 1] = "-D INPUTS=0x" .. fixtures.digest(inputs):sub(1, 16)
    words[#words + 1] = libraries
-   return compile.program(campaign.contents(sources[1]),
-      table.concat(words, " "))
+   return assert(cc.program(campaign.contents(sources[1]),
+      table.concat(words, " ")))
 end
 
 local terminal

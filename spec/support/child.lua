@@ -1,7 +1,7 @@
 --- Runs programs in children, with limits, and captures what they print.
 
 local lfs = require "lfs"
-local compile = require "spec.support.compile"
+local fixtures = require "spec.support.fixtures"
 
 ---@class child
 local child = {}
@@ -144,7 +144,7 @@ end
 ---@return result
 function child.lua (source, arguments, limits)
    limits = limits or {}
-   local script = { compile.text(source, ".lua"), table.unpack(arguments or {}) }
+   local script = { fixtures.text(source, ".lua"), table.unpack(arguments or {}) }
    return run(host(limits.preload, limits.host) .. " " .. quote(script), limits)
 end
 

@@ -18,7 +18,8 @@
 -- One child does it with dlopen, dlsym and dlclose, another with elf.open and
 -- its kin. Fixtures print as they like (by write, unbuffered).
 
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
+local fixtures = require "spec.support.fixtures"
 local child = require "spec.support.child"
 
 ---@class compare
@@ -388,7 +389,7 @@ int main(int argc, char **argv)
 ---@param flags? string
 ---@return string path
 function compare.harness (extra, flags)
-   return compile.program(HARNESS .. (extra or ""), flags)
+   return assert(cc.program(HARNESS .. (extra or ""), flags))
 end
 
 --- A host for this loader that may have the same more in it. It loads core.so.
@@ -396,15 +397,15 @@ end
 ---@param flags? string
 ---@return string path
 function compare.host (extra, flags)
-   return compile.program(HOST .. (extra or ""), "-I/usr/include/lua5.4 "
-      .. "-Wl,-E -l:liblua5.4.a -lm -ldl " .. (flags or ""))
+   return assert(cc.program(HOST .. (extra or ""), "-I/usr/include/lua5.4 "
+      .. "-Wl,-E -l:liblua5.4.a -lm -ldl " .. (flags or "")))
 end
 
 --- A Lua module with glibc's dlopen(path, global, noload) and dlclose(handle) as
 --- `load` and `unload`, for package.loadlib(path, "luaopen_dlopen").
 ---@return string path
 function compare.dlopen ()
-   return compile.shared(DLOPEN, "-I/usr/include/lua5.4")
+   return assert(cc.shared(DLOPEN, "-I/usr/include/lua5.4"))
 end
 
 --- Does a script with ld.so.
@@ -413,7 +414,7 @@ end
 ---@return result
 function compare.theirs (lines, options)
    options = options or {}
-   local path = compile.text(table.concat(lines, "\n") .. "\n", ".script")
+   local path = fixtures.text(table.concat(lines, "\n") .. "\n", ".script")
    return child.run({ options.program or compare.harness(), path },
       { env = options.env, preload = options.preload })
 end
@@ -424,8 +425,8 @@ end
 ---@return result
 function compare.ours (lines, options)
    options = options or {}
-   local path = compile.text(table.concat(lines, "\n") .. "\n", ".script")
-   return child.lua(REPLAY, { path, compile.shared(REACH), compare.dlopen() },
+   local path = fixtures.text(table.concat(lines, "\n") .. "\n", ".script")
+   return child.lua(REPLAY, { path, assert(cc.shared(REACH)), compare.dlopen() },
       { env = options.env, preload = options.preload, host = options.host })
 end
 

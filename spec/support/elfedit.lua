@@ -12,7 +12,7 @@
 -- A record reads and writes through to the bytes. Nothing is checked: that is
 -- what the files are for.
 
-local compile = require "spec.support.compile"
+local fixtures = require "spec.support.fixtures"
 local lfs = require "lfs"
 
 ---@class elfedit
@@ -456,12 +456,12 @@ end
 --- Puts the bytes into a file of their own, named after them.
 ---@return string path
 function image:save ()
-   local folder = compile.folder .. "/edited"
+   local folder = fixtures.folder .. "/edited"
    if not lfs.attributes(folder, "mode") then
-      compile.text("", ".empty")
+      fixtures.text("", ".empty")
       lfs.mkdir(folder)
    end
-   local path = ("%s/%s.so"):format(folder, compile.digest(self.bytes))
+   local path = ("%s/%s.so"):format(folder, fixtures.digest(self.bytes))
    if lfs.attributes(path, "size") ~= #self.bytes then
       local file = assert(io.open(path, "wb"))
       file:write(self.bytes)

@@ -3,7 +3,7 @@
 
 local assert = require "luassert"
 local child = require "spec.support.child"
-local compile = require "spec.support.compile"
+local fixtures = require "spec.support.fixtures"
 local lfs = require "lfs"
 
 ---@class golang
@@ -48,7 +48,7 @@ end
 --- toolchain.
 ---@return string
 function golang.absent ()
-   local folder = compile.folder .. "/no-go"
+   local folder = fixtures.folder .. "/no-go"
    os.execute("mkdir -p " .. quoted(folder))
    for _, name in ipairs { "env", "sh", "timeout", "mkdir", "mktemp", "rm" } do
       os.execute(("ln -sf \"$(command -v %s)\" %s/"):format(name,
@@ -84,7 +84,7 @@ end
 function golang.build (source, mode, flags)
    flags = flags or ""
    local text = table.concat({ source, mode, flags, golang.version() }, "\0")
-   local stem = golang.folder .. "/spec" .. compile.digest(text)
+   local stem = golang.folder .. "/spec" .. fixtures.digest(text)
    local path = stem .. (mode == "c-archive" and ".a" or ".so")
    if not lfs.attributes(path) then
       golang.command("mkdir -p " .. quoted(golang.folder))

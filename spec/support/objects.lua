@@ -3,7 +3,7 @@
 local assert = require "spec.support.assert"
 local campaign = require "spec.support.campaign"
 local child = require "spec.support.child"
-local compile = require "spec.support.compile"
+local fixtures = require "spec.support.fixtures"
 
 ---@class objects
 local objects = {}
@@ -51,7 +51,7 @@ end
 ---@param suffix string
 ---@return string path
 function objects.file (bytes, suffix)
-   return compile.text(bytes, suffix)
+   return fixtures.text(bytes, suffix)
 end
 
 return objects

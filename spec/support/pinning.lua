@@ -1,7 +1,7 @@
 --- Fixtures for the specs of what keeps plugins mapped: one that is pointed into,
 --- and one that points.
 
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
 
 ---@class pinning
 local pinning = {}
@@ -133,11 +133,11 @@ pinning.has = [[
 
 --- The path of the one that is pointed into.
 ---@return string
-function pinning.target () return compile.shared(TARGET) end
+function pinning.target () return assert(cc.shared(TARGET)) end
 
 --- The path of the one that points.
 ---@return string
-function pinning.holder () return compile.shared(HOLDER) end
+function pinning.holder () return assert(cc.shared(HOLDER)) end
 
 --- Whether a file is mapped in this process.
 ---@param path string

@@ -4,7 +4,7 @@
 -- measured does not depend on the loader that is measured, and measuring
 -- allocates next to nothing.
 
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
 local child = require "spec.support.child"
 
 local SOURCE = [[
@@ -133,7 +133,7 @@ int luaopen_resources(lua_State *L)
 -- The loader is kept by its registry entry until the process ends, hence the
 -- name that does not change.
 local core = assert(package.loadlib(
-   compile.shared(SOURCE, "-I/usr/include/lua5.4"), "luaopen_resources"))()
+   assert(cc.shared(SOURCE, "-I/usr/include/lua5.4")), "luaopen_resources"))()
 
 ---@class resources
 local resources = {}

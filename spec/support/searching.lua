@@ -4,7 +4,8 @@
 local lfs = require "lfs"
 local assert = require "luassert"
 local child = require "spec.support.child"
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
+local fixtures = require "spec.support.fixtures"
 
 ---@class searching
 local searching = {}
@@ -71,7 +72,7 @@ local function digest ()
             texts[#texts + 1] = searching.contents(name)
          end
       end
-      known = compile.digest(table.concat(texts))
+      known = fixtures.digest(table.concat(texts))
    end
    return known
 end
@@ -91,9 +92,9 @@ function searching.compile (path, link, all)
    for _, name in ipairs(SOURCES) do
       words[#words + 1] = " " .. quoted(here .. "/" .. name)
    end
-   local object = compile.program(searching.contents(path), table.concat(words))
-   return compile.program("", ("%s %s '%s'"):format(all or "", link or "",
-      object))
+   local object = assert(cc.program(searching.contents(path), table.concat(words)))
+   return assert(cc.program("", ("%s %s '%s'"):format(all or "", link or "",
+      object)))
 end
 
 --- The driver, linked with the flags.
@@ -126,7 +127,7 @@ local trees = 0
 ---@return tree
 function searching.tree ()
    trees = trees + 1
-   local path = ("%s/tree-%s-%d"):format(compile.folder,
+   local path = ("%s/tree-%s-%d"):format(fixtures.folder,
       lfs.symlinkattributes("/proc/self", "target"), trees)
    searching.shell("rm -rf %s; mkdir -p %s", path, path)
    return setmetatable({ path = path }, tree)
@@ -184,7 +185,7 @@ end
 ---@param name string
 ---@return string
 function tree:library (name)
-   return self:copy(name, compile.shared("int searched;"))
+   return self:copy(name, assert(cc.shared("int searched;")))
 end
 
 --- The same with other bytes at an offset.
@@ -193,7 +194,7 @@ end
 ---@param bytes string
 ---@return string
 function tree:patched (name, offset, bytes)
-   local text = searching.contents(compile.shared("int searched;"))
+   local text = searching.contents(assert(cc.shared("int searched;")))
    return self:write(name, text:sub(1, offset) .. bytes
       .. text:sub(offset + #bytes + 1))
 end

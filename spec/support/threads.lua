@@ -3,7 +3,8 @@
 
 local campaign = require "spec.support.campaign"
 local child = require "spec.support.child"
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
+local fixtures = require "spec.support.fixtures"
 
 ---@class threads
 local threads = {}
@@ -76,7 +77,7 @@ extern long threads_new(long (*f)(long), long x);
 --- The plugin that has the threads: `threads_start` before all.
 ---@return string path
 function threads.path ()
-   return compile.shared(WORKER)
+   return assert(cc.shared(WORKER))
 end
 
 --- Flags for a fixture that needs it.
@@ -121,8 +122,8 @@ function threads.build (source, flags)
    if os.getenv "ELF64LOAD_CONFIG" == "tsan" then
       flags = (flags or "") .. " -fsanitize=thread"
    end
-   return campaign.program({ compile.text(HEAD .. source, ".c"),
-      "src/elf64load.h", campaign.loader() .. "/lib/libelf64load.a" },
+   return campaign.program({ fixtures.text(HEAD .. source, ".c"),
+      "src/elf64load.h", fixtures.loader() .. "/lib/libelf64load.a" },
       "-w -pthread " .. (flags or ""))
 end
 

@@ -13,6 +13,7 @@
 #include "run/run.h"
 #include "runtime.h"
 #include "searchers.h"
+#include "stamp.h"
 #include "symbol.h"
 #include "typed.h"
 #include "view.h"
@@ -50,6 +51,7 @@ int luaopen_elf64load_core(lua_State *L)
     plan_open(L);
     searchers_open(L);
     peek_open(L);
+    stamp_open(L);
     typed_open(L);
     view_open(L);
     why_open(L);

@@ -533,6 +533,17 @@ function core.cfunction (symbol) end
 ---@return elf64load.detail? detail
 function core.peek (path, symbol) end
 
+---Whether a file is the one that it was.
+---@param path string
+---@return string|nil which file it is, by device and number
+---@return string? state changes when the file does
+---@return integer? changed when it last did, in nanoseconds since 1970
+function core.stamp (path) end
+
+---@param bytes string
+---@return string digits its SHA-256, hexadecimal
+function core.digest (bytes) end
+
 ---All that e64_why tells of a plugin, as it comes.
 ---@param handle elf64load.plugin
 ---@return table[]
