@@ -440,6 +440,71 @@ describe("What cannot be called", function ()
    end)
 end)
 
+describe("What could not be called while memory lacks", function ()
+   -- Lua's memory is at its end from where C is, until `allow`.
+   local limit = compile.shared([[
+      #include <pthread.h>
+      #include <stddef.h>
+      typedef void *allocator(void *, void *, size_t, size_t);
+      extern allocator *lua_getallocf(void *L, void **data);
+      extern void lua_setallocf(void *L, allocator *f, void *data);
+      static allocator *before;
+      static void *before_data;
+      static int refusing;
+      static void *allocate(void *data, void *block, size_t old, size_t size)
+      {
+          return refusing && size && (!block || size > old) ? NULL
+               : before(before_data, block, old, size);
+      }
+      int luaopen_limit(void *L)
+      {
+          before = lua_getallocf(L, &before_data);
+          lua_setallocf(L, allocate, NULL);
+          return 0;
+      }
+      int luaopen_allow(void *L) { refusing = 0; return 0; }
+      static void *run(void *f) { ((int (*)(int))f)(1); return NULL; }
+      int (*kept)(int);
+      void elsewhere(int (*f)(int))
+      {
+          pthread_t thread;
+          pthread_create(&thread, NULL, run, f);
+          pthread_join(thread, NULL);
+          refusing = 1;
+      }
+   ]], "-pthread")
+   local starting = compile.shared([[
+      extern int (*kept)(int);
+      extern void elsewhere(int (*)(int));
+      __attribute__((constructor)) static void begin(void) { elsewhere(kept); }
+   ]], "-Wl,--no-as-needed " .. limit)
+
+   it("raises nothing: what the call has given is not lost", function ()
+      local result = child.lua([[
+         warn "@on"
+         local limit, starting = ...
+         local elf = require "elf64load"
+         local p = assert(elf.open(limit))
+         local C = p:cdef "void elsewhere(int (*f)(int)); int (*kept)(int);"
+         local f = elf.callback("int (int)", function (x) return x end)
+         C.kept = f
+         require "elf64load.require" -- whose `loadlib` opens no other copy
+         local start = package.loadlib(limit, "luaopen_limit")
+         local go_on = package.loadlib(limit, "luaopen_allow")
+         start()
+         local called, why = pcall(C.elsewhere, f)
+         go_on()
+         print(called, why)
+         local opened, plugin = pcall(elf.open, starting)
+         go_on()
+         print(opened, plugin)
+         print(#elf.loaded[starting].name > 0)
+      ]], { limit, starting })
+      assert.equal("true\tnil\ntrue\tplugin " .. starting .. "\ntrue\n",
+         result.out, result.err)
+   end)
+end)
+
 describe("A callback that the collector has taken", function ()
    it("answers zero to what is finalized with it", function ()
       local result = child.lua([[

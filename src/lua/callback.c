@@ -281,21 +281,37 @@ static void work(void *data, void *const *values, struct call_rest *rest,
 
 // -------------------------------------------------------------------- reports
 
+// A call into C is being left, which may have given out what nobody has taken
+// yet: nothing of this may raise, and so it makes no strings of Lua's.
+
+static void warn_of(lua_State *L, const char *first, const char *what,
+                    const char *called, unsigned long count, const char *rest)
+{
+    char number[24];
+    snprintf(number, sizeof number, "%lu", count);
+    lua_warning(L, first, 1);
+    lua_warning(L, what, 1);
+    lua_warning(L, called, 1);
+    lua_warning(L, number, 1);
+    lua_warning(L, rest, 0);
+}
+
 static void report(lua_State *L, struct callback *callback)
 {
     unsigned long count = atomic_exchange(&callback->missed, 0);
     if (!count)
         return;
     atomic_fetch_sub(&missed, count);
-    lua_pushfstring(L, "a callback '%s' was called %I times by a thread that "
-                    "is in no call from its Lua state, and answered zero",
-                    callback->type->spelling, (lua_Integer)count);
-    lua_warning(L, lua_tostring(L, -1), 0);
-    lua_pop(L, 1);
+    warn_of(L, "a callback '", callback->type->spelling, "' was called ",
+            count, " times by a thread that is in no call from its Lua state, "
+            "and answered zero");
 }
 
 static void report_missed(lua_State *L)
 {
+    // Else it is told of when there is room.
+    if (!lua_checkstack(L, LUA_MINSTACK))
+        return;
     const lua_State *own = calling_main(L);
     lua_rawgetp(L, LUA_REGISTRYINDEX, &callbacks_key);
     lua_pushnil(L);
@@ -315,11 +331,9 @@ void callback_report(lua_State *L)
     unsigned long late = call_closure_late();
     if (!late)
         return;
-    lua_pushfstring(L, "callbacks were called %I times after they had been "
-                    "collected, and answered zero: keep what elf.callback "
-                    "gives for as long as C calls it", (lua_Integer)late);
-    lua_warning(L, lua_tostring(L, -1), 0);
-    lua_pop(L, 1);
+    warn_of(L, "callbacks", "", " were called ", late, " times after they had "
+            "been collected, and answered zero: keep what elf.callback gives "
+            "for as long as C calls it");
 }
 
 // --------------------------------------------------------------------- making

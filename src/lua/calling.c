@@ -82,7 +82,7 @@ static int show(lua_State *L)
 
 void calling_warn(lua_State *L, const struct calling *self)
 {
-    if (self->depth > MOST_DEPTH)
+    if (self->depth > MOST_DEPTH || !lua_checkstack(L, LUA_MINSTACK))
         return;
     lua_rawgetp(L, LUA_REGISTRYINDEX, &errors_key);
     lua_pushcfunction(L, show);

@@ -30,7 +30,8 @@ extern __thread struct calling *calling
     __attribute__((visibility("hidden"), tls_model("initial-exec")));
 
 void calling_enter(struct calling *self, lua_State *L);
-// Tells of callbacks that could not be made, too.
+// Tells of callbacks that could not be made, too. Does not raise, so what the
+// call has given out is not lost.
 void calling_leave(const struct calling *self);
 
 // Makes room in a state for what callbacks raise.
@@ -44,7 +45,7 @@ void calling_raised(lua_State *L);
 // Raises what a callback raised meanwhile, if one did.
 void calling_rethrow(lua_State *L, const struct calling *self);
 
-// The same for who has nobody to raise it to: a warning.
+// The same for who has nobody to raise it to: a warning. Does not raise.
 void calling_warn(lua_State *L, const struct calling *self);
 
 // Lets a thread into a state that it is in no call from, by what the embedder

@@ -159,7 +159,7 @@ void callback_push(lua_State *L, int index, const struct call_type *function);
 // elf.callback; the arguments follow the handle at `scope`, if that is not 0.
 int callback_make(lua_State *L, int scope);
 
-// Warns of calls that could not be made.
+// Warns of calls that could not be made. Does not raise.
 void callback_report(lua_State *L);
 
 // ------------------------------------------------------------------ thrown.c
