@@ -177,24 +177,76 @@ define: ok
 again: duplicate
 message: e64_define: 'given' is defined already; undefine it first
 with a cell: duplicate
-message: e64_define: 'given' is defined already, or twice, or without a cell; undefine it first
+message: e64_define: 'given' is defined already, without a cell that would go on to the new one; undefine it first
 no address: invalid
-message: e64_define: 'nothing' has no address
+message: e64_define: 'nothing' has no address; e64_undefine takes a name back
 no name: invalid
-message: e64_define: a definition has no name
+message: e64_define: the definition with index 0 has no name
 tls: invalid
 message: e64_define: 'nothing' can be a function or an object, nothing else
 a cell of data: invalid
-message: e64_define: only functions have cells; 'cell' is none
+message: e64_define: only functions have cells; 'cell' is none: leave its cell 0
 twice: duplicate
-message: e64_define: 'more' is defined already; undefine it first
+message: e64_define: 'more' is defined twice in the same call; leave one out
 taken back: undefined
 message: e64_undefine: 'more' is not defined by the runtime
 short: invalid
-message: e64_define: struct_size of a definition is 9, less than 45
+message: e64_define: struct_size of a definition is 9, less than 45; set it to sizeof(e64_definition)
 a version: ok
 ]], out)
       end)
+end)
+
+describe("e64_define_all", function ()
+   it("has all of many names, and none when one is there twice", function ()
+      assert.equal([[
+all: ok
+open: ok
+10 60 20 30
+one again: duplicate
+twice: duplicate
+others: ok
+]], policy.program(HEAD .. [[
+         enum { COUNT = 20000 };
+         static char names[COUNT][8];
+         static e64_definition all[COUNT];
+         static void name(char first)
+         {
+             for (int i = 0; i < COUNT; i++) {
+                 sprintf(names[i], "%c%d", first, i);
+                 all[i] = (e64_definition){ sizeof *all, names[i], NULL,
+                                            given, 0, E64_KIND_FUNCTION };
+             }
+         }
+         static void quietly(const char *what)
+         {
+             printf("%s: %s\n", what, e64_status_name(
+                    e64_define_all(runtime, all, COUNT, &error)));
+         }
+         int main(int argc, char **argv)
+         {
+             begin();
+             name('a');
+             all[COUNT / 2].name = "given";
+             all[COUNT - 1] = (e64_definition){ sizeof *all, "value", NULL,
+                                                &value, 8, E64_KIND_OBJECT };
+             quietly("all");
+             e64_plugin *plugin = opens(argv[1]);
+             printf("%ld %ld %ld %ld\n", call(plugin, "calls"),
+                    call(plugin, "reads"), call(plugin, "looks"),
+                    call(plugin, "looks_handle"));
+             name('b');
+             all[COUNT - 1].name = "a77";
+             quietly("one again");
+             name('b');
+             all[COUNT - 1].name = "b9";
+             quietly("twice");
+             name('b');
+             quietly("others");
+             fflush(stdout);
+             _exit(0);
+         }]], { user }))
+   end)
 end)
 
 describe("e64_undefine", function ()

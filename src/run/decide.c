@@ -60,6 +60,11 @@ choose(const e64_plugin *plugin, const e64_intercept *intercept,
 static e64_status find_outside(e64_runtime *runtime, e64_plugin **outside)
 {
     e64_plugin *made;
+    lock_take(&runtime->lock);
+    *outside = runtime->outside;
+    lock_give(&runtime->lock);
+    if (*outside)
+        return E64_OK;
     e64_status status = plugin_new_outside(runtime, "(policy)", &made);
     if (status != E64_OK)
         return status;
@@ -109,8 +114,8 @@ static e64_status refuse_tls(const char *wanter, const char *name,
                              const char *who)
 {
     fail(E64_UNSUPPORTED, "%s needs '%s', a thread-local variable, for which "
-         "%s has an address: it would have to be another one in each thread",
-         wanter, name, who);
+         "%s has an address: it would have to be another one in each thread; "
+         "have a library define it", wanter, name, who);
     error_wanter(wanter);
     error_symbol(name, NULL);
     return E64_UNSUPPORTED;
@@ -179,7 +184,8 @@ void decide_tell_originals(const e64_plugin *plugin)
 
 // The open plugin that the hook's answer lies in: it stays as long.
 static e64_status take_owner(struct discovery *discovery, e64_plugin *owner,
-                             const char *name, struct link_binding *binding)
+                             const char *wanter, const char *name,
+                             struct link_binding *binding)
 {
     e64_runtime *runtime = discovery->runtime;
     bool known = false;
@@ -191,8 +197,10 @@ static e64_status take_owner(struct discovery *discovery, e64_plugin *owner,
         pinned_add(discovery, owner);
     lock_give(&runtime->lock);
     if (!known) {
-        fail(E64_HOOK, "the resolve hook's answer for '%s' names a plugin that "
-             "is not open in this runtime", name);
+        fail(E64_HOOK, "%s needs '%s', for which the resolve hook has answered "
+             "what a plugin has that is not open in this runtime; open it in "
+             "this one, or leave `plugin` NULL", wanter, name);
+        error_wanter(wanter);
         error_symbol(name, NULL);
         return E64_HOOK;
     }
@@ -253,7 +261,8 @@ static e64_status resolve(struct discovery *discovery, e64_plugin *plugin,
     if (status == E64_OK)
         binding->definer = owner_of(discovery, symbol.address, outside);
     if (status == E64_OK && symbol.plugin && symbol.plugin != plugin)
-        status = take_owner(discovery, symbol.plugin, import->name, binding);
+        status = take_owner(discovery, symbol.plugin,
+                            plugin->unit.object.name, import->name, binding);
     binding->value = (uintptr_t)symbol.address;
     binding->size = symbol.size;
     binding->type = symbol.kind == E64_KIND_OBJECT ? STT_OBJECT : STT_FUNC;

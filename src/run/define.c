@@ -13,6 +13,7 @@
 
 struct definition {
     struct definition *next; // in its chain
+    struct definition *before; // check_duplicates
     char *name, *version;    // version: NULL without
     uint64_t size;
     void *address; // of the definition, or of its cell
@@ -69,20 +70,22 @@ static void release(struct definition *definition)
 
 // --------------------------------------------------------------- defining ---
 
-static e64_status check(const e64_definition *given)
+static e64_status check(const e64_definition *given, size_t index)
 {
     const char *name = given->name;
     if (!name || !*name)
-        return fail(E64_INVALID, "e64_define: a definition has no name");
+        return fail(E64_INVALID, "e64_define: the definition with index %zu "
+                    "has no name", index);
     if (given->kind != E64_KIND_NOTYPE && given->kind != E64_KIND_OBJECT
         && given->kind != E64_KIND_FUNCTION)
         return fail(E64_INVALID, "e64_define: '%s' can be a function or an "
                     "object, nothing else", name);
     if (!given->address)
-        return fail(E64_INVALID, "e64_define: '%s' has no address", name);
+        return fail(E64_INVALID, "e64_define: '%s' has no address; "
+                    "e64_undefine takes a name back", name);
     if (given->cell && given->kind != E64_KIND_FUNCTION)
         return fail(E64_INVALID, "e64_define: only functions have cells; '%s' "
-                    "is none", name);
+                    "is none: leave its cell 0", name);
     return E64_OK;
 }
 
@@ -119,29 +122,42 @@ static e64_status get(e64_runtime *runtime, struct definitions **all)
     return *all ? E64_OK : fail_memory(sizeof **all);
 }
 
-static e64_status fail_duplicate(const struct definition *made)
+// `known`: what is defined, or NULL when it is twice in what is to be defined.
+static e64_status fail_duplicate(const struct definition *made,
+                                 const struct definition *known)
 {
-    fail(E64_DUPLICATE, "e64_define: '%s'%s%s%s is defined already%s; undefine "
-         "it first", made->name, made->version ? " (version " : "",
-         made->version ? made->version : "", made->version ? ")" : "",
-         made->cell ? ", or twice, or without a cell" : "");
+    fail(E64_DUPLICATE, "e64_define: '%s'%s%s%s %s", made->name,
+         made->version ? " (version " : "", made->version ? made->version : "",
+         made->version ? ")" : "",
+         !known ? "is defined twice in the same call; leave one out"
+         : !made->cell ? "is defined already; undefine it first"
+         : "is defined already, without a cell that would go on to the new "
+           "one; undefine it first");
     error_symbol(made->name, made->version);
     return E64_DUPLICATE;
 }
 
+// Those that come before one in the list are found by their hash, in chains of
+// their own.
 static e64_status check_duplicates(struct definitions *all,
-                                   const struct definition *list)
+                                   struct definition *list, size_t count)
 {
-    for (const struct definition *made = list; made; made = made->next) {
+    struct definition **last = memory_array(count, sizeof *last);
+    e64_status status = last ? E64_OK : fail_memory(count * sizeof *last);
+    for (struct definition *made = list; status == E64_OK && made;
+         made = made->next) {
         const struct definition *known = *find(all, made->name, made->version);
-        const struct definition *other = list;
-        while (other != made
-               && !is_it(other, made->hash, made->name, made->version))
-            other = other->next;
-        if (other != made || (known && !(known->cell && made->cell)))
-            return fail_duplicate(made);
+        struct definition **slot = &last[made->hash % count];
+        const struct definition *other = *slot;
+        while (other && !is_it(other, made->hash, made->name, made->version))
+            other = other->before;
+        made->before = *slot;
+        *slot = made;
+        if (other || (known && !(known->cell && made->cell)))
+            status = fail_duplicate(made, other ? NULL : known);
     }
-    return E64_OK;
+    memory_free(last);
+    return status;
 }
 
 // All that can fail comes first.
@@ -185,12 +201,13 @@ static void enter(struct definitions *all, struct definition *made)
 
 // Those that are made, on a list, become known, or none of them. What has a
 // cell already goes on to its new address. With the runtime's lock held.
-static e64_status enter_all(e64_runtime *runtime, struct definition **list)
+static e64_status enter_all(e64_runtime *runtime, struct definition **list,
+                            size_t count)
 {
     struct definitions *all;
     e64_status status = get(runtime, &all);
     if (status == E64_OK)
-        status = check_duplicates(all, *list);
+        status = check_duplicates(all, *list, count);
     if (status == E64_OK)
         status = make_cells(all, *list);
     if (status != E64_OK)
@@ -215,13 +232,14 @@ static e64_status define(e64_runtime *runtime,
     size_t size = count ? definitions->struct_size : least;
     if (size < least)
         return fail(E64_INVALID, "e64_define: struct_size of a definition is "
-                    "%zu, less than %zu", size, least);
+                    "%zu, less than %zu; set it to sizeof(e64_definition)",
+                    size, least);
     e64_status status = E64_OK;
     for (size_t i = 0; status == E64_OK && i < count; i++) {
         e64_definition given = { 0 };
         memcpy(&given, (const char *)definitions + i * size,
                size < sizeof given ? size : sizeof given);
-        status = check(&given);
+        status = check(&given, i);
         if (status == E64_OK)
             status = make(&given, last);
         if (status == E64_OK)
@@ -229,7 +247,7 @@ static e64_status define(e64_runtime *runtime,
     }
     if (status == E64_OK && count) {
         lock_take(&runtime->lock);
-        status = enter_all(runtime, &list);
+        status = enter_all(runtime, &list, count);
         lock_give(&runtime->lock);
     }
     while (list) {
