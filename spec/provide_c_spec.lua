@@ -212,11 +212,19 @@ describe("What is provided", function ()
             .. "((e64_provide){ " .. provide .. " }));\n}")
       end
       assert.equal("no runtime: invalid: e64_runtime_new: nothing is given to "
-         .. "stand for 'a'\n",
+         .. "stand for 'a': its source is NULL\n",
          fails '.name = "a", .kind = E64_PROVIDE_SOURCE')
+      assert.equal("no runtime: invalid: e64_runtime_new: nothing is given to "
+         .. "stand for 'a': its path is NULL\n",
+         fails '.name = "a", .kind = E64_PROVIDE_PATH')
+      assert.equal("no runtime: invalid: e64_runtime_new: what is provided with "
+         .. "index 0 has no name, by which it is asked for\n",
+         fails '.kind = E64_PROVIDE_HOST')
+      assert.equal("no runtime: invalid: e64_runtime_new: 'a' is provided in a "
+         .. "way that there is not (kind 9)\n", fails '.name = "a", .kind = 9')
       assert.equal("no runtime: invalid: e64_runtime_new: what stands for 'a' "
-         .. "defines 'b' as what can be none: each needs a name and an address, "
-         .. "and has no cell\n", fails [[.name = "a",
+         .. "cannot define 'b' like that: each needs a name and an address, is "
+         .. "a function or an object, and has no cell\n", fails [[.name = "a",
             .kind = E64_PROVIDE_TABLE, .definition_count = 1, .definitions =
             &(e64_definition){ sizeof(e64_definition), "b" }]])
    end)

@@ -200,15 +200,16 @@ describe("intercept", function ()
                 intercepting(list, sizeof list / sizeof *list);
             }]]):format(list))
       end
-      assert.equal("no runtime: invalid: e64_runtime_new: an intercept has no "
-         .. "name\n", made "{ sizeof *list, NULL, shorter }")
+      assert.equal("no runtime: invalid: e64_runtime_new: the intercept "
+         .. "with index 0 has no name\n", made "{ sizeof *list, NULL, shorter }")
       assert.equal("no runtime: invalid: e64_runtime_new: struct_size of an "
-         .. "intercept is 8, less than 48\n", made "{ 8, NULL, shorter }")
+         .. "intercept is 8, less than 48; set it to the size of that "
+         .. "struct\n", made "{ 8, NULL, shorter }")
       assert.equal("no runtime: invalid: e64_runtime_new: the intercept of "
          .. "'a' has neither an address nor a function that chooses one\n",
          made "{ sizeof *list, \"a\" }")
       assert.equal("no runtime: duplicate: e64_runtime_new: 'a' is intercepted "
-         .. "twice\n", made
+         .. "twice; leave one out\n", made
          "{ sizeof *list, \"a\", main }, { sizeof *list, \"a\", main }")
    end)
 end)

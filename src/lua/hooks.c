@@ -28,7 +28,9 @@ int hooks_set(lua_State *L)
     size_t at = 0;
     while (at < HOOKS && strcmp(hooks[at].name, name) != 0)
         at++;
-    luaL_argcheck(L, at < HOOKS, 2, "no such hook");
+    if (at == HOOKS)
+        return luaL_argerror(L, 2, lua_pushfstring(
+            L, "a runtime has no hook '%s'", name));
     if (wanted)
         luaL_checktype(L, 3, LUA_TFUNCTION);
     lua_settop(L, 3);

@@ -33,7 +33,8 @@ struct policy {
 static e64_status fail_size(const char *what, size_t size, size_t least)
 {
     return fail(E64_INVALID, "e64_runtime_new: struct_size of %s is %zu, less "
-                "than %zu", what, size, least);
+                "than %zu; set it to the size of that struct", what, size,
+                least);
 }
 
 static e64_status fail_null(const char *what, size_t count)
@@ -61,11 +62,12 @@ static const void *element(const void *array, size_t index, size_t size)
 }
 
 static e64_status copy_intercept(const e64_intercept *given, size_t size,
-                                 e64_intercept *copy)
+                                 uint32_t index, e64_intercept *copy)
 {
     memcpy(copy, given, size < sizeof *copy ? size : sizeof *copy);
     if (!copy->name || !*copy->name)
-        return fail(E64_INVALID, "e64_runtime_new: an intercept has no name");
+        return fail(E64_INVALID, "e64_runtime_new: the intercept with index "
+                    "%u has no name", index);
     if (!copy->address && !copy->choose)
         return fail(E64_INVALID, "e64_runtime_new: the intercept of '%s' has "
                     "neither an address nor a function that chooses one",
@@ -91,7 +93,7 @@ static e64_status make_intercepts(const e64_rules *rules,
                       : fail_memory(count * sizeof *made->all);
     for (uint32_t i = 0; status == E64_OK && i < count; i++) {
         status = copy_intercept(element(rules->intercept, i, size), size,
-                                &made->all[i]);
+                                i, &made->all[i]);
         names[i] = made->all[i].name;
     }
     if (status == E64_OK)
@@ -99,7 +101,7 @@ static e64_status make_intercepts(const e64_rules *rules,
     for (uint32_t i = 0; status == E64_OK && i < count; i++) {
         if (names_find(made->names, names[i]) != i + 1)
             status = fail(E64_DUPLICATE, "e64_runtime_new: '%s' is intercepted "
-                          "twice", names[i]);
+                          "twice; leave one out", names[i]);
         made->all[i].name = names_pattern(made->names, i + 1);
     }
     memory_free(names);
@@ -122,9 +124,9 @@ static e64_status make_table(const e64_provide *given, struct provided *made)
         if (!one->name || !*one->name || !one->address || one->cell
             || one->kind > E64_KIND_FUNCTION)
             status = fail(E64_INVALID, "e64_runtime_new: what stands for '%s' "
-                          "defines '%s' as what can be none: each needs a name "
-                          "and an address, and has no cell", given->name,
-                          one->name ? one->name : "");
+                          "cannot define '%s' like that: each needs a name and "
+                          "an address, is a function or an object, and has no "
+                          "cell", given->name, one->name ? one->name : "");
         rows[i] = (struct elf_written){ one->name, one->version,
                                         (uintptr_t)one->address, one->size,
                                         one->kind };
@@ -155,18 +157,30 @@ static e64_status copy_source(const e64_source *given, struct provided *made)
     return E64_OK;
 }
 
+static e64_status check_provide(const e64_provide *given, uint32_t index)
+{
+    if (!given->name || !*given->name)
+        return fail(E64_INVALID, "e64_runtime_new: what is provided with index "
+                    "%u has no name, by which it is asked for", index);
+    if (given->kind > E64_PROVIDE_TABLE)
+        return fail(E64_INVALID, "e64_runtime_new: '%s' is provided in a way "
+                    "that there is not (kind %d)", given->name,
+                    (int)given->kind);
+    bool lacks_path = given->kind == E64_PROVIDE_PATH && !given->path;
+    bool lacks_source = given->kind == E64_PROVIDE_SOURCE && !given->source;
+    if (lacks_path || lacks_source
+        || (given->kind == E64_PROVIDE_TABLE && given->definition_count
+            && !given->definitions))
+        return fail(E64_INVALID, "e64_runtime_new: nothing is given to stand "
+                    "for '%s': its %s NULL", given->name,
+                    lacks_path ? "path is" : lacks_source ? "source is"
+                    : "definitions are");
+    return E64_OK;
+}
+
 static e64_status copy_provide(const e64_provide *given, struct provided *made)
 {
     const char *name = given->name, *shown = name;
-    bool wrong = !name || !*name
-        || (given->kind == E64_PROVIDE_PATH && !given->path)
-        || (given->kind == E64_PROVIDE_SOURCE && !given->source)
-        || (given->kind == E64_PROVIDE_TABLE && given->definition_count
-            && !given->definitions)
-        || given->kind > E64_PROVIDE_TABLE;
-    if (wrong)
-        return fail(E64_INVALID, "e64_runtime_new: nothing is given to stand "
-                    "for '%s'", name ? name : "");
     made->kind = given->kind;
     e64_status status = E64_OK;
     if (given->kind == E64_PROVIDE_PATH) {
@@ -205,7 +219,9 @@ static e64_status make_provides(const e64_rules *rules, struct provides *made)
     for (uint32_t i = 0; status == E64_OK && i < count; i++) {
         const e64_provide *given = element(rules->provide, i, size);
         made->count = i + 1;
-        status = copy_provide(given, &made->all[i]);
+        status = check_provide(given, i);
+        if (status == E64_OK)
+            status = copy_provide(given, &made->all[i]);
         names[i] = given->name;
     }
     if (status == E64_OK)
@@ -213,7 +229,7 @@ static e64_status make_provides(const e64_rules *rules, struct provides *made)
     for (uint32_t i = 0; status == E64_OK && i < count; i++)
         if (names_find(made->names, names[i]) != i + 1)
             status = fail(E64_DUPLICATE, "e64_runtime_new: '%s' is provided "
-                          "twice", names[i]);
+                          "twice; leave one out", names[i]);
     memory_free(names);
     return status;
 }
