@@ -252,18 +252,18 @@ e64_status edit_lay_out(struct edit *edit)
 uint64_t edit_address(const struct edit *edit, const struct symbol *symbol)
 {
     const struct chunk_range *range = &edit->chunks[symbol->section % CHUNKS];
+    const uint64_t block = symbol_is_tls(symbol) ? edit->tls_start : 0;
     switch ((enum place)symbol->place) {
     case PLACE_NONE: return 0;
     case PLACE_FIXED: return symbol->value;
     case PLACE_COMMON: return symbol->address;
-    case PLACE_START: return range->vaddr;
+    case PLACE_START: return range->vaddr - block;
     case PLACE_END: return range->vaddr + range->size;
     case PLACE_NAMED_START: return edit->names[symbol->section].start;
     case PLACE_NAMED_END: return edit->names[symbol->section].end;
     case PLACE_SECTION: break;
     }
-    return symbol->unit->pieces[symbol->section].vaddr + symbol->value
-         - (symbol_is_tls(symbol) ? edit->tls_start : 0);
+    return symbol->unit->pieces[symbol->section].vaddr + symbol->value - block;
 }
 
 enum chunk edit_chunk(const struct edit *edit, const struct symbol *symbol)

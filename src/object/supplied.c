@@ -28,6 +28,7 @@ static const struct {
     enum place place;
     enum chunk chunk;
 } made[] = {
+    { "_TLS_MODULE_BASE_", PLACE_START, CHUNK_TDATA },
     { "_GLOBAL_OFFSET_TABLE_", PLACE_START, CHUNK_GOT_PLT },
     { "_DYNAMIC", PLACE_START, CHUNK_DYNAMIC },
     { "__ehdr_start", PLACE_START, CHUNK_HEADERS },
@@ -59,6 +60,8 @@ static void make_known(struct edit *edit)
         if (!symbol || symbol->place != PLACE_NONE)
             continue;
         make(symbol, made[i].place, made[i].chunk);
+        if (made[i].chunk == CHUNK_TDATA)
+            symbol->type = STT_TLS;
         edit->uses_got_base |= made[i].chunk == CHUNK_GOT_PLT;
     }
 }
