@@ -2,11 +2,10 @@
 
 local assert = require "spec.support.assert"
 local campaign = require "spec.support.campaign"
-local compile = require "spec.support.compile"
 local linking = require "spec.support.linking"
 local objects = require "spec.support.objects"
 
-local object = compile.object
+local object = linking.object
 
 local function readelf (...)
    return objects.shown("readelf", "-W", ...)
@@ -44,7 +43,7 @@ describe("The image of objects", function ()
 
    it("names static functions, and not what compilers make up", function ()
       local text = readelf("-s", linking.image { object [[
-         __attribute__((noinline)) static int kept(int a) { 
+         __attribute__((noinline)) static int kept(int a) {
             static int inner = 1; return a * ++inner; }
          int start(void) { return kept(start != 0); }]] })
       assert.is_not_nil(text:match "FUNC +LOCAL +DEFAULT +%d+ kept\n")
@@ -169,7 +168,7 @@ describe("Stack frames of objects", function ()
       #include <stdexcept>
       #include <cstdio>
       struct guard { ~guard() { std::puts("unwound"); } };
-      inline int inner(int n) { guard g;
+      __attribute__((noinline)) inline int inner(int n) { guard g;
          if (n > 2) throw std::runtime_error("too many");
          return n; }
    ]]

@@ -2,7 +2,6 @@
 --- that uses it computes.
 
 local assert = require "spec.support.assert"
-local compile = require "spec.support.compile"
 local linking = require "spec.support.linking"
 local objects = require "spec.support.objects"
 
@@ -204,7 +203,7 @@ describe("Words that the image's place decides", function ()
    it("are none where code is position-independent", function ()
       for _, flags in ipairs { "-fPIC", "-fPIC -fno-plt", "-O2 -mcmodel=large "
             .. "-fPIC" } do
-         local said = linking.run { compile.object([[
+         local said = linking.run { linking.object([[
             #include <stdio.h>
             extern int x; static int y[9]; int *p = &x, *q = y + 1;
             int f(int i) { fprintf(stdout, "%d", x); return y[i]; }]], flags) }
@@ -245,13 +244,13 @@ describe("Indirect functions", function ()
    for _, flags in ipairs { "", "-O2", "-fno-plt -O1" } do
       it("are called, and their addresses are equal " .. flags, function ()
          assert.equal("start: 11122\nclosed\n", linking.like_ld {
-            compile.object(definer, flags), compile.object(user, flags) })
+            linking.object(definer, flags), linking.object(user, flags) })
       end)
    end
 
    it("have one address where code has it without the GOT", function ()
       local out = linking.started(linking.image {
-         compile.object(definer),
+         linking.object(definer),
          assembly [[.globl theirs
             theirs: lea chosen(%rip), %rax
             ret]],

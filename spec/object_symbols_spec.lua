@@ -2,19 +2,19 @@
 
 local assert = require "spec.support.assert"
 local campaign = require "spec.support.campaign"
-local compile = require "spec.support.compile"
+local fixtures = require "spec.support.fixtures"
 local linking = require "spec.support.linking"
 local objects = require "spec.support.objects"
 
-local object = compile.object
+local object = linking.object
 
 -- An archive of these objects, by ar with these letters.
 local function archive (letters, ...)
-   local path = ("%s/%s.a"):format(compile.folder,
-      compile.digest(table.concat({ letters, ... }, " ")))
+   local path = ("%s/%s.a"):format(fixtures.folder,
+      fixtures.digest(table.concat({ letters, ... }, " ")))
    os.remove(path)
    -- In a thin archive the paths of its members count from its own folder.
-   local words = { "cd '" .. compile.folder .. "' && ar " .. letters, path }
+   local words = { "cd '" .. fixtures.folder .. "' && ar " .. letters, path }
    for _, member in ipairs { ... } do
       words[#words + 1] = member:match "[^/]*$"
    end
@@ -201,7 +201,7 @@ describe("Archives", function ()
    end)
 
    it("say which member is at fault", function ()
-      local bad = compile.folder .. "/object-symbols-bad.o"
+      local bad = fixtures.folder .. "/object-symbols-bad.o"
       local text = campaign.contents(two)
       campaign.write(bad, text:sub(1, 18) .. "\xb7\0" .. text:sub(21))
       linking.refused("badarch", { "object-symbols-bad.o)" },

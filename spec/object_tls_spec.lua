@@ -1,11 +1,10 @@
 --- Thread-local variables of objects, in all models.
 
 local assert = require "spec.support.assert"
-local compile = require "spec.support.compile"
 local linking = require "spec.support.linking"
 local objects = require "spec.support.objects"
 
-local object = compile.object
+local object = linking.object
 
 local function relocations (path)
    local out = {}

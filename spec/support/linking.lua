@@ -5,7 +5,8 @@ local lfs = require "lfs"
 local assert = require "spec.support.assert"
 local campaign = require "spec.support.campaign"
 local child = require "spec.support.child"
-local compile = require "spec.support.compile"
+local cc = require "elf64load.cc"
+local fixtures = require "spec.support.fixtures"
 local objects = require "spec.support.objects"
 
 ---@class linking
@@ -27,7 +28,7 @@ int main(int argc, char **argv) {
 }]]
 
 local program
-local folder = compile.folder .. "/linking"
+local folder = fixtures.folder .. "/linking"
 local count = 0
 
 -- A path for an image of this process.
@@ -75,11 +76,19 @@ function linking.refused (kind, words, inputs)
    end
 end
 
+--- An object from C that may be loaded anywhere, unless the flags say otherwise.
+---@param source string
+---@param flags? string
+---@return string path
+function linking.object (source, flags)
+   return assert(cc.object(source, "-fPIC " .. (flags or "")))
+end
+
 --- An object from assembler text.
 ---@param source string
 ---@return string path
 function linking.assembly (source)
-   return compile.object("__asm__(R\"asm(\n" .. source .. "\n)asm\");")
+   return assert(cc.object { source = source .. "\n", language = "assembly" })
 end
 
 --- An object from C++.
@@ -87,14 +96,8 @@ end
 ---@param flags? string
 ---@return string path
 function linking.cplusplus (source, flags)
-   local path = ("%s/%s-cc.o"):format(compile.folder,
-      compile.digest(source .. (flags or "")))
-   if lfs.attributes(path, "mode") ~= "file" then
-      local text = compile.text(source, ".cc")
-      objects.shown("sh", "-c", ("g++ -fPIC -w %s -c -o '%s.new' '%s' && "
-         .. "mv '%s.new' '%s'"):format(flags or "", path, text, path, path))
-   end
-   return path
+   return assert(cc.object { source = source, language = "c++",
+      flags = "-fPIC " .. (flags or "") })
 end
 
 --- What `start` of a shared object prints, run by ld.so.
@@ -102,8 +105,8 @@ end
 ---@param flags? string for linking the program that opens it
 ---@return string
 function linking.started (path, flags)
-   local result = child.run({ compile.program(STARTER,
-      "-Wl,--no-as-needed " .. (flags or "")), path }, { bare = true,
+   local result = child.run({ assert(cc.program(STARTER,
+      "-Wl,--no-as-needed " .. (flags or ""))), path }, { bare = true,
       merge = true, seconds = 120 })
    assert.equal(0, result.code, child.describe(result) .. "\n" .. result.out)
    return result.out
