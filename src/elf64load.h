@@ -289,6 +289,11 @@ typedef struct e64_open_options {
     unsigned char noload;    // only what is open already: else E64_NOTFOUND
     unsigned char private_;  // a copy of its own, under no name that others see
     unsigned char hold;      // map and bind, start later by e64_start
+    // Has perf know the functions of what perf cannot read as a file, being
+    // made of objects or opened from bytes: adds them to /tmp/perf-PID.map, and
+    // keeps their code in memory that is no file's.
+    unsigned char perf;
+    const char *name; // for e64_link; NULL: the first source's
 } e64_open_options;
 
 // Opens a plugin with all that it needs and starts it. Unless it is `lazy` all
@@ -478,6 +483,11 @@ E64_API e64_status e64_whence(const void *address, e64_place *place,
 
 // What an open would do, asked before anything of it is done.
 #include "elf64load_plan.h"
+
+// --------------------------------------------------------------- objects ---
+
+// Object files and archives, linked in the process.
+#include "elf64load_object.h"
 
 // ------------------------------------------------------------------- why ---
 

@@ -42,7 +42,9 @@ local elf = {
 -- its fields the module's.
 local default = runtime.new {}
 
-for _, name in ipairs { "open", "load", "plan", "bindings", "searchpath" } do
+for _, name in ipairs {
+   "open", "load", "link", "plan", "bindings", "searchpath",
+} do
    elf[name] = function (...) return default[name](default, ...) end
 end
 

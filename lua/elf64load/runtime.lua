@@ -7,6 +7,7 @@ local grants = require "elf64load.grants"
 local ldscript = require "elf64load.ldscript"
 local policy = require "elf64load.policy"
 local search = require "elf64load.search"
+local source = require "elf64load.source"
 local reasons = require "elf64load.why"
 
 local runtime = {}
@@ -67,7 +68,7 @@ local meta = {
 
 local options = {
    global = true, lazy = true, deepbind = true, nodelete = true,
-   noload = true, private = true, start = true,
+   noload = true, private = true, start = true, perf = true,
 }
 
 local function check_options (given)
@@ -189,6 +190,52 @@ function Runtime:load (from, name, given)
    check_options(given)
    prepare(self)
    return self.core:load(from, name, given)
+end
+
+-- What `link` takes: a path stands for its file, as it is.
+local function source_of (given)
+   return type(given) == "string" and { path = given } or source.new(given)
+end
+
+local replace_in_core = core.methods.replace
+
+---Links a plugin again that is made of objects and has not been started, with
+---another file in the place of one; the handle then stands for the new one, and
+---symbols and namespaces of the old one raise `closed`.
+---@param self elf64load.plugin
+---@param name string of a file that it is made of, or the last part of its path
+---@param from string|elf64load.source a path, or a source
+---@return elf64load.plugin? self
+---@return string? message
+---@return string? kind
+---@return table? detail
+function core.methods.replace (self, name, from)
+   return replace_in_core(self, name, source_of(from))
+end
+
+---Makes one plugin of object files and archives, by the static linker's rules,
+---and opens it.
+---@param files (string|elf64load.source)[] paths, as they stand, or sources
+---@param given? table options of `open`, and the plugin's `name`
+---@return elf64load.plugin? plugin
+---@return string? message
+---@return string? kind
+---@return table? detail
+function Runtime:link (files, given)
+   if type(files) ~= "table" then
+      error('link needs a list such as { "a.o", "b.o", "libm.a" }', 2)
+   end
+   local plain, sources = {}, {}
+   for name, value in pairs(given or {}) do plain[name] = value end
+   if plain.name ~= nil and type(plain.name) ~= "string" then
+      error("the option 'name' must be a string", 2)
+   end
+   plain.name = nil
+   check_options(plain)
+   for number, file in ipairs(files) do sources[number] = source_of(file) end
+   if #sources == 0 then error("there is nothing to link", 2) end
+   prepare(self)
+   return self.core:link(sources, given)
 end
 
 ---Every binding of that symbol in what is open.

@@ -46,6 +46,7 @@ libpython3.11  library libpython3.11.so.1.0
 libgtk-3-0     library libgtk-3.so.0
 libgomp1       library libgomp.so.1
 libjemalloc2   library libjemalloc.so.2
+libzydis-dev   library libZydis.so
 '
 full_packages='
 lua-check      command luacheck

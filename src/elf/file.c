@@ -199,15 +199,20 @@ e64_status elf_file_open_path(const char *path, struct elf_file *file)
     return elf_file_open(&source, file);
 }
 
+void elf_file_forget(struct elf_file *file)
+{
+    if (file->own_fd)
+        close(file->fd);
+    file->own_fd = false;
+    file->fd = -1;
+}
+
 void elf_file_release(struct elf_file *file)
 {
     if (file->mapping)
         mapping_drop(file->mapping, file->mapped);
-    if (file->own_fd)
-        close(file->fd);
+    elf_file_forget(file);
     file->mapping = NULL;
-    file->own_fd = false;
-    file->fd = -1;
     file->view = (struct view){ 0 };
 }
 

@@ -42,6 +42,9 @@ e64_status elf_file_new(const char *name, uint64_t size, struct elf_file *file,
                         uint8_t **bytes);
 e64_status elf_file_seal(struct elf_file *file);
 
+// Closes the descriptor: segments are copied from then on.
+void elf_file_forget(struct elf_file *file);
+
 // Closes and unmaps what the bytes came from; the name and the identity stay.
 void elf_file_release(struct elf_file *file);
 

@@ -4,7 +4,7 @@
 
 #include "../error.h"
 #include "../memory.h"
-#include "reloc.h"
+#include "reach.h"
 #include "storage.h"
 
 struct applying {
@@ -109,17 +109,6 @@ static bool is_code(const struct link_unit *unit, uint64_t address)
     return load && load->flags & PF_X;
 }
 
-static e64_status too_far(const struct link_unit *unit, uint64_t offset,
-                          uint32_t type, const struct reloc_values *values)
-{
-    fail(E64_UNSUPPORTED, "%s: the relocation %s of 0x%llx cannot hold "
-         "0x%llx: what it refers to is too far away; compile it with -fPIC",
-         unit->object.name, reloc_name(type), (unsigned long long)offset,
-         (unsigned long long)(values->S + values->Z + values->A));
-    error_path(unit->object.name);
-    return E64_UNSUPPORTED;
-}
-
 static e64_status apply_size(struct applying *applying, uint64_t offset,
                              uint32_t type, uint32_t symbol, uint64_t addend)
 {
@@ -129,8 +118,7 @@ static e64_status apply_size(struct applying *applying, uint64_t offset,
     struct reloc_values values = { .A = addend,
                                    .P = unit->object.bias + offset,
                                    .Z = binding ? binding->size : 0 };
-    return reloc_apply(type, &values) ? E64_OK
-                                      : too_far(unit, offset, type, &values);
+    return reach_write(unit, offset, type, symbol, &values);
 }
 
 static e64_status apply_symbol(struct applying *applying, uint64_t offset,
@@ -152,12 +140,11 @@ static e64_status apply_symbol(struct applying *applying, uint64_t offset,
             return bad(unit, offset, type, "is for an IFUNC whose resolver "
                        "lies outside the executable segments");
         return defer(unit, (struct link_deferred){ offset, binding->value,
-                                                   addend, type });
+                                                   addend, type, symbol });
     }
     if (binding && binding->definer)
         values.S = target(binding);
-    return reloc_apply(type, &values) ? E64_OK
-                                      : too_far(unit, offset, type, &values);
+    return reach_write(unit, offset, type, symbol, &values);
 }
 
 // DTPMOD64 and DTPOFF64. Without a symbol they are for the plugin itself; a
@@ -208,7 +195,7 @@ static e64_status apply_one(struct applying *applying, const uint8_t *entry)
             return bad(unit, offset, type, "names a resolver outside the "
                        "executable segments");
         return defer(unit, (struct link_deferred){ offset, bias + addend, 0,
-                                                   type });
+                                                   type, 0 });
     case RELOC_SYMBOL:
         return apply_symbol(applying, offset, type, symbol, addend,
                             LINK_CLASS_ANY);
@@ -225,8 +212,7 @@ static e64_status apply_one(struct applying *applying, const uint8_t *entry)
     case RELOC_TLS:
         return apply_tls(applying, offset, type, symbol, addend);
     case RELOC_STATIC_TLS:
-        storage_offset(unit, type, offset, symbol, addend);
-        return E64_OK;
+        return storage_offset(unit, type, offset, symbol, addend);
     case RELOC_DESCRIPTOR:
         return storage_descriptor(unit, offset, symbol, addend);
     default:
@@ -311,8 +297,9 @@ e64_status link_apply_deferred(struct link_unit *unit)
                                        .P = bias + deferred->place,
                                        .S = ask(deferred->resolver) };
         status = link_open_text(unit);
-        if (status == E64_OK && !reloc_apply(deferred->type, &values))
-            status = too_far(unit, deferred->place, deferred->type, &values);
+        if (status == E64_OK)
+            status = reach_write(unit, deferred->place, deferred->type,
+                                 deferred->symbol, &values);
         if (status == E64_OK)
             status = link_close_text(unit);
     }

@@ -7,6 +7,7 @@
 #include "../elf/file.h"
 #include "../elf/image.h"
 #include "../elf/object.h"
+#include "../object/object.h"
 
 // ------------------------------------------------------------- bindings ---
 
@@ -56,6 +57,7 @@ struct link_deferred {
     uint64_t resolver;
     uint64_t addend;
     uint32_t type;
+    uint32_t symbol;
 };
 
 // What is called through the PLT may be bound when it is first called (gABI,
@@ -78,6 +80,9 @@ struct link_unit {
     struct elf_object object;
     struct elf_image image;
     struct elf_file file;
+    // What the link editor says of the image that it made; NULL for a file.
+    // Until link_apply_deferred is done.
+    const struct object_image *made;
     void *memory; // of its segments
     uint64_t size;
     bool mapped; // all of its segments are
@@ -140,7 +145,8 @@ struct link_context {
 // Reads the file of the unit (unit->file is open) and checks all of it.
 e64_status link_read(struct link_unit *unit);
 
-// Maps its segments, gives it a TLS module.
+// Maps its segments, gives it a TLS module. What the link editor made goes
+// below 2 GB if it says so.
 e64_status link_map(struct link_unit *unit);
 
 // Finds the definition of each import, tells the context of what is missing.

@@ -22,6 +22,15 @@ enum reloc_kind {
 
 enum reloc_kind reloc_kind(uint32_t type);
 
+// Only code that was not made for shared objects has it: what holds it is taken
+// from the link editor alone.
+bool reloc_is_for_objects(uint32_t type);
+
+// How a word of 32 bits in code refers to an address, if an instruction that
+// reaches further may stand for the one that has it.
+enum reloc_reach { REACH_NONE, REACH_RELATIVE, REACH_ABSOLUTE };
+enum reloc_reach reloc_reach(uint32_t type);
+
 // The type whose formula is that of DT_RELR's words.
 extern const uint32_t reloc_relative;
 // The type that asks for an offset from the thread pointer.

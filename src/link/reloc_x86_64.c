@@ -23,6 +23,9 @@ static const struct {
     TYPE(R_X86_64_32S, RELOC_SYMBOL, 4),
     TYPE(R_X86_64_16, RELOC_SYMBOL, 2),
     TYPE(R_X86_64_8, RELOC_SYMBOL, 1),
+    TYPE(R_X86_64_PC16, RELOC_SYMBOL, 2),
+    TYPE(R_X86_64_PC8, RELOC_SYMBOL, 1),
+    TYPE(R_X86_64_TPOFF32, RELOC_STATIC_TLS, 4),
     TYPE(R_X86_64_DTPMOD64, RELOC_TLS, 8),
     TYPE(R_X86_64_DTPOFF64, RELOC_TLS, 8),
     TYPE(R_X86_64_TPOFF64, RELOC_STATIC_TLS, 8),
@@ -51,6 +54,22 @@ enum reloc_kind reloc_kind(uint32_t type)
 const char *reloc_name(uint32_t type)
 {
     return is_known(type) ? types[type].name : "of unknown type";
+}
+
+bool reloc_is_for_objects(uint32_t type)
+{
+    return type == R_X86_64_PC16 || type == R_X86_64_PC8
+        || type == R_X86_64_TPOFF32;
+}
+
+enum reloc_reach reloc_reach(uint32_t type)
+{
+    switch (type) {
+    case R_X86_64_PC32: return REACH_RELATIVE;
+    case R_X86_64_32:
+    case R_X86_64_32S: return REACH_ABSOLUTE;
+    default: return REACH_NONE;
+    }
 }
 
 uint32_t link_static_tls_type(void)
@@ -136,6 +155,10 @@ bool reloc_apply(uint32_t type, const struct reloc_values *values)
         return write16(P, S + A);
     case R_X86_64_8:
         return write8(P, S + A);
+    case R_X86_64_PC16:
+        return write16(P, S + A - P);
+    case R_X86_64_PC8:
+        return write8(P, S + A - P);
     case R_X86_64_SIZE32:
         return write32(P, Z + A);
     case R_X86_64_SIZE64:
@@ -146,6 +169,8 @@ bool reloc_apply(uint32_t type, const struct reloc_values *values)
         return write64(P, S + A);
     case R_X86_64_TPOFF64:
         return write64(P, S + A + (uint64_t)values->block);
+    case R_X86_64_TPOFF32:
+        return write32s(P, S + A + (uint64_t)values->block);
     case R_X86_64_IRELATIVE:
         return write64(P, S);
     default:

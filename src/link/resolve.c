@@ -287,6 +287,8 @@ static e64_status resolve_table(struct resolving *resolving, struct view table)
         uint32_t symbol = (uint32_t)ELF64_R_SYM(info);
         e64_status status = E64_OK;
         enum reloc_kind kind = reloc_kind(type);
+        if (reloc_is_for_objects(type) && !resolving->unit->made)
+            kind = RELOC_UNKNOWN;
         switch (kind) {
         case RELOC_NONE:
         case RELOC_RELATIVE:

@@ -8,7 +8,7 @@
 #include "../mapping.h"
 #include "../memory.h"
 #include "../tls/tls.h"
-#include "link.h"
+#include "place.h"
 
 static uint64_t page_size(void)
 {
@@ -57,32 +57,6 @@ static e64_status protect(const struct link_unit *unit, uint64_t start,
                         "relocations, or a source that is no whole file)",
                         end - start);
     return fail_map(unit, "change the protection of a part", end - start);
-}
-
-// Reserves the whole span of addresses, aligned as the file wants it.
-static e64_status reserve(struct link_unit *unit)
-{
-    const struct elf_image *image = &unit->image;
-    uint64_t span = image->end - image->start;
-    uint64_t slack = image->align > page_size() ? image->align : 0;
-    uint8_t *at = mmap(NULL, span + slack, PROT_NONE,
-                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (at == MAP_FAILED)
-        return fail_map(unit, "reserve an address space", span + slack);
-    uint64_t skip = 0;
-    if (slack) {
-        skip = (image->start - (uintptr_t)at) & (image->align - 1);
-        if (skip)
-            mapping_drop(at, skip);
-        if (slack > skip)
-            mapping_drop(at + skip + span, slack - skip);
-    }
-    unit->memory = at + skip;
-    unit->size = span;
-    unit->object.bias = (uintptr_t)unit->memory - image->start;
-    unit->object.start = (uintptr_t)unit->memory;
-    unit->object.end = unit->object.start + span;
-    return E64_OK;
 }
 
 // The pages that a segment does not share with its neighbours.
@@ -315,7 +289,7 @@ e64_status link_read(struct link_unit *unit)
 
 e64_status link_map(struct link_unit *unit)
 {
-    e64_status status = reserve(unit);
+    e64_status status = place_unit(unit);
     for (uint32_t i = 0; status == E64_OK && i < unit->image.load_count; i++)
         status = map_segment(unit, i);
     if (status == E64_OK) {

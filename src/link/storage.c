@@ -7,6 +7,7 @@
 #include "../host/internals.h"
 #include "../memory.h"
 #include "../tls/tls.h"
+#include "reach.h"
 
 // The plugin itself when the relocation names no symbol; NULL for a weak symbol
 // that nothing defines, whose slot stays as it is.
@@ -63,15 +64,16 @@ static int64_t block_of(const struct elf_object *definer)
     return offset;
 }
 
-void storage_offset(const struct link_unit *unit, uint32_t type, uint64_t place,
-                    uint32_t symbol, uint64_t addend)
+e64_status storage_offset(const struct link_unit *unit, uint32_t type,
+                          uint64_t place, uint32_t symbol, uint64_t addend)
 {
     const struct link_binding *binding;
     const struct elf_object *definer = definer_of(unit, symbol, &binding);
-    if (definer)
-        reloc_apply(type, &(struct reloc_values){
-            .A = addend, .P = unit->object.bias + place,
-            .S = binding ? binding->value : 0, .block = block_of(definer) });
+    if (!definer)
+        return E64_OK;
+    return reach_write(unit, place, type, symbol, &(struct reloc_values){
+        .A = addend, .P = unit->object.bias + place,
+        .S = binding ? binding->value : 0, .block = block_of(definer) });
 }
 
 e64_status storage_make_room(struct link_unit *unit)

@@ -16,8 +16,8 @@ const struct elf_object *storage_definer(const struct link_unit *unit,
                                          uint32_t symbol);
 
 // Writes an offset from the thread pointer to a place that has been checked.
-void storage_offset(const struct link_unit *unit, uint32_t type, uint64_t place,
-                    uint32_t symbol, uint64_t addend);
+e64_status storage_offset(const struct link_unit *unit, uint32_t type,
+                          uint64_t place, uint32_t symbol, uint64_t addend);
 
 // Makes room for the descriptors that resolving has counted.
 e64_status storage_make_room(struct link_unit *unit);

@@ -8,6 +8,7 @@
 #include "calling.h"
 #include "failure.h"
 #include "fields.h"
+#include "object.h"
 #include "run/run.h"
 #include "symbol.h"
 
@@ -81,15 +82,20 @@ e64_plugin *handle_check(lua_State *L, int index)
     return handle->plugin;
 }
 
+struct handle *handle_check_own(lua_State *L, int index)
+{
+    struct handle *handle = any_handle(L, index);
+    handle_check(L, index);
+    if (!handle->counted)
+        luaL_error(L, "the handle of %s was not opened: it lists what others "
+                   "opened, and cannot be closed", path_of(handle));
+    return handle;
+}
+
 static int close(lua_State *L)
 {
-    struct handle *handle = any_handle(L, 1);
+    struct handle *handle = handle_check_own(L, 1);
     e64_error error;
-    handle_check(L, 1);
-    if (!handle->counted)
-        return luaL_error(L, "the handle of %s was not opened: it lists what "
-                          "others opened, and cannot be closed",
-                          path_of(handle));
     struct calling here;
     handle->closed = true;
     calling_enter(&here, L);
@@ -391,6 +397,7 @@ void handle_open(lua_State *L)
     static const luaL_Reg methods[] = {
         { "close", close },
         { "start", start },
+        { "replace", object_replace },
         { "lookup", lookup },
         { "symbols", symbols },
         { "relocations", relocations },

@@ -10,6 +10,7 @@
 #include "error.h"
 #include "failure.h"
 #include "handle.h"
+#include "object.h"
 #include "plan.h"
 #include "rules.h"
 #include "run/run.h"
@@ -78,6 +79,7 @@ e64_open_options runtime_options(lua_State *L, int index)
     options.nodelete = flag(L, index, "nodelete");
     options.noload = flag(L, index, "noload");
     options.private_ = flag(L, index, "private");
+    options.perf = flag(L, index, "perf");
     options.hold = lua_getfield(L, index, "start") == LUA_TBOOLEAN
                 && !lua_toboolean(L, -1);
     lua_pop(L, 1);
@@ -333,6 +335,7 @@ void runtime_open(lua_State *L)
     static const luaL_Reg methods[] = {
         { "open", open },
         { "load", load },
+        { "link", object_link_new },
         { "plan", plan_new },
         { "host", host },
         { "plugins", plugins },

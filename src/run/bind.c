@@ -10,7 +10,9 @@
 #include "hooks.h"
 #include "lazy.h"
 #include "missing.h"
+#include "objects.h"
 #include "overrides.h"
+#include "perf.h"
 #include "plan.h"
 #include "provide.h"
 #include "unwind.h"
@@ -23,6 +25,8 @@ static e64_status map_all(struct discovery *discovery, e64_times *times)
     for (uint32_t i = 0; status == E64_OK && i < discovery->fresh_count; i++) {
         uint64_t begin = run_now();
         e64_plugin *plugin = discovery->fresh[i];
+        if (discovery->options->perf && perf_cannot_read(plugin))
+            elf_file_forget(&plugin->unit.file);
         status = link_map(&plugin->unit);
         if (status == E64_OK) {
             plugin->known = true;
@@ -468,6 +472,8 @@ static e64_status finish(const struct turn *turns, uint32_t count)
         status = link_seal(&turns[i].plugin->unit);
         if (status == E64_OK)
             atomic_store(&turns[i].plugin->sealed, true);
+        if (status == E64_OK)
+            objects_settle(turns[i].plugin);
     }
     return status;
 }

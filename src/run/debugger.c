@@ -8,6 +8,7 @@
 // Our link_maps must not be in glibc's list, which its dlclose walks through.
 
 #include "debugger.h"
+#include "objects.h"
 
 #include <gnu/libc-version.h>
 #include <stdlib.h>
@@ -90,13 +91,16 @@ void debugger_add(e64_plugin *const *plugins, uint32_t count)
     tried = true;
     tell(RT_ADD);
     for (uint32_t i = 0; i < count; i++) {
-        if (plugins[i]->host || plugins[i]->listed)
+        if (plugins[i]->host || plugins[i]->listed || plugins[i]->objects)
             continue;
         plugins[i]->listed = true;
         insert(&plugins[i]->map);
     }
     tell(RT_CONSISTENT);
     lock_give(&lock);
+    for (uint32_t i = 0; i < count; i++)
+        if (plugins[i]->objects)
+            jit_add(plugins[i]);
 }
 
 void debugger_remove(e64_plugin *plugin)

@@ -1,6 +1,6 @@
 // Tells what plugins are, and what lies at an address.
 
-#include "run.h"
+#include "objects.h"
 
 #include <string.h>
 
@@ -135,7 +135,6 @@ size_t e64_imports(e64_plugin *plugin)
 // The nearest symbol at or before an address that reaches it; one without a
 // size reaches to the next.
 struct nearest {
-    const struct elf_object *object;
     uint64_t vaddr;
     uint32_t index;
     Elf64_Sym symbol;
@@ -156,19 +155,31 @@ static int consider(void *data, uint32_t index, const Elf64_Sym *symbol)
     return 0;
 }
 
+static void consider_static(void *data, uint32_t index,
+                            const Elf64_Sym *symbol)
+{
+    consider(data, index, symbol);
+}
+
 static void describe_place(const struct elf_object *object, uintptr_t address,
                            e64_place *place)
 {
-    struct nearest nearest = { .object = object,
-                               .vaddr = address - object->bias };
+    struct nearest nearest = { .vaddr = address - object->bias };
+    const e64_plugin *plugin = plugin_of(object);
     elf_symbols_each(object->symbols, consider, &nearest);
+    const Elf64_Sym exported = nearest.symbol;
+    statics_each(plugin, consider_static, &nearest);
+    bool is_static = nearest.index
+        && memcmp(&exported, &nearest.symbol, sizeof exported) != 0;
     *place = (e64_place){ .plugin = plugin_of(object), .file = object->name,
                           .base = object->bias };
     if (!nearest.index)
         return;
-    const struct elf_version *version = elf_symbol_version(object->symbols,
+    const struct elf_symbols *symbols = is_static ? &plugin->objects->statics
+                                                  : object->symbols;
+    const struct elf_version *version = elf_symbol_version(symbols,
                                                            nearest.index);
-    place->symbol = elf_string(object->symbols, nearest.symbol.st_name);
+    place->symbol = elf_string(symbols, nearest.symbol.st_name);
     place->version = version && !version->needed
                    ? elf_string(object->symbols, version->name) : NULL;
     place->address = (void *)(object->bias + nearest.symbol.st_value);

@@ -7,12 +7,12 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "../elf/go.h"
 #include "../error.h"
 #include "../host/internals.h"
 #include "../limit.h"
 #include "../memory.h"
 #include "plan.h"
+#include "read.h"
 
 // A name among what this open has found so far.
 static e64_plugin *find_fresh(struct discovery *discovery, const char *name)
@@ -127,85 +127,6 @@ e64_status discover_add(struct discovery *discovery, e64_plugin *plugin)
     if (status != E64_OK)
         return status;
     discovery->fresh[discovery->fresh_count++] = plugin;
-    return E64_OK;
-}
-
-// Go's package plugin tells the runtime that it belongs to what it has opened;
-// nobody else can.
-static bool lacks_go_runtime(const struct discovery *discovery,
-                             const e64_plugin *plugin)
-{
-    const e64_plugin *caller = discovery->caller;
-    return elf_is_go_plugin(&plugin->unit.image.symbols)
-        && !(caller && caller->unit.image.go);
-}
-
-static e64_status check_openable(const struct discovery *discovery,
-                                 const e64_plugin *plugin)
-{
-    const char *name = plugin->unit.object.name;
-    if (plugin->unit.image.flags_1 & DF_1_NOOPEN) {
-        fail(E64_UNSUPPORTED, "%s: asks not to be opened at run time "
-             "(DF_1_NOOPEN)", name);
-    } else if (lacks_go_runtime(discovery, plugin)) {
-        fail(E64_UNSUPPORTED, "%s: is a Go plugin (-buildmode=plugin), which "
-             "cannot start the Go runtime that it needs; elf.open in Lua gives "
-             "it one, by the path of the file, and so does a Go library with "
-             "plugin.Open", name);
-        error_symbol(ELF_GO_RUNTIME, NULL);
-    } else {
-        return E64_OK;
-    }
-    error_path(name);
-    return E64_UNSUPPORTED;
-}
-
-// What the search has come upon is the plugin's from here on.
-static e64_status keep_why(struct discovery *discovery, e64_plugin *plugin,
-                           const e64_plugin *wanter)
-{
-    plugin->why = discovery->why;
-    discovery->why = (struct why){ .asked = false };
-    if (wanter)
-        plugin->why.wanter = memory_copy(wanter->unit.object.name);
-    return plugin->why.probes.failed || (wanter && !plugin->why.wanter)
-         ? fail_memory(sizeof plugin->why) : E64_OK;
-}
-
-// Takes the file over in any case.
-static e64_status read_plugin(struct discovery *discovery, const char *name,
-                              e64_plugin *wanter, struct elf_file *file,
-                              bool isolated, e64_plugin **made)
-{
-    e64_plugin *plugin;
-    e64_status status = plugin_new(discovery->runtime, &plugin);
-    if (status != E64_OK) {
-        elf_file_close(file);
-        return status;
-    }
-    plugin->unit.file = *file;
-    plugin->loader = wanter;
-    plugin->isolated = isolated;
-    plugin->rules = policy_rules(discovery->runtime->policy, file->name, name);
-    status = link_read(&plugin->unit);
-    if (status == E64_OK)
-        status = check_openable(discovery, plugin);
-    if (status == E64_OK)
-        status = keep_why(discovery, plugin, wanter);
-    if (status == E64_OK)
-        status = plugin_add_name(plugin, name);
-    if (status == E64_OK && plugin->unit.object.soname)
-        status = plugin_add_name(plugin, plugin->unit.object.soname);
-    if (status == E64_OK)
-        status = discover_add(discovery, plugin);
-    if (status != E64_OK) {
-        plugin_drop(plugin);
-        return status;
-    }
-    // Threads of the Go runtime run on, and it cannot be stopped.
-    plugin->nodelete = plugin->unit.image.flags_1 & DF_1_NODELETE
-                    || plugin->unit.image.go;
-    *made = plugin;
     return E64_OK;
 }
 
@@ -402,13 +323,6 @@ static e64_status open_family(struct discovery *discovery, const char *name,
          : open_by_glibc(discovery, name, name, found);
 }
 
-// A file of another name may turn out to be one of the host family.
-static bool is_family(const e64_plugin *plugin)
-{
-    const char *soname = plugin->unit.object.soname;
-    return soname && host_is_family(soname);
-}
-
 // glibc starts what it opens, which must not happen to what is held.
 static e64_status refuse_to_start(const e64_plugin *plugin)
 {
@@ -501,7 +415,7 @@ static e64_status discover(struct discovery *discovery, const char *name,
     if (status == E64_OK)
         status = take_file(discovery, name, wanter, &file, isolated, &plugin,
                            found);
-    return status == E64_OK && plugin && is_family(plugin)
+    return status == E64_OK && plugin && read_is_family(plugin)
          ? give_to_host(discovery, plugin, found) : status;
 }
 
@@ -571,13 +485,5 @@ e64_status discover_source(struct discovery *discovery,
     const char *name = source->name ? source->name : source->path;
     status = take_file(discovery, name ? name : file.name, NULL, &file,
                        isolated, &plugin, found);
-    if (status == E64_OK && plugin && is_family(plugin)) {
-        name = plugin->names->text;
-        fail(E64_UNSUPPORTED, "%s: is %s, which belongs to the host family: "
-             "only glibc may open it, by its path", name,
-             plugin->unit.object.soname);
-        error_path(name);
-        return E64_UNSUPPORTED;
-    }
-    return status;
+    return status == E64_OK && plugin ? read_refuse_family(plugin) : status;
 }

@@ -6,6 +6,7 @@
 #include "../forks.h"
 #include "bookings.h"
 #include "debugger.h"
+#include "objects.h"
 #include "stacks.h"
 #include "work.h"
 
@@ -13,6 +14,7 @@ static void before_fork(void)
 {
     runtimes_before_fork();
     debugger_before_fork();
+    jit_before_fork();
     work_before_fork();
     bookings_before_fork();
     stacks_before_fork();
@@ -23,6 +25,7 @@ static void after_fork(bool child)
     stacks_after_fork(child);
     bookings_after_fork(child);
     work_after_fork(child);
+    jit_after_fork(child);
     debugger_after_fork(child);
     runtimes_after_fork(child);
 }

@@ -446,10 +446,11 @@ finish_slowly(struct call *call)
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancelling);
     e64_status status = find_slowly(call);
     struct lookup_found found = { call->binding.definer,
-                                  call->binding.definition, { 0 } };
+                                  call->binding.definition, { 0 }, "" };
     void *address = (void *)call->binding.value;
     if (status == E64_OK && call->unique && found.object) {
         elf_symbol(found.object->symbols, found.index, &found.symbol);
+        found.name = elf_string(found.object->symbols, found.symbol.st_name);
         status = lookup_address(call->plugin->runtime, &found, &address);
         call->binding.value = (uintptr_t)address;
     }

@@ -1,6 +1,6 @@
 // Looks symbols up in what is open, as dlsym does.
 
-#include "run.h"
+#include "objects.h"
 
 #include "../error.h"
 #include "../tls/tls.h"
@@ -18,6 +18,7 @@ bool lookup_search(const struct elf_object *const *list, uint32_t count,
         found->index = elf_find(list[i]->symbols, &name, want, &found->symbol);
         if (found->index) {
             found->object = list[i];
+            found->name = elf_string(list[i]->symbols, found->symbol.st_name);
             return true;
         }
     }
@@ -58,8 +59,7 @@ static e64_status find_unique(e64_runtime *runtime,
                               const struct lookup_found *found,
                               uint64_t *value)
 {
-    const char *name = elf_string(found->object->symbols,
-                                  found->symbol.st_name);
+    const char *name = found->name;
     struct discovery discovery = { .runtime = runtime };
     struct link_binding binding = {
         .definer = found->object, .definition = found->index,
@@ -96,7 +96,7 @@ static e64_status find_tls(const struct lookup_found *found,
         || (owner && offset > owner->unit.image.tls_size))
         return fail(E64_BADFORMAT, "%s: '%s' is thread-local (STT_TLS), and "
                     "its st_value is not within PT_TLS", object->name,
-                    elf_string(object->symbols, found->symbol.st_name));
+                    found->name);
     // The file says how much a thread needs, and may lie about that as well.
     if (!tls_make_block(object->tls_module))
         return fail_memory(owner ? owner->unit.image.tls_size : 0);
@@ -120,8 +120,7 @@ e64_status lookup_address(e64_runtime *runtime,
     e64_plugin *owner = plugin_of(object);
     if (!is_somewhere(object, owner))
         return fail(E64_START, "%s: '%s' has no address yet: opening it is "
-                    "being planned", object->name,
-                    elf_string(object->symbols, found->symbol.st_name));
+                    "being planned", object->name, found->name);
     switch (ELF64_ST_TYPE(found->symbol.st_info)) {
     case STT_TLS:
         return find_tls(found, owner, address);
@@ -129,8 +128,7 @@ e64_status lookup_address(e64_runtime *runtime,
         if (owner && !owner->sealed)
             return fail(E64_START, "%s: '%s' is an IFUNC, whose resolver runs "
                         "when the plugin is started, and it has not been "
-                        "started yet", object->name,
-                        elf_string(object->symbols, found->symbol.st_name));
+                        "started yet", object->name, found->name);
         *address = ((void *(*)(void))value)();
         return E64_OK;
     }
@@ -141,6 +139,25 @@ e64_status lookup_address(e64_runtime *runtime,
     }
     *address = (void *)value;
     return E64_OK;
+}
+
+// What nothing exports is found in a plugin itself, if it is made of objects,
+// after what it exports and before what others do.
+static bool search_statics(const e64_plugin *plugin, const char *text,
+                           const char *version, struct lookup_found *found,
+                           e64_symbol *out)
+{
+    if (version || !statics_find(plugin, text, &found->index, &found->symbol))
+        return false;
+    const struct elf_symbols *statics = &plugin->objects->statics;
+    found->object = &plugin->unit.object;
+    found->name = elf_string(statics, found->symbol.st_name);
+    *out = (e64_symbol){
+        .name = found->name, .size = found->symbol.st_size,
+        .kind = lookup_kind(ELF64_ST_TYPE(found->symbol.st_info)),
+        .plugin = (e64_plugin *)plugin, .file = found->object->name,
+    };
+    return true;
 }
 
 static e64_status look_up(e64_plugin *plugin, const char *text,
@@ -163,8 +180,12 @@ static e64_status look_up(e64_plugin *plugin, const char *text,
     }
     struct lookup_found found;
     e64_status status;
-    if (lookup_search(list, count, text, version, &found)) {
-        lookup_describe(found.object, found.index, &found.symbol, out);
+    bool is_found = lookup_search(list, count, text, version, &found);
+    bool is_static = (!is_found || found.object != self)
+        && search_statics(plugin, text, version, &found, out);
+    if (is_static || is_found) {
+        if (!is_static)
+            lookup_describe(found.object, found.index, &found.symbol, out);
         status = lookup_address(plugin->runtime, &found, &out->address);
     } else {
         status = lookup_fail(plugin, text, version, list, count);

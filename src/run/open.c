@@ -11,6 +11,8 @@
 #include "hooks.h"
 #include "provide.h"
 #include "lazy.h"
+#include "objects.h"
+#include "perf.h"
 #include "plan.h"
 #include "unwind.h"
 #include "work.h"
@@ -201,10 +203,12 @@ static e64_status publish(struct discovery *discovery, e64_plugin *root,
     return status;
 }
 
-// What is to be opened: a name, or a source.
+// What is to be opened: a name, or a source, or objects.
 struct request {
     const char *name;
     const e64_source *source;
+    struct object_source *const *objects; // or this many of these
+    uint32_t object_count;
     e64_open_options options;
     e64_plugin *caller; // that calls dlopen, or NULL
     struct e64_plan *plan;            // to be made, instead of an open
@@ -217,6 +221,10 @@ static e64_status find(struct discovery *discovery,
 {
     const e64_open_options *options = &request->options;
     *object = NULL;
+    if (request->objects)
+        return discover_objects(discovery, request->name, request->objects,
+                                request->object_count, options->private_,
+                                object);
     if (request->source)
         return discover_source(discovery, request->source,
                                options->private_, object);
@@ -236,11 +244,18 @@ static e64_status find(struct discovery *discovery,
 }
 
 // From here on debuggers know them. IFUNC resolvers can be looked into, too.
-static void announce(struct discovery *discovery)
+static e64_status announce(struct discovery *discovery)
 {
-    for (uint32_t i = 0; i < discovery->fresh_count; i++)
+    e64_status status = E64_OK;
+    for (uint32_t i = 0; status == E64_OK && i < discovery->fresh_count; i++) {
         handle_fill(discovery->fresh[i]);
-    debugger_add(discovery->fresh, discovery->fresh_count);
+        status = jit_make(discovery->fresh[i]);
+        if (status == E64_OK && discovery->options->perf)
+            status = perf_tell(discovery->fresh[i]);
+    }
+    if (status == E64_OK)
+        debugger_add(discovery->fresh, discovery->fresh_count);
+    return status;
 }
 
 static void log_mapped(const struct discovery *discovery)
@@ -317,7 +332,7 @@ static e64_status link_root(struct discovery *discovery,
         if (status == E64_OK && discovery->committed)
             status = plan_check_starts(discovery, *root);
         if (status == E64_OK)
-            announce(discovery);
+            status = announce(discovery);
         if (status == E64_OK && !request->options.hold)
             status = finish_plugin(*root);
         if (status == E64_OK)
@@ -343,6 +358,7 @@ static e64_status open_once(e64_runtime *runtime,
 {
     struct discovery discovery = { .runtime = runtime,
                                    .caller = request->caller,
+                                   .options = &request->options,
                                    .hold_back = request->options.hold,
                                    .promise = request->options.hold
                                             ? NULL : promise,
@@ -494,6 +510,16 @@ e64_status open_for(e64_plugin *caller, const char *name,
     const struct request request = { .name = name, .options = *options,
                                      .caller = caller };
     return open_request(caller->runtime, &request, plugin);
+}
+
+e64_status open_objects(e64_runtime *runtime, const char *name,
+                        struct object_source *const *objects, uint32_t count,
+                        const e64_open_options *options, e64_plugin **plugin)
+{
+    const struct request request = { .name = name, .objects = objects,
+                                     .object_count = count,
+                                     .options = *options };
+    return open_request(runtime, &request, plugin);
 }
 
 e64_status e64_load(e64_runtime *runtime, const e64_source *source,

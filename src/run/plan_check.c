@@ -9,6 +9,7 @@
 
 #include "../error.h"
 #include "../limit.h"
+#include "objects.h"
 
 static e64_status changed(const struct e64_plan *plan, const char *path,
                           const char *what)
@@ -125,7 +126,7 @@ static e64_status compare(const struct discovery *discovery,
         if (planned->shown.state != E64_PLAN_NEW)
             return E64_OK;
         const struct plan_identity now
-            = plan_identify(&plugin_of(object)->unit.file);
+            = plan_identify(objects_file(plugin_of(object)));
         const char *difference = differs(&planned->identity, &now);
         return difference ? changed(plan, object->name, difference) : E64_OK;
     }

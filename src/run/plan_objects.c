@@ -6,6 +6,7 @@
 
 #include "../error.h"
 #include "../memory.h"
+#include "objects.h"
 
 // Bytes that no file stands for can only be told by themselves (FNV-1a).
 static uint64_t digest(struct view view)
@@ -50,7 +51,7 @@ static e64_status know_plugin(struct e64_plan *plan, e64_plugin *plugin,
     shown->sealed = memory.sealed;
     shown->tls_size = image->has_tls ? image->tls_size : 0;
     shown->tls_align = image->has_tls ? image->tls_align : 0;
-    record->identity = plan_identify(&plugin->unit.file);
+    record->identity = plan_identify(objects_file(plugin));
     return E64_OK;
 }
 

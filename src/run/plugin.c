@@ -10,6 +10,7 @@
 #include "debugger.h"
 #include "define.h"
 #include "lazy.h"
+#include "objects.h"
 
 e64_status plugin_new(e64_runtime *runtime, e64_plugin **plugin)
 {
@@ -115,6 +116,7 @@ void plugin_unload(e64_plugin *plugin)
                                        .object = { .name = name } };
     atomic_store(&plugin->state, E64_STATE_STOPPED);
     lock_give(&plugin->runtime->lock);
+    objects_free(plugin);
     link_free(&unit);
 }
 
@@ -146,6 +148,7 @@ void plugin_drop(e64_plugin *plugin)
         host_snapshot_release(plugin->snapshot);
     if (plugin->scope_snapshot)
         host_snapshot_release(plugin->scope_snapshot);
+    objects_free(plugin);
     link_free(&plugin->unit);
     memory_free(plugin);
 }

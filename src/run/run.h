@@ -42,6 +42,7 @@ struct e64_plugin {
     struct rules rules; // for what it imports
     const struct provided *provided; // what it stands for a library by, or NULL
     bool outside; // stands for what the program gives, and is no file
+    struct objects *objects; // that it is made of, or NULL: objects.h
     // Definitions of the runtime that it is bound to: define.c.
     struct define_used *used;
     uint32_t used_count;
@@ -273,6 +274,7 @@ struct discovery {
     bool lazy; // calls are bound when they are made first
     bool trusted; // what is being read is made here, not to be verified
     e64_plugin *binding; // whose imports are being resolved
+    const e64_open_options *options; // of the open
     bool hold_back; // nothing of a file that is opened by its path may run
     // What the runtime defines by itself, as it was: held, or NULL.
     e64_plugin *definitions;
@@ -395,6 +397,7 @@ struct lookup_found {
     const struct elf_object *object;
     uint32_t index;
     Elf64_Sym symbol;
+    const char *name;
 };
 
 // The first definition in a list of objects, as dlsym has it (`version` NULL)

@@ -108,6 +108,15 @@ function plugin:close () end
 ---@return elf64load.detail? detail
 function plugin:start () end
 
+---Of a plugin that is made of objects: links it again with another file.
+---@param name string
+---@param source elf64load.source
+---@return elf64load.plugin|nil self
+---@return string? message
+---@return elf64load.kind? kind
+---@return elf64load.detail? detail
+function plugin:replace (name, source) end
+
 ---Looks a symbol up as dlsym does: in the plugin, then in what it needs.
 ---@param name string
 ---@param version? string the default one when not given
@@ -222,6 +231,8 @@ function plugin:type (what) end
 ---@field noload? boolean only what is open already
 ---@field private? boolean a copy of its own, under no name that others see
 ---@field start? boolean false: map and bind, start later by p:start()
+---@field perf? boolean has perf know what it cannot read as a file
+---@field name? string for link: the plugin's, else that of the first file
 
 ---A runtime's C half; elf64load.runtime holds it in `core`. After close all of
 ---it raises `closed`.
@@ -366,6 +377,14 @@ function runtime:open (name, options) end
 ---@return elf64load.kind? kind
 ---@return elf64load.detail? detail
 function runtime:load (from, name, options) end
+
+---@param sources elf64load.source[] object files and archives
+---@param options? elf64load.options
+---@return elf64load.plugin|nil plugin
+---@return string? message
+---@return elf64load.kind? kind
+---@return elf64load.detail? detail
+function runtime:link (sources, options) end
 
 ---@param name string
 ---@param options? elf64load.options

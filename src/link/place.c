@@ -1,0 +1,103 @@
+// Finds addresses for units. The kernel chooses them, near the host's libraries
+// as a rule. Code that holds addresses in words of 32 bits (psABI 3.5.1, the
+// small code model) belongs below 2 GB, where few things are: an executable
+// that is no PIE, its heap.
+
+#include "place.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "../error.h"
+#include "../mapping.h"
+
+// What is below is the kernel's to keep free (vm.mmap_min_addr), or may belong
+// to an executable that is no PIE, whose heap grows.
+static const uint64_t LOWEST = 0x10000;
+static const uint64_t LOW_END = 0x80000000;
+static const uint64_t STEP = 0x100000;
+
+static e64_status fail_span(const struct link_unit *unit, uint64_t size)
+{
+    e64_status status = fail_system("%s: cannot reserve an address space of "
+                                    "%llu bytes", unit->object.name,
+                                    (unsigned long long)size);
+    error_path(unit->object.name);
+    return status;
+}
+
+static e64_status fail_low(const struct link_unit *unit, uint64_t size)
+{
+    fail(E64_NOMEMORY, "%s: holds addresses in words of 32 bits, and there is "
+         "no room of %llu bytes for it below 2 GB; compile it with -fPIC",
+         unit->object.name, (unsigned long long)size);
+    error_path(unit->object.name);
+    error_advice("compile it with -fPIC");
+    return E64_NOMEMORY;
+}
+
+static void *map(uint64_t at, uint64_t size, int flags)
+{
+    return mmap((void *)at, size, PROT_NONE,
+                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | flags, -1, 0);
+}
+
+// At that address; NULL when something is there. Kernels before 4.17 take the
+// flag for a hint.
+static void *try_at(uint64_t at, uint64_t size)
+{
+    void *got = map(at, size, MAP_FIXED_NOREPLACE);
+    if (got != MAP_FAILED && got != (void *)at) {
+        mapping_drop(got, size);
+        return NULL;
+    }
+    return got == MAP_FAILED ? NULL : got;
+}
+
+// From the top down, as far from the heap of an executable as can be, after the
+// kernel's own idea of where that is (the second GB, where it has such).
+static void *map_low(uint64_t size)
+{
+    if (size > LOW_END - LOWEST)
+        return NULL;
+    void *got = map(0, size, MAP_32BIT);
+    if (got != MAP_FAILED && (uintptr_t)got + size <= LOW_END)
+        return got;
+    if (got != MAP_FAILED)
+        mapping_drop(got, size);
+    uint64_t at = (LOW_END - size) & ~(STEP - 1);
+    for (; at >= LOWEST; at -= STEP) {
+        got = try_at(at, size);
+        if (got)
+            return got;
+    }
+    return NULL;
+}
+
+e64_status place_unit(struct link_unit *unit)
+{
+    const struct elf_image *image = &unit->image;
+    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+    uint64_t span = image->end - image->start;
+    uint64_t slack = image->align > page ? image->align : 0;
+    bool low = unit->made && unit->made->low;
+    uint8_t *at = low ? map_low(span + slack) : map(0, span + slack, 0);
+    if (low && !at)
+        return fail_low(unit, span + slack);
+    if (at == MAP_FAILED)
+        return fail_span(unit, span + slack);
+    uint64_t skip = 0;
+    if (slack) {
+        skip = (image->start - (uintptr_t)at) & (image->align - 1);
+        if (skip)
+            mapping_drop(at, skip);
+        if (slack > skip)
+            mapping_drop(at + skip + span, slack - skip);
+    }
+    unit->memory = at + skip;
+    unit->size = span;
+    unit->object.bias = (uintptr_t)unit->memory - image->start;
+    unit->object.start = (uintptr_t)unit->memory;
+    unit->object.end = unit->object.start + span;
+    return E64_OK;
+}

@@ -1,0 +1,93 @@
+// Symbols that nothing exports: static functions and variables of the objects
+// that a plugin is made of, and hidden ones. The image's file has them in its
+// .symtab (gABI "Symbol Table"), which is not mapped. Readers take no lock: the
+// table is there as long as the plugin.
+
+#include "objects.h"
+
+#include <string.h>
+
+#include "../error.h"
+#include "../memory.h"
+
+// The bytes of a section by its number.
+static bool section(struct view file, const Elf64_Ehdr *header,
+                    uint32_t number, Elf64_Shdr *read, struct view *bytes)
+{
+    return number < header->e_shnum
+        && view_read(file, header->e_shoff + number * sizeof *read, read,
+                     sizeof *read)
+        && read->sh_offset <= file.size
+        && read->sh_size <= file.size - read->sh_offset
+        && (*bytes = (struct view){ file.data + read->sh_offset,
+                                    read->sh_size }, true);
+}
+
+static bool find_tables(struct view file, struct view *symtab,
+                        struct view *strtab)
+{
+    Elf64_Ehdr header;
+    Elf64_Shdr read;
+    if (!view_read(file, 0, &header, sizeof header))
+        return false;
+    for (uint32_t i = 1; i < header.e_shnum; i++)
+        if (section(file, &header, i, &read, symtab)
+            && read.sh_type == SHT_SYMTAB)
+            return section(file, &header, read.sh_link, &read, strtab)
+                && strtab->size && !strtab->data[strtab->size - 1];
+    return false;
+}
+
+e64_status statics_read(e64_plugin *plugin)
+{
+    struct elf_symbols *statics = &plugin->objects->statics;
+    struct view symtab, strtab;
+    if (!find_tables(plugin->unit.file.view, &symtab, &strtab))
+        return E64_OK;
+    uint8_t *copy = memory_resize(NULL, symtab.size + strtab.size);
+    if (!copy)
+        return fail_memory(symtab.size + strtab.size);
+    memcpy(copy, symtab.data, symtab.size);
+    memcpy(copy + symtab.size, strtab.data, strtab.size);
+    statics->symtab = (struct view){ copy, symtab.size };
+    statics->strtab = (struct view){ copy + symtab.size, strtab.size };
+    statics->count = (uint32_t)(symtab.size / sizeof(Elf64_Sym));
+    return E64_OK;
+}
+
+// Has it a name, and a place in the image that no other table tells of?
+static bool is_static(const Elf64_Sym *symbol)
+{
+    unsigned char type = ELF64_ST_TYPE(symbol->st_info);
+    return symbol->st_name && symbol->st_shndx != SHN_UNDEF
+        && type != STT_SECTION && type != STT_FILE && !elf_exported(symbol);
+}
+
+bool statics_find(const e64_plugin *plugin, const char *name,
+                  uint32_t *index, Elf64_Sym *symbol)
+{
+    if (!plugin->objects)
+        return false;
+    const struct elf_symbols *statics = &plugin->objects->statics;
+    for (uint32_t i = 1; i < statics->count; i++) {
+        if (elf_symbol(statics, i, symbol) && is_static(symbol)
+            && strcmp(elf_string(statics, symbol->st_name), name) == 0) {
+            *index = i;
+            return true;
+        }
+    }
+    return false;
+}
+
+void statics_each(const e64_plugin *plugin,
+                  void (*visit)(void *data, uint32_t index,
+                                const Elf64_Sym *symbol), void *data)
+{
+    Elf64_Sym symbol;
+    if (!plugin || !plugin->objects)
+        return;
+    const struct elf_symbols *statics = &plugin->objects->statics;
+    for (uint32_t i = 1; i < statics->count; i++)
+        if (elf_symbol(statics, i, &symbol) && is_static(&symbol))
+            visit(data, i, &symbol);
+}
