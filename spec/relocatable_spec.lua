@@ -334,6 +334,8 @@ cases("In an object's symbols,", "badformat", {
    { "a local one among the others", "st_info", symbol("f", "st_info", 0x02) },
    { "a common one's alignment", "st_value", symbol("common", "st_value", 12) },
    { "a common one's size", "st_size", symbol("common", "st_size", 1 << 50) },
+   { "a common one that is local", { "SHN_COMMON", "local" },
+      symbol("text", "st_shndx", 0xfff2) },
    { "a table of sections that belongs to none", "sh_link",
       set(".comment", "sh_type", 18) },
    { "a table of sections that is too short", "sh_size", function (i)

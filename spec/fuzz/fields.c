@@ -89,6 +89,40 @@ static uint64_t offset_of(const struct changing *changing, uint64_t phoff,
     return UINT64_MAX;
 }
 
+// The tables of an object file: those that its section headers tell of.
+static void find_sections(struct changing *changing, const Elf64_Ehdr *elf)
+{
+    struct view file = { changing->data, changing->size };
+    Elf64_Shdr header;
+    unsigned count = elf->e_shnum < 48 ? elf->e_shnum : 48;
+    for (int i = 0; i < 4; i++) // more often than others
+        add(changing, elf->e_shoff, count * sizeof header, 8, i & 1 ? 4 : 8);
+    for (unsigned i = 0; i < count; i++) {
+        if (!view_read(file, elf->e_shoff + i * sizeof header, &header,
+                       sizeof header))
+            return;
+        uint64_t at = header.sh_offset, size = header.sh_size;
+        switch (header.sh_type) {
+        case SHT_SYMTAB: add(changing, at, size, 8, 8);
+                         add(changing, at, size, 8, 2); break;
+        case SHT_RELA: add(changing, at, size, 8, 8);
+                       add(changing, at, size, 8, 4); break;
+        case SHT_GROUP:
+        case SHT_NOTE:
+        case SHT_X86_64_UNWIND:
+        case SHT_SYMTAB_SHNDX: add(changing, at, size, 4, 4); break;
+        case SHT_STRTAB: add(changing, at, size, 1, 1); break;
+        case SHT_PROGBITS:
+            // The parts that are merged or read: strings and unwind tables.
+            if (header.sh_flags & SHF_MERGE)
+                add(changing, at, size, 1, 1);
+            else if (i % 3 == 0)
+                add(changing, at, size, 4, 4);
+            break;
+        }
+    }
+}
+
 static void find_tables(struct changing *changing)
 {
     struct view file = { changing->data, changing->size };
@@ -97,6 +131,11 @@ static void find_tables(struct changing *changing)
     Elf64_Dyn entry;
     if (!view_read(file, 0, &elf, sizeof elf))
         return;
+    if (elf.e_type == ET_REL) {
+        add(changing, 0, sizeof elf, 2, 2);
+        find_sections(changing, &elf);
+        return;
+    }
     unsigned phnum = elf.e_phnum < 32 ? elf.e_phnum : 32;
     add(changing, 0, sizeof elf, 2, 2);
     for (int i = 0; i < 3; i++) // more often than others

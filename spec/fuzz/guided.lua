@@ -18,10 +18,13 @@ local guided = {}
 -- The ELF readers have the most to read.
 ---@type guided.target[]
 guided.targets = {
-   { name = "reader", longest = 32768, share = 30 },
-   { name = "link", longest = 32768, share = 54 },
-   { name = "cache", longest = 8192, share = 8 },
-   { name = "ldscript", longest = 4096, share = 8,
+   { name = "reader", longest = 32768, share = 20 },
+   { name = "link", longest = 32768, share = 38 },
+   { name = "object", longest = 32768, share = 22 },
+   { name = "archive", longest = 16384, share = 8,
+      options = "-dict=spec/fuzz/archive.dict" },
+   { name = "cache", longest = 8192, share = 6 },
+   { name = "ldscript", longest = 4096, share = 6,
       options = "-dict=spec/fuzz/ldscript.dict -detect_leaks=0" },
 }
 

@@ -137,6 +137,73 @@ function seeds.make.link (folder)
    end
 end
 
+-- Objects of all that compilers write, none larger than it must be.
+---@return table<string, string>
+local function objects ()
+   local found = {}
+   local C <const> = [[
+      extern int other(int), maybe(void) __attribute__((weak)), far[];
+      int common; static int counted = 3; int zeros[500];
+      __thread int in_thread = 4, zero_in_thread;
+      const char *table[] = { "text", "ext", "other" };
+      static int chosen(void) { return counted; }
+      static void *choose(void) { return chosen; }
+      int picked(void) __attribute__((ifunc("choose")));
+      __attribute__((constructor(200))) static void start(void) { counted++; }
+      __attribute__((destructor)) static void stop(void) { counted--; }
+      __attribute__((visibility("hidden"))) int hidden_one(void) { return 2; }
+      int f(int x) { switch (x) { case 1: return 7; case 2: return other(2);
+         case 3: return far[1]; case 4: return in_thread; case 5: return 9; }
+         return (maybe ? maybe() : 0) + hidden_one() + zero_in_thread
+            + common + picked(); }
+   ]]
+   for name, flags in pairs {
+      pic = "", pie = "-fPIE", fixed = "-fno-pic", plt = "-fno-plt",
+      large = "-mcmodel=large -fno-pic", large_pic = "-mcmodel=large",
+      common = "-fcommon -ffunction-sections -fdata-sections",
+      descriptor = "-mtls-dialect=gnu2", debug = "-g -fcommon",
+   } do
+      found[name] = campaign.contents(compile.object(C, flags))
+   end
+   found.asm = campaign.contents(compile.object [[__asm__(
+      ".section .text.once,\"axG\",@progbits,once,comdat\n"
+      ".weak once\n once: call f\n ret\n"
+      ".section .data.both,\"awG\",@progbits,both\n both: .quad f, 5 - .\n"
+      ".data\n .globl small\n small: .byte one\n .short one\n .long one, one\n"
+      ".quad one@SIZE, one@GOTOFF\n .long one@PLT\n"
+      ".section .ctors,\"aw\"\n .quad f\n"
+      ".section .strings,\"aMS\",@progbits,1\n .string \"ab\", \"b\", \"ab\"\n"
+      ".section .words,\"aM\",@progbits,8\n .quad 1, 2, 1\n"
+      ".section named_set,\"a\"\n .quad __start_named_set, __stop_named_set\n"
+      ".globl fixed\n fixed = 77\n .comm large, 64, 32\n");]])
+   found.empty = campaign.contents(compile.object "")
+   found.lto = campaign.contents(compile.object("int f;", "-flto"))
+   return found
+end
+
+function seeds.make.object (folder)
+   for name, bytes in pairs(objects()) do put(folder, name, bytes) end
+end
+
+function seeds.make.archive (folder)
+   local made = compile.folder .. "/seeds"
+   assert(os.execute(("rm -rf %s && mkdir -p %s/lib"):format(
+      campaign.quoted(made), campaign.quoted(made))))
+   for name, source in pairs {
+      ["a.o"] = "int f(void) { return 1; } int both;",
+      ["a_name_that_is_too_long.o"] = "int f(void); int g(void) { return f(); }",
+   } do
+      put(made, name, campaign.contents(compile.object(source)))
+   end
+   put(made, "note.txt", "odd")
+   for name, flags in pairs { whole = "rcs", thin = "rcsT", bare = "rcS" } do
+      assert(os.execute(("cd %s/lib && rm -f x && ar %s x ../*.o ../note.txt "
+         .. "2>&1 && cp x %s"):format(campaign.quoted(made), flags,
+         campaign.quoted(campaign.canonical(folder) .. "/" .. name))))
+   end
+   put(folder, "empty", "!<arch>\n")
+end
+
 -- By ldconfig, in a root of its own.
 function seeds.make.cache (folder)
    local tree <close> = setmetatable({ root = searching.tree():root() },

@@ -29,6 +29,8 @@ static const char *check_place(const struct elf_relocatable *object,
              : "its entry of SHT_SYMTAB_SHNDX is no section";
     }
     if (section == SHN_COMMON || section == SHN_LARGE_COMMON) {
+        if (index < object->local_count)
+            return "st_shndx is SHN_COMMON, but the symbol is local";
         if (!reading_can_align(symbol->st_value))
             return "st_value, the alignment of a common symbol, is no usable "
                    "power of two";

@@ -14,7 +14,7 @@ enum {
     ELF_IN_NONE = 0,             // SHN_UNDEF
     ELF_IN_ABS = 0xfffffff1,     // SHN_ABS: its value does not move
     ELF_IN_COMMON = 0xfffffff2,  // SHN_COMMON: its value is its alignment, 0 or
-                                 // a power of two below 2^32
+                                 // a power of two below 2^32; never local
 };
 
 // A section (gABI "Sections"). sh_addr means nothing in an object file.
