@@ -116,7 +116,7 @@ describe("An archive", function ()
    end)
 
    it("may be LLVM's #full", function ()
-      run("llvm-ar rcs llvm.a %s && llvm-ar rcsT llvm-thin.a %s", OBJECTS,
+      run("llvm-ar-14 rcs llvm.a %s && llvm-ar-14 rcsT llvm-thin.a %s", OBJECTS,
          OBJECTS)
       for _, name in ipairs { "llvm.a", "llvm-thin.a" } do
          local path = folder .. "/lib/" .. name

@@ -54,6 +54,7 @@ golang-go      command go
 gdb            command gdb
 valgrind       command valgrind
 linux-perf     command perf
+llvm-14        command llvm-mc-14
 libllvm15      library libLLVM-15.so.1
 clang          command clang
 libclang-rt-14-dev  file /usr/lib/llvm-14/lib/clang/14.0.6/lib/linux/libclang_rt.fuzzer-x86_64.a
