@@ -5,6 +5,7 @@
 
 #include "place.h"
 
+#include <stdatomic.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -36,6 +37,13 @@ static e64_status fail_low(const struct link_unit *unit, uint64_t size)
     return E64_NOMEMORY;
 }
 
+// Where the next objects go, if nothing is there. gdb takes a breakpoint that
+// was set at an address for one that is still set when other objects come to
+// the same address (jit.c in run/), so addresses are used again as late as can
+// be.
+static _Atomic uint64_t next_high, next_low;
+static const uint64_t HIGH_SPAN = 0x20000000;
+
 static void *map(uint64_t at, uint64_t size, int flags)
 {
     return mmap((void *)at, size, PROT_NONE,
@@ -54,13 +62,43 @@ static void *try_at(uint64_t at, uint64_t size)
     return got == MAP_FAILED ? NULL : got;
 }
 
+static uint64_t round_up(uint64_t size)
+{
+    return (size + 0xffff) & ~(uint64_t)0xffff;
+}
+
+// Beside what was mapped last, downwards, and not too far from the first, which
+// the kernel has put beside the host's libraries.
+static void *map_high(uint64_t size)
+{
+    static _Atomic uint64_t first;
+    uint64_t hint = atomic_load(&next_high);
+    uint64_t top = atomic_load(&first);
+    if (hint < size || top - hint > HIGH_SPAN)
+        hint = top;
+    void *got = hint ? try_at(hint - size, size) : NULL;
+    if (!got)
+        got = map(0, size, 0);
+    if (got == MAP_FAILED)
+        return got;
+    if (!top)
+        atomic_store(&first, (uintptr_t)got);
+    atomic_store(&next_high, (uintptr_t)got);
+    return got;
+}
+
 // From the top down, as far from the heap of an executable as can be, after the
 // kernel's own idea of where that is (the second GB, where it has such).
 static void *map_low(uint64_t size)
 {
     if (size > LOW_END - LOWEST)
         return NULL;
-    void *got = map(0, size, MAP_32BIT);
+    uint64_t after = atomic_load(&next_low);
+    void *got = after && after <= LOW_END - size ? try_at(after, size) : NULL;
+    if (!got)
+        got = map(0, size, MAP_32BIT);
+    if (got != MAP_FAILED)
+        atomic_store(&next_low, round_up((uintptr_t)got + size));
     if (got != MAP_FAILED && (uintptr_t)got + size <= LOW_END)
         return got;
     if (got != MAP_FAILED)
@@ -81,11 +119,13 @@ e64_status place_unit(struct link_unit *unit)
     uint64_t span = image->end - image->start;
     uint64_t slack = image->align > page ? image->align : 0;
     bool low = unit->made && unit->made->low;
-    uint8_t *at = low ? map_low(span + slack) : map(0, span + slack, 0);
+    uint64_t size = span + slack;
+    uint8_t *at = low ? map_low(size) : unit->made ? map_high(size)
+                : map(0, size, 0);
     if (low && !at)
-        return fail_low(unit, span + slack);
+        return fail_low(unit, size);
     if (at == MAP_FAILED)
-        return fail_span(unit, span + slack);
+        return fail_span(unit, size);
     uint64_t skip = 0;
     if (slack) {
         skip = (image->start - (uintptr_t)at) & (image->align - 1);
