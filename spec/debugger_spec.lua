@@ -393,7 +393,6 @@ describe("Profilers and checkers #full", function ()
           return x > 1;
       }
    ]], "-g -fno-omit-frame-pointer"))
-   local source = large:match "([^/]*)%.so$" .. ".c"
 
    it("valgrind names frames, with the source's lines", function ()
       local result = child.run(host(fixtures.text([[
@@ -403,9 +402,9 @@ describe("Profilers and checkers #full", function ()
          through = { "valgrind", "-q", "--trace-children=yes" } })
       assert.truthy(result.out:find("Invalid read of size 4", 1, true),
          result.out)
-      for _, frame in ipairs { ": deep_read (" .. source .. ":6)",
-         ": large_read (" .. source .. ":11)", "by 0x%x+: large_read" } do
-         assert.truthy(result.out:find(frame, 1, frame:sub(1, 1) == ":"),
+      for _, frame in ipairs { ": deep_read %(%x+%.c:6%)",
+         ": large_read %(%x+%.c:11%)", "by 0x%x+: large_read" } do
+         assert.truthy(result.out:find(frame),
             frame .. " is not in\n" .. result.out)
       end
    end)

@@ -173,6 +173,45 @@ describe("Code of each kind", function ()
    end
 end)
 
+describe("What is too far away", function ()
+   it("is called through a variable all the same", function ()
+      local definer <close> = assert(elf.open(object("hook",
+         "static int seven(int x) { return x + 7; } int (*hook)(int) = seven;"
+         .. "int level = 5;"), { global = true }))
+      for _, flags in ipairs { "-O2 -fno-pic", "-O0 -fno-pic", "-O2 -fPIE" } do
+         local p <close> = assert(elf.open(object("caller"
+            .. flags:gsub("%W", ""), [[
+            extern int (*hook)(int); extern int level;
+            int calls(int x) { return hook(x) + hook(1); }
+            int jumps(int x) { return hook(x); }
+            int add(int x) { level += x; return level * 2; }
+            int *where(void) { return &level; }
+            int is(int *p) { return p == &level; }
+         ]], flags)))
+         local C = p:cdef "int calls(int), jumps(int), add(int), is(int *);"
+         assert.equal(18, C.calls(3))
+         assert.equal(9, C.jumps(2))
+         local level = definer:cdef "extern int level;".level
+         assert.equal(2 * (level + 4), C.add(4))
+         assert.equal(1, C.is(elf.cast("int *", definer:lookup "level")))
+      end
+   end)
+
+   it("is refused by object, section and symbol where it cannot be", function ()
+      local path = object("push",
+         'void F(void) { __asm__("push environ; pop %%rax" ::: "rax"); }',
+         "-fno-pic")
+      local message, detail = assert.fails_with("unsupported", elf.open, path)
+      for _, word in ipairs { "push.o", ".text+0x", "'environ'", "R_X86_64_32S",
+         "-fPIC" } do
+         assert.truthy(message:find(word, 1, true), message)
+      end
+      assert.equal("environ", detail.symbol)
+      assert.equal(path, detail.path)
+      assert.truthy(detail.advice:find("-fPIC", 1, true))
+   end)
+end)
+
 describe("Objects and archives", function ()
    local one = object("first", "int two(void); int first(void) "
       .. "{ return 1 + two(); }")
