@@ -1,6 +1,8 @@
 --- Names across objects and archives, by the static linker's rules.
 
 local assert = require "spec.support.assert"
+local elf = require "elf64load"
+local cc = require "elf64load.cc"
 local campaign = require "spec.support.campaign"
 local fixtures = require "spec.support.fixtures"
 local linking = require "spec.support.linking"
@@ -123,15 +125,15 @@ describe("Names across objects", function ()
          template <class T> struct box { static int count; };
          template <class T> int box<T>::count = 5;
          inline int *shared() { static int once = 7; return &once; } ]]
-      local function cc (source)
+      local function compiled (source)
          return linking.cplusplus(common .. source)
       end
       local out = linking.like_ld({
-         cc [[int *other(); int *others();
+         compiled [[int *other(); int *others();
             extern "C" int start() { box<int>::count++;
                return (shared() == other()) + (&box<int>::count == others())
                   + box<int>::count; }]],
-         cc [[int *other() { return shared(); }
+         compiled [[int *other() { return shared(); }
             int *others() { return &box<int>::count; }]],
       }, "-lstdc++")
       assert.equal("start: 8\nclosed\n", out)
@@ -233,6 +235,39 @@ describe("What a linker gives", function ()
          #include <stdlib.h>
          static void bye(void) { puts("bye"); }
          int start(void) { fflush(stdout); return atexit(bye); }]] })
+   end)
+
+   it("has what compilers call in place of an instruction", function ()
+      local source = [[
+            typedef unsigned __int128 wide;
+            volatile wide n = ((wide)7 << 70) + 3, by = (wide)7 << 64;
+            volatile double x = 3; volatile int power = 3;
+            volatile __float128 quad = 1.5;
+            int start(void) {
+               wide quotient = n / by, rest = n % by;
+               return (int)quotient - (int)rest * 2
+                  + (int)__builtin_powi(x, power) - 24
+                  + (__builtin_cpu_supports("sse2") ? 1 : 0)
+                  + (int)(quad * 2); }]]
+      for _, path in ipairs { object(source), (cc.shared(source, "-fPIC")) } do
+         local plugin <close> = assert(elf.open(path))
+         assert.equal(65, plugin:cdef "int start(void);".start())
+      end
+   end)
+
+   it("gives names without their versions", function ()
+      local definer = linking.assembly [[
+         .globl current, old
+         .symver current, chosen@@TWO
+         .symver old, chosen@ONE
+         .text
+         current: mov $2, %eax; ret
+         old: mov $1, %eax; ret]]
+      local user = object "int chosen(void); int start(void) { return chosen(); }"
+      assert.equal("start: 2\nclosed\n",
+         linking.started(linking.image { user, definer }))
+      linking.refused("unsupported", { "'memcpy@GLIBC_2.2.5'" }, {
+         linking.assembly ".symver old, memcpy@GLIBC_2.2.5\ncall old" })
    end)
 
    it("marks where sections of one name begin and end", function ()

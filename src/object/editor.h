@@ -64,12 +64,20 @@ struct piece {
     uint32_t order;   // of .init_array and the like: their priority
 };
 
+// Where a function begins.
+struct start {
+    uint32_t section;
+    uint64_t value;
+};
+
 // An object that is being linked.
 struct unit {
     char *name; // memory_free, unless it is handed over
     struct elf_relocatable read;
     struct piece *pieces;    // by section
     struct symbol **symbols; // by symbol; a local one has one when it needs it
+    struct start *starts;    // of functions, by section and offset; or NULL
+    uint32_t start_count;
     bool ours; // no input, but what crt1.o and the like are for ld
 };
 
@@ -126,6 +134,8 @@ struct slot {
 // __start_NAME and __stop_NAME.
 struct named {
     const char *name;
+    uint32_t hash; // elf_gnu_hash
+    uint32_t next; // of the same bucket: its number plus one; or 0
     uint64_t start, end;
     uint8_t chunk;
 };
@@ -157,6 +167,8 @@ struct edit {
     const char **groups;    // open addressing: signatures that are taken
     uint32_t group_count, group_room;
 
+    uint32_t *name_buckets; // number of a name plus one; or 0
+    uint32_t name_mask;
     struct named *names;
     uint32_t name_count, name_room;
     struct item *items; // pieces by chunk
@@ -233,6 +245,13 @@ extern const uint8_t crt_objects[] __attribute__((visibility("hidden")));
 extern const uint32_t crt_object_offsets[]
     __attribute__((visibility("hidden")));
 extern const char *const crt_functions[];
+
+// The compiler's own library, by name.
+struct helper {
+    const char *name;
+    const char *address;
+};
+extern const struct helper libgcc_helpers[];
 
 // The symbol that stands for a local one, with room for its slots.
 struct symbol *edit_local(struct edit *edit, struct unit *unit,

@@ -174,8 +174,8 @@ void edit_silence_frames(struct edit *edit, const struct item *item)
         while (next < count && elf_rela(section, next).r_offset < record.body)
             next++;
         if (next == count)
-            next = 0;
-        if (!count || elf_rela(section, next).r_offset != record.body
+            return;
+        if (elf_rela(section, next).r_offset != record.body
             || !is_dropped(unit, (uint32_t)ELF64_R_SYM(
                                elf_rela(section, next).r_info))
             || !read_encoding(frames, record.cie, &encoding))

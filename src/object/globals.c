@@ -133,6 +133,14 @@ static bool is_same_constant(const struct symbol *symbol,
         && symbol->value == read->value;
 }
 
+// As .symver has it, which gives a definition a second name.
+static bool is_same_place(const struct symbol *symbol, const struct unit *unit,
+                          const struct elf_symbol *read)
+{
+    return symbol->unit == unit && symbol->section == read->section
+        && symbol->value == read->value;
+}
+
 static e64_status define(struct unit *unit, const struct elf_symbol *read,
                          struct symbol *symbol)
 {
@@ -148,6 +156,7 @@ static e64_status define(struct unit *unit, const struct elf_symbol *read,
         bool weak = read->binding == STB_WEAK || symbol->binding == STB_WEAK
                  || symbol->place == PLACE_COMMON || common;
         return weak || is_same_constant(symbol, read)
+                    || is_same_place(symbol, unit, read)
              ? E64_OK : clash(symbol, unit, read);
     }
     symbol->unit = unit;
@@ -175,6 +184,33 @@ static void narrow(struct symbol *symbol, uint8_t visibility)
         symbol->visibility = visibility;
 }
 
+// A version that assembly gives to a name (.symver) follows an @, or two of a
+// definition that is the default one. The image has no versions: that one is
+// its only one.
+static e64_status check_version(struct edit *edit, const struct unit *unit,
+                                struct elf_symbol *read)
+{
+    const char *at = strchr(read->name, '@');
+    if (!at)
+        return E64_OK;
+    if (at[1] == '@') {
+        char *name = edit_new(edit, (size_t)(at - read->name) + 1);
+        if (!name)
+            return fail_memory((size_t)(at - read->name) + 1);
+        read->name = memcpy(name, read->name, (size_t)(at - read->name));
+        return E64_OK;
+    }
+    // An older one that is defined keeps its odd name, by which nobody asks.
+    if (read->section != ELF_IN_NONE)
+        return E64_OK;
+    fail(E64_UNSUPPORTED, "%s: wants '%s', a version by name (.symver), and "
+         "imports of objects are of the default version",
+         unit->name, read->name);
+    error_path(unit->name);
+    error_symbol(read->name, NULL);
+    return E64_UNSUPPORTED;
+}
+
 e64_status edit_add_symbols(struct edit *edit, struct unit *unit)
 {
     const struct elf_relocatable *read = &unit->read;
@@ -185,6 +221,9 @@ e64_status edit_add_symbols(struct edit *edit, struct unit *unit)
         struct symbol *symbol;
         if (!*one.name)
             continue;
+        status = check_version(edit, unit, &one);
+        if (status != E64_OK)
+            break;
         // What a dropped group defined is what its other copy defines.
         if (one.section < read->section_count
             && unit->pieces[one.section].dropped)

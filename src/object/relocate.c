@@ -69,50 +69,48 @@ e64_status relocation_put(struct relocating *now, uint64_t value, enum fit fit)
     return E64_OK;
 }
 
-static int by_value(const void *a, const void *b)
+static int by_start(const void *a, const void *b)
 {
-    const uint64_t *one = a, *other = b;
-    return *one < *other ? -1 : *one > *other;
+    const struct start *one = a, *other = b;
+    if (one->section != other->section)
+        return one->section < other->section ? -1 : 1;
+    return one->value < other->value ? -1 : one->value > other->value;
 }
 
-// The functions of the section.
-static e64_status find_starts(struct relocating *now)
+// The functions of an object.
+static e64_status find_starts(struct edit *edit, struct unit *unit)
 {
-    const struct elf_relocatable *read = &now->unit->read;
-    now->started = true;
-    now->start_count = 0;
-    for (int pass = 0; pass < 2; pass++) {
-        uint32_t count = 0;
-        for (uint32_t i = 1; i < read->symbol_count; i++) {
-            struct elf_symbol symbol = elf_relocatable_symbol(read, i);
-            if (symbol.section != now->number || symbol.type != STT_FUNC)
-                continue;
-            if (pass)
-                now->starts[count] = symbol.value;
-            count++;
-        }
-        if (!pass)
-            now->starts = edit_new(now->edit, count * sizeof *now->starts);
-        if (!now->starts)
-            return fail_memory(count * sizeof *now->starts);
-        now->start_count = count;
+    const struct elf_relocatable *read = &unit->read;
+    uint32_t count = 0;
+    unit->starts = edit_new(edit, read->symbol_count * sizeof *unit->starts);
+    if (!unit->starts)
+        return fail_memory(read->symbol_count * sizeof *unit->starts);
+    for (uint32_t i = 1; i < read->symbol_count; i++) {
+        struct elf_symbol symbol = elf_relocatable_symbol(read, i);
+        if (symbol.type == STT_FUNC)
+            unit->starts[count++] = (struct start){ symbol.section,
+                                                    symbol.value };
     }
-    qsort(now->starts, now->start_count, sizeof *now->starts, by_value);
+    unit->start_count = count;
+    qsort(unit->starts, count, sizeof *unit->starts, by_start);
     return E64_OK;
 }
 
-// The last of them at or before the word.
+// The last of them in the section at or before the word; else the section's.
 static uint64_t start_of(const struct relocating *now)
 {
-    uint32_t low = 0, high = now->start_count;
+    const struct unit *unit = now->unit;
+    const struct start word = { now->number, now->offset };
+    uint32_t low = 0, high = unit->start_count;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
-        if (now->starts[middle] <= now->offset)
+        if (by_start(&unit->starts[middle], &word) <= 0)
             low = middle + 1;
         else
             high = middle;
     }
-    return low ? now->starts[low - 1] : 0;
+    return low && unit->starts[low - 1].section == now->number
+         ? unit->starts[low - 1].value : 0;
 }
 
 // A stub for a word that may be too narrow; which one is said in the end.
@@ -124,7 +122,8 @@ static e64_status note_far(struct relocating *now)
         edit->far_room++;
         return E64_OK;
     }
-    e64_status status = now->started ? E64_OK : find_starts(now);
+    e64_status status = now->unit->starts ? E64_OK
+                                          : find_starts(edit, now->unit);
     if (status != E64_OK)
         return status;
     image->fars[image->far_count++] = (struct object_far){

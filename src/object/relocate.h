@@ -42,12 +42,6 @@ struct relocating {
     enum where where;
     bool ifunc;
     uint64_t A, P, S, Z; // the psABI's letters; P, S are 0 before the layout
-
-    // Functions of the section, for the far words in it: their offsets,
-    // ascending.
-    uint64_t *starts;
-    uint32_t start_count;
-    bool started;
 };
 
 // relocate.c

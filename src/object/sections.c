@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <stdlib.h>
 
+#include "../elf/symbols.h"
 #include "../error.h"
 #include "../memory.h"
 #include "editor.h"
@@ -94,30 +95,53 @@ static bool is_identifier(const char *name)
     return *name == '\0';
 }
 
+static e64_status grow_buckets(struct edit *edit)
+{
+    uint32_t count = edit->name_mask ? 4 * (edit->name_mask + 1) : 16;
+    uint32_t *buckets = edit_new(edit, count * sizeof *buckets);
+    if (!buckets)
+        return fail_memory(count * sizeof *buckets);
+    for (uint32_t i = 0; i < edit->name_count; i++) {
+        uint32_t *bucket = &buckets[edit->names[i].hash & (count - 1)];
+        edit->names[i].next = *bucket;
+        *bucket = i + 1;
+    }
+    edit->name_buckets = buckets;
+    edit->name_mask = count - 1;
+    return E64_OK;
+}
+
 // Enters the name of a section that __start_NAME may ask for.
 static e64_status enter_name(struct edit *edit, const char *name,
                              struct piece *piece)
 {
+    const uint32_t hash = elf_gnu_hash(name);
     if (piece->chunk == CHUNK_BSS)
         piece->chunk = CHUNK_DATA;
-    for (uint32_t i = 0; i < edit->name_count; i++) {
-        struct named *named = &edit->names[i];
+    if (2 * edit->name_count >= edit->name_mask) {
+        e64_status status = grow_buckets(edit);
+        if (status != E64_OK)
+            return status;
+    }
+    uint32_t *bucket = &edit->name_buckets[hash & edit->name_mask];
+    for (uint32_t i = *bucket; i; i = edit->names[i - 1].next) {
+        struct named *named = &edit->names[i - 1];
         if (strcmp(named->name, name) != 0
             || chunk_is_code(named->chunk) != chunk_is_code(piece->chunk))
             continue;
         // All of them lie together, so each is where one must be.
         if (named->chunk < piece->chunk)
             named->chunk = piece->chunk;
-        piece->named = i + 1;
+        piece->named = i;
         return E64_OK;
     }
     e64_status status = edit_grow(&edit->names, edit->name_count,
                                   &edit->name_room, sizeof *edit->names);
     if (status != E64_OK)
         return status;
-    edit->names[edit->name_count++] = (struct named){ .name = name,
-                                                      .chunk = piece->chunk };
-    piece->named = edit->name_count;
+    edit->names[edit->name_count++] = (struct named){
+        .name = name, .hash = hash, .next = *bucket, .chunk = piece->chunk };
+    *bucket = piece->named = edit->name_count;
     return E64_OK;
 }
 

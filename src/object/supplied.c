@@ -52,6 +52,19 @@ static void make(struct symbol *symbol, enum place place, uint32_t which)
     symbol->visibility = STV_HIDDEN;
 }
 
+static void make_helpers(struct edit *edit)
+{
+    for (const struct helper *helper = libgcc_helpers; helper->name;
+         helper++) {
+        struct symbol *symbol = edit_find(edit, helper->name,
+                                          elf_gnu_hash(helper->name));
+        if (!symbol || symbol->place != PLACE_NONE || !symbol->wanted)
+            continue;
+        make(symbol, PLACE_FIXED, 0);
+        symbol->value = (uintptr_t)helper->address;
+    }
+}
+
 static void make_known(struct edit *edit)
 {
     for (size_t i = 0; i < sizeof made / sizeof *made; i++) {
@@ -118,6 +131,7 @@ e64_status edit_supply(struct edit *edit)
     if (status != E64_OK)
         return status;
     make_known(edit);
+    make_helpers(edit);
     make_named(edit, "__start_", PLACE_NAMED_START);
     make_named(edit, "__stop_", PLACE_NAMED_END);
     return check_hidden(edit);
