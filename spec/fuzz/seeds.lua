@@ -137,6 +137,10 @@ function seeds.make.link (folder)
    end
 end
 
+local function object (source, flags)
+   return campaign.contents(assert(cc.object(source, flags)))
+end
+
 -- Objects of all that compilers write, none larger than it must be.
 ---@return table<string, string>
 local function objects ()
@@ -163,9 +167,9 @@ local function objects ()
       common = "-fcommon -ffunction-sections -fdata-sections",
       descriptor = "-mtls-dialect=gnu2", debug = "-g -fcommon",
    } do
-      found[name] = campaign.contents(compile.object(C, flags))
+      found[name] = object(C, flags)
    end
-   found.asm = campaign.contents(compile.object [[__asm__(
+   found.asm = object [[__asm__(
       ".section .text.once,\"axG\",@progbits,once,comdat\n"
       ".weak once\n once: call f\n ret\n"
       ".section .data.both,\"awG\",@progbits,both\n both: .quad f, 5 - .\n"
@@ -175,9 +179,9 @@ local function objects ()
       ".section .strings,\"aMS\",@progbits,1\n .string \"ab\", \"b\", \"ab\"\n"
       ".section .words,\"aM\",@progbits,8\n .quad 1, 2, 1\n"
       ".section named_set,\"a\"\n .quad __start_named_set, __stop_named_set\n"
-      ".globl fixed\n fixed = 77\n .comm large, 64, 32\n");]])
-   found.empty = campaign.contents(compile.object "")
-   found.lto = campaign.contents(compile.object("int f;", "-flto"))
+      ".globl fixed\n fixed = 77\n .comm large, 64, 32\n");]]
+   found.empty = object ""
+   found.lto = object("int f;", "-flto")
    return found
 end
 
@@ -186,14 +190,14 @@ function seeds.make.object (folder)
 end
 
 function seeds.make.archive (folder)
-   local made = compile.folder .. "/seeds"
+   local made = fixtures.folder .. "/seeds"
    assert(os.execute(("rm -rf %s && mkdir -p %s/lib"):format(
       campaign.quoted(made), campaign.quoted(made))))
    for name, source in pairs {
       ["a.o"] = "int f(void) { return 1; } int both;",
       ["a_name_that_is_too_long.o"] = "int f(void); int g(void) { return f(); }",
    } do
-      put(made, name, campaign.contents(compile.object(source)))
+      put(made, name, object(source))
    end
    put(made, "note.txt", "odd")
    for name, flags in pairs { whole = "rcs", thin = "rcsT", bare = "rcS" } do
