@@ -120,7 +120,6 @@ end
 
 local runtime = elf.runtime { resolve = function () return 0x10 end }
 
--- With the last of the files, which is as it was made.
 local function try (seed)
    local bytes, kind, name = mutant(seed)
    io.write(("%d %s %s "):format(seed, kind, name))
