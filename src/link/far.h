@@ -23,4 +23,7 @@ struct far_word {
 const char *far_rewrite(const struct far_word *word, uint64_t target,
                         int relative);
 
+// Makes a stub of FAR_STUB_SIZE bytes a jump to the target.
+void far_jump(uint8_t *stub, uint64_t target);
+
 #endif

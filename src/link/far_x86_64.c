@@ -473,3 +473,9 @@ const char *far_rewrite(const struct far_word *word, uint64_t target,
     memset(old + 5, 0x90, (size_t)(end - old) - 5);
     return NULL;
 }
+
+void far_jump(uint8_t *stub, uint64_t target)
+{
+    memcpy(stub, "\xff\x25\0\0\0\0", 6); // jmp *(%rip), what comes next
+    memcpy(stub + 6, &target, sizeof target);
+}

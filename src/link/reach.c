@@ -2,6 +2,8 @@
 
 #include "reach.h"
 
+#include <string.h>
+
 #include "../error.h"
 #include "far.h"
 
@@ -65,9 +67,32 @@ static const struct object_far *find_far(const struct object_image *made,
          ? &made->fars[low] : NULL;
 }
 
+// A word of data gets the address of a jump or of a copy. What the host defines
+// is complete by now.
+static bool stand_in(const struct link_unit *unit,
+                     const struct object_far *far, uint32_t type,
+                     uint32_t symbol, struct reloc_values values)
+{
+    const struct link_binding *binding = link_binding(&unit->bindings, symbol,
+                                                      LINK_CLASS_ANY);
+    uint64_t stub = unit->object.bias + far->stub;
+    if (!binding || !binding->definer)
+        return false;
+    if (binding->type == STT_FUNC)
+        far_jump((uint8_t *)stub, values.S);
+    else if (binding->type == STT_OBJECT && binding->definer->host
+             && binding->size && binding->size <= OBJECT_STUB_SIZE)
+        memcpy((void *)stub, (const void *)values.S, binding->size);
+    else
+        return false;
+    values.S = stub;
+    return reloc_apply(type, &values);
+}
+
 // NULL when it is done; "" when nothing of the kind can be.
 static const char *rewrite(const struct link_unit *unit, uint64_t place,
-                           uint32_t type, const struct reloc_values *values)
+                           uint32_t type, uint32_t symbol,
+                           const struct reloc_values *values)
 {
     const struct object_image *made = unit->made;
     const struct object_far *far = find_far(made, place);
@@ -75,6 +100,8 @@ static const char *rewrite(const struct link_unit *unit, uint64_t place,
     const struct elf_load *load = elf_image_load(&unit->image, place, 4);
     if (!far || reach == REACH_NONE || !load)
         return "";
+    if (far->code == OBJECT_NOWHERE)
+        return stand_in(unit, far, type, symbol, *values) ? NULL : "";
     const uint64_t bias = unit->object.bias;
     bool last = far + 1 == made->fars + made->far_count;
     const struct far_word word = {
@@ -96,7 +123,7 @@ e64_status reach_write(const struct link_unit *unit, uint64_t place,
         return E64_OK;
     if (!unit->made)
         return fail_file(unit, place, type, values);
-    const char *why = rewrite(unit, place, type, values);
+    const char *why = rewrite(unit, place, type, symbol, values);
     return why ? fail_object(unit, place, type, symbol, values,
                              *why ? why : NULL) : E64_OK;
 }

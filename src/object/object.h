@@ -37,13 +37,15 @@ struct object_part {
 // How many bytes a stub may have.
 enum { OBJECT_STUB_SIZE = 64 };
 
-// A word in code that may turn out to be too narrow for what it refers to,
-// which is not the image's own (that is near, where the image is `low` if it
-// must be): the place of a relocation in DT_RELA.
+// A word that may turn out to be too narrow for what it refers to, which is not
+// the image's own (that is near, where the image is `low` if it must be): the
+// place of a relocation in DT_RELA. It is in code, or in what unwinding reads: a
+// jump to a function or a copy of a constant does as well there.
 struct object_far {
     uint64_t place; // vaddr of the word
-    uint64_t stub;  // vaddr of OBJECT_STUB_SIZE bytes in the same segment
-    uint64_t code;  // vaddr from which instructions lead to it, one by one
+    uint64_t stub;  // vaddr of OBJECT_STUB_SIZE bytes, which are with code
+    uint64_t code;  // vaddr from which instructions lead to it, one by one;
+                    // OBJECT_NOWHERE: it is data
 };
 
 struct object_image {

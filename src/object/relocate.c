@@ -122,14 +122,28 @@ static e64_status note_far(struct relocating *now)
         edit->far_room++;
         return E64_OK;
     }
-    e64_status status = now->unit->starts ? E64_OK
-                                          : find_starts(edit, now->unit);
+    bool code = chunk_is_code(now->piece->chunk);
+    e64_status status = now->unit->starts || !code
+                      ? E64_OK : find_starts(edit, now->unit);
     if (status != E64_OK)
         return status;
     image->fars[image->far_count++] = (struct object_far){
-        .place = now->P, .code = now->piece->vaddr + start_of(now),
+        .place = now->P,
+        .code = code ? now->piece->vaddr + start_of(now) : OBJECT_NOWHERE,
     };
     return E64_OK;
+}
+
+// What code that is not position-independent has 32 bits for in its tables: the
+// personality routine in .eh_frame, which is only called, so that a jump to it
+// does as well; and std::type_info of what a function catches (Itanium C++ ABI,
+// 2.9), constants that are compared by their names, so that a copy does.
+static bool is_for_unwinding(const struct relocating *now)
+{
+    return now->piece->chunk == CHUNK_FRAMES
+        || now->piece->chunk == CHUNK_RELRO_FRAMES
+        || (strncmp(now->section->name, ".gcc_except_table", 17) == 0
+            && strncmp(now->symbol->name, "_ZTI", 4) == 0);
 }
 
 // A section that is relocated is no longer read-only: it goes to what is sealed
@@ -174,10 +188,13 @@ e64_status relocation_dynamic(struct relocating *now, uint32_t type,
         edit_dynamic(edit, relative, now->P, type,
                      symbol ? now->symbol->dynamic : 0, addend);
     }
-    if (status == E64_OK && symbol && relocation_is_far(type)
-        && chunk_is_code(now->piece->chunk))
-        status = note_far(now);
-    return status;
+    if (status != E64_OK || !symbol || !relocation_is_far(type))
+        return status;
+    if (is_for_unwinding(now))
+        edit->image->relocates_text = true; // what is made lies with the stubs
+    else if (!chunk_is_code(now->piece->chunk))
+        return E64_OK;
+    return note_far(now);
 }
 
 // What belongs to functions that another object has, too, may refer to them.
