@@ -37,10 +37,10 @@ struct object_part {
 // How many bytes a stub may have.
 enum { OBJECT_STUB_SIZE = 64 };
 
-// A word that may turn out to be too narrow for what it refers to, which is not
-// the image's own (that is near, where the image is `low` if it must be): the
-// place of a relocation in DT_RELA. It is in code, or in what unwinding reads: a
-// jump to a function or a copy of a constant does as well there.
+// A word that may turn out to be too narrow for what it refers to, which is
+// not the image's own (that is near, where the image is `low` if it must be):
+// the place of a relocation in DT_RELA. It is in code, or in what unwinding
+// reads, where a jump to a function or a copy of a constant does as well.
 struct object_far {
     uint64_t place; // vaddr of the word
     uint64_t stub;  // vaddr of OBJECT_STUB_SIZE bytes, which are with code

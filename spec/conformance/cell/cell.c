@@ -156,7 +156,8 @@ static void tables(void)
 #ifndef WITHOUT_TLS
 static __thread long own_tls = 5;
 static __thread long zero_tls;
-static __thread char wide_tls[3000] = "wide";
+// Not more than what core.so has room for in a process without tunables.
+static __thread char wide_tls[300] = "wide";
 
 static void *thread(void *result)
 {
