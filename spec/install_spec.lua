@@ -209,6 +209,34 @@ describe("An installed copy #build", function ()
    end)
 end)
 
+describe("The example ctest #build", function ()
+   it("finds its mistake with an installed copy, and no other", function ()
+      local top = line("mktemp", "-d")
+      finally(function () run({}, "rm", "-rf", top) end)
+      local premake = line("sh", "-c", "command -v premake4 || command -v premake5")
+      run({ env = { PREFIX = top .. "/copy" } }, premake, "--file=premake5.lua",
+         "install")
+      run({}, "cp", "-r", "examples/ctest", top)
+      local function busted ()
+         local result = child.run({ "lua5.4", line("sh", "-c",
+            "command -v busted"), "--ignore-lua", "session_spec.lua" }, {
+            folder = top .. "/ctest", merge = true, seconds = 600, env = {
+               LUA_PATH = ("%s/?.lua;%s/?/init.lua;;"):format(
+                  top .. "/copy/share/lua/5.4", top .. "/copy/share/lua/5.4"),
+               LUA_CPATH = top .. "/copy/lib/lua/5.4/?.so;;",
+               XDG_CACHE_HOME = top,
+            } })
+         return result.out
+      end
+      local said = busted()
+      assert.matches("0 successes / 1 failure / 0 errors", said, 1, true)
+      assert.matches("last used 1700000000.0", said, 1, true)
+      run({}, "sed", "-i", "s/float/double/", top .. "/ctest/session.c",
+         top .. "/ctest/session_spec.lua")
+      assert.matches("1 success / 0 failures / 0 errors", busted(), 1, true)
+   end)
+end)
+
 describe("luarocks make #build", function ()
    it("installs a module that works", function ()
       local top = line("mktemp", "-d")
