@@ -442,7 +442,7 @@ end)
 
 describe("What could not be called while memory lacks", function ()
    -- Lua's memory is at its end from where C is, until `allow`.
-   local limit = compile.shared([[
+   local limit = assert(cc.shared([[
       #include <pthread.h>
       #include <stddef.h>
       typedef void *allocator(void *, void *, size_t, size_t);
@@ -472,12 +472,12 @@ describe("What could not be called while memory lacks", function ()
           pthread_join(thread, NULL);
           refusing = 1;
       }
-   ]], "-pthread")
-   local starting = compile.shared([[
+   ]], "-pthread"))
+   local starting = assert(cc.shared([[
       extern int (*kept)(int);
       extern void elsewhere(int (*)(int));
       __attribute__((constructor)) static void begin(void) { elsewhere(kept); }
-   ]], "-Wl,--no-as-needed " .. limit)
+   ]], "-Wl,--no-as-needed " .. limit))
 
    it("raises nothing: what the call has given is not lost", function ()
       local result = child.lua([[
