@@ -25,7 +25,7 @@ e64_status relocation_bad(const struct relocating *now, e64_status status,
     const char *name = now->index ? symbol_text(now) : "";
     fail(status, "%s: section %s: the relocation %s (type %u) of offset "
          "0x%llx%s%s%s %s", now->unit->name, now->section->name,
-         relocation_name(now->type), now->type,
+         edit_type_name(now->type), now->type,
          (unsigned long long)now->offset, *name ? " for '" : "", name,
          *name ? "'" : "", what);
     error_path(now->unit->name);
@@ -271,7 +271,7 @@ static e64_status relocate_one(struct relocating *now, Elf64_Rela rela)
     now->offset = rela.r_offset;
     now->A = (uint64_t)rela.r_addend;
     now->ifunc = false;
-    uint32_t width = relocation_width(now->type);
+    uint32_t width = edit_type_width(now->type);
     if (relocation_is_none(now->type))
         return E64_OK;
     if (now->section->size < width

@@ -58,9 +58,9 @@ e64_status relocation_dynamic(struct relocating *now, uint32_t type,
 // relocate_x86_64.c
 
 e64_status relocation_do(struct relocating *now);
-const char *relocation_name(uint32_t type);
+const char *edit_type_name(uint32_t type);
 // How many bytes a relocation changes.
-uint32_t relocation_width(uint32_t type);
+uint32_t edit_type_width(uint32_t type);
 bool relocation_is_none(uint32_t type);
 // Is it a base address plus addend?
 bool relocation_is_relative(uint32_t type);

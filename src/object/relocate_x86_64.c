@@ -369,12 +369,12 @@ static bool is_known(uint32_t type)
     return type < sizeof types / sizeof *types && types[type].name;
 }
 
-const char *relocation_name(uint32_t type)
+const char *edit_type_name(uint32_t type)
 {
     return is_known(type) ? types[type].name : "of unknown type";
 }
 
-uint32_t relocation_width(uint32_t type)
+uint32_t edit_type_width(uint32_t type)
 {
     return is_known(type) ? types[type].width : 0;
 }
