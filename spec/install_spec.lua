@@ -219,7 +219,7 @@ describe("The example ctest #build", function ()
       run({}, "cp", "-r", "examples/ctest", top)
       local function busted ()
          local result = child.run({ "lua5.4", line("sh", "-c",
-            "command -v busted"), "--ignore-lua", "session_spec.lua" }, {
+            "command -v busted"), "--ignore-lua", "lease_spec.lua" }, {
             folder = top .. "/ctest", merge = true, seconds = 600, env = {
                LUA_PATH = ("%s/?.lua;%s/?/init.lua;;"):format(
                   top .. "/copy/share/lua/5.4", top .. "/copy/share/lua/5.4"),
@@ -231,8 +231,8 @@ describe("The example ctest #build", function ()
       local said = busted()
       assert.matches("0 successes / 1 failure / 0 errors", said, 1, true)
       assert.matches("last used 1700000000.0", said, 1, true)
-      run({}, "sed", "-i", "s/float/double/", top .. "/ctest/session.c",
-         top .. "/ctest/session_spec.lua")
+      run({}, "sed", "-i", "s/float/double/", top .. "/ctest/lease.c",
+         top .. "/ctest/lease_spec.lua")
       assert.matches("1 success / 0 failures / 0 errors", busted(), 1, true)
    end)
 end)
