@@ -28,8 +28,9 @@
     X(__floatunsitf) X(__floatunditf) X(__floatuntitf) X(__powitf2)        \
     X(__multc3) X(__divtc3) X(__cpu_indicator_init) X(__cpu_model)
 
-#define DECLARE(name) extern const char name[];
+// By other names in C, where the compiler knows some of them as functions.
+#define DECLARE(name) extern const char libgcc_##name[] __asm__(#name);
 HELPERS(DECLARE)
 
-#define ROW(name) { #name, name },
+#define ROW(name) { #name, libgcc_##name },
 const struct helper libgcc_helpers[] = { HELPERS(ROW) { 0, 0 } };
