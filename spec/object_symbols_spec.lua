@@ -240,9 +240,10 @@ describe("What a linker gives", function ()
    it("has what compilers call in place of an instruction", function ()
       local source = [[
             typedef unsigned __int128 wide;
-            volatile wide n = ((wide)7 << 70) + 3, by = (wide)7 << 64;
-            volatile double x = 3; volatile int power = 3;
-            volatile __float128 quad = 1.5;
+            static volatile wide n = ((wide)7 << 70) + 3, by = (wide)7 << 64;
+            static volatile double x = 3;
+            static volatile int power = 3;
+            static volatile __float128 quad = 1.5;
             int start(void) {
                wide quotient = n / by, rest = n % by;
                return (int)quotient - (int)rest * 2
