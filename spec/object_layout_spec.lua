@@ -129,6 +129,23 @@ describe("The image of objects", function ()
       assert.is_not_nil(readelf("-S", path):match "%.data%.rel%.ro +PROGBITS")
    end)
 
+   it("has the bytes of sections whose name others have for zeros", function ()
+      assert.equal("start: 7\nclosed\n", linking.like_ld {
+         linking.assembly [[
+            .section both, "awl", @nobits
+            .zero 0x100000]],
+         linking.assembly [[
+            .section both, "aw", @progbits
+            value: .quad seven
+            .section .rodata
+            seven: .long 7
+            .text
+            .globl start
+            start: mov value(%rip), %rax
+            mov (%rax), %eax
+            ret]] })
+   end)
+
    it("takes objects of more than 65,000 sections", function ()
       local path = linking.image { linking.assembly [[
          .altmacro
@@ -244,5 +261,19 @@ describe("Objects that no image is made of", function ()
          ".section .eh_frame, \"a\", @progbits\n.long 100, 0, 0, 0")
       refused("badformat", { ".eh_frame", "CIE lies before" },
          ".section .eh_frame, \"a\", @progbits\n.long 8, 100, 0")
+      -- One record in whose middle others come about.
+      refused("badformat", { ".eh_frame", "records of what is none" }, [[
+         .section .eh_frame, "a", @progbits
+         .set length, 16
+         .reloc ., R_X86_64_32, length
+         .long 16 + 20 * 20, 0
+         .byte 1
+         .asciz "zR"
+         .byte 1, 0x78, 16, 1, 0x1b, 0, 0, 0
+         .rept 21
+         .long 16
+         .long . - .eh_frame, 0, 16, 0
+         .endr
+      ]])
    end)
 end)

@@ -226,6 +226,22 @@ describe("Words that the image's place decides", function ()
    end)
 end)
 
+describe("Words in the GOT", function ()
+   it("are read where the medium model has what may be far", function ()
+      local text = objects.shown("objdump", "-d", linking.image {
+         linking.object([[
+            char large[3ll << 30], larger[3ll << 30], small[8];
+            char *first(void) { return large; }
+            char *second(void) { return larger; }
+            char *third(void) { return small; }]], "-O2 -mcmodel=medium") })
+      for name, code in pairs { first = "mov", second = "mov",
+            third = "lea" } do
+         assert.is_not_nil(text:find("<" .. name .. ">:[^<]-" .. code
+            .. " +0x%x+%(%%rip%),%%rax"), text)
+      end
+   end)
+end)
+
 describe("Indirect functions", function ()
    local definer <const> = [[
       static int two(void) { return 2; }

@@ -292,5 +292,11 @@ describe("What a linker gives", function ()
                return sum; }]]),
          object(user .. "int filler[9] = { 1 }; ROW(two, 50) ROW(three, 50)"),
       })
+      local long = ("long_"):rep(100)
+      assert.equal("start: 4\nclosed\n", linking.like_ld { object((([[
+         __attribute__((section("NAME"), used)) static char there[4];
+         extern char __start_NAME[], __stop_NAME[];
+         int start(void) { return __stop_NAME - __start_NAME; }]])
+         :gsub("NAME", long))) })
    end)
 end)

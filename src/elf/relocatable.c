@@ -215,7 +215,9 @@ static e64_status refuse_what_is_never_given(const struct reading *reading)
             && strcmp(section->name, ".note.GNU-stack") == 0)
             return elf_refuse(E64_UNSUPPORTED, reading->name, "wants an "
                               "executable stack (.note.GNU-stack with "
-                              "SHF_EXECINSTR), which is never granted");
+                              "SHF_EXECINSTR), which is never granted; nested "
+                              "functions whose address is taken are the usual "
+                              "reason, and assembly that says so");
         if (section->type == SHT_REL)
             return elf_refuse(E64_UNSUPPORTED, reading->name, "section %u (%s)"
                               ": sh_type is SHT_REL; on AMD64 relocations have "

@@ -291,8 +291,10 @@ uint64_t edit_slot_address(const struct edit *edit, uint32_t number);
 uint64_t edit_call_address(const struct edit *edit, uint32_t number);
 void edit_size_got(struct edit *edit);
 void edit_write_got(struct edit *edit);
-// What frames the pieces of .init and .fini, which are one function each.
-uint64_t edit_frame_code(uint8_t *start, uint8_t *end);
+// The pieces of .init and .fini are one function each: what comes before and
+// after them has so many bytes each time.
+enum { FRAMING_SIZE = 8 };
+void edit_frame_code(uint8_t *start, uint8_t *end);
 
 static inline bool symbol_is_ifunc(const struct symbol *symbol)
 {
@@ -365,8 +367,8 @@ void edit_count_statics(struct edit *edit);
 void edit_write_statics(struct edit *edit);
 
 // headers.c: ELF header, program headers, dynamic section.
-uint64_t edit_headers_size(const struct edit *edit);
-uint64_t edit_dynamic_size(const struct edit *edit);
+uint64_t edit_headers_size(void);
+uint64_t edit_dynamic_size(void);
 void edit_write_headers(struct edit *edit);
 
 #endif

@@ -229,6 +229,10 @@ static e64_status add(struct index *index, const struct item *item,
         return edit_bad(item->unit, item->section, E64_UNSUPPORTED, "writes "
                         "addresses as 0x%x (DW_EH_PE_*), which only those "
                         "of place or of none do", encoding);
+    // Room was made for what was there before it was relocated.
+    if (index->count == index->edit->frame_count)
+        return edit_bad(item->unit, item->section, E64_BADFORMAT, "has "
+                        "relocations that make records of what is none");
     uint64_t table = index->edit->chunks[CHUNK_FRAME_INDEX].vaddr;
     index->rows[index->count++] = (struct row){
         (int32_t)(function - table),

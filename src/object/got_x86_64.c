@@ -167,7 +167,7 @@ static void write_code(const struct edit *edit, uint64_t vaddr,
     memcpy(edit_at(edit, vaddr), code, size);
 }
 
-// A displacement that ends `end` bytes after the place.
+// A displacement, which counts from its end.
 static void write_distance(const struct edit *edit, uint64_t place,
                            uint64_t target)
 {
@@ -248,9 +248,9 @@ void edit_write_got(struct edit *edit)
     }
 }
 
-uint64_t edit_frame_code(uint8_t *start, uint8_t *end)
+void edit_frame_code(uint8_t *start, uint8_t *end)
 {
-    static const uint8_t before[] = {
+    static const uint8_t before[FRAMING_SIZE] = {
         0xf3, 0x0f, 0x1e, 0xfa, // endbr64
         0x48, 0x83, 0xec, 0x08, // sub $8, %rsp
     };
@@ -258,10 +258,7 @@ uint64_t edit_frame_code(uint8_t *start, uint8_t *end)
         0x48, 0x83, 0xc4, 0x08, // add $8, %rsp
         0xc3,                   // ret
     };
-    if (start) {
-        memset(start, 0x90, (size_t)(end - start));
-        memcpy(start, before, sizeof before);
-        memcpy(end - sizeof after, after, sizeof after);
-    }
-    return start ? sizeof after : sizeof before;
+    memset(start, 0x90, (size_t)(end - start));
+    memcpy(start, before, sizeof before);
+    memcpy(end - sizeof after, after, sizeof after);
 }

@@ -8,15 +8,13 @@
 
 enum { MOST_SEGMENTS = 9, MOST_DYNAMIC = 24 };
 
-uint64_t edit_headers_size(const struct edit *edit)
+uint64_t edit_headers_size(void)
 {
-    (void)edit;
     return sizeof(Elf64_Ehdr) + MOST_SEGMENTS * sizeof(Elf64_Phdr);
 }
 
-uint64_t edit_dynamic_size(const struct edit *edit)
+uint64_t edit_dynamic_size(void)
 {
-    (void)edit;
     return MOST_DYNAMIC * sizeof(Elf64_Dyn);
 }
 
@@ -68,7 +66,6 @@ static void add_loads(struct headers *headers)
 {
     const struct edit *edit = headers->edit;
     uint64_t code = edit->chunks[FIRST_OF_CODE].vaddr;
-    // Thread-local variables may be aligned more than their segment.
     uint64_t relro = edit->chunks[FIRST_OF_RELRO].vaddr;
     uint64_t size = end_of(edit, FIRST_OF_CODE - 1);
     add_segment(headers, PT_LOAD, PF_R, 0, size, size,

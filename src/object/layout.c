@@ -103,14 +103,14 @@ static void measure_pieces(struct edit *edit)
         uint64_t align = item->unit->read.sections[item->section].align;
         if ((piece->chunk == CHUNK_INIT || piece->chunk == CHUNK_FINI)
             && edit->chunks[piece->chunk].size == 0)
-            edit->chunks[piece->chunk].size = edit_frame_code(NULL, NULL);
+            edit->chunks[piece->chunk].size = FRAMING_SIZE;
         take(edit, piece->chunk, frames ? 1 : align, piece->size,
              &piece->vaddr);
     }
     edit->chunks[edit_frames(edit)].align = 8;
     for (enum chunk i = CHUNK_INIT; i <= CHUNK_FINI; i++)
         if (edit->chunks[i].size)
-            edit->chunks[i].size += edit_frame_code(NULL, NULL);
+            edit->chunks[i].size += FRAMING_SIZE;
 }
 
 static void measure_common(struct edit *edit)
@@ -129,7 +129,7 @@ static void measure_tables(struct edit *edit)
 {
     struct chunk_range *chunks = edit->chunks;
     edit_size_got(edit);
-    chunks[CHUNK_HEADERS].size = edit_headers_size(edit);
+    chunks[CHUNK_HEADERS].size = edit_headers_size();
     chunks[CHUNK_HASH].size = 16 + 8 * (uint64_t)edit->words_of_hash
         + 4 * ((uint64_t)edit->buckets_of_hash + edit->dynamic_count
                - edit->first_exported);
@@ -138,7 +138,7 @@ static void measure_tables(struct edit *edit)
     chunks[CHUNK_RELA].size = (edit->relative_count + edit->other_count)
                             * sizeof(Elf64_Rela);
     chunks[CHUNK_JMPREL].size = edit->lazy_count * sizeof(Elf64_Rela);
-    chunks[CHUNK_DYNAMIC].size = edit_dynamic_size(edit);
+    chunks[CHUNK_DYNAMIC].size = edit_dynamic_size();
     if (edit->frame_count)
         chunks[CHUNK_FRAME_INDEX].size = 12 + 8 * edit->frame_count;
     chunks[CHUNK_STUBS].size = (uint64_t)edit->far_room * OBJECT_STUB_SIZE;
@@ -179,10 +179,8 @@ static void place_storage(struct edit *edit, uint64_t *at)
     edit->tls_start = data->vaddr = *at;
     *at += data->size;
     zero->vaddr = up(*at, zero->align);
-    edit->tls_size = data->size || zero->size
-                   ? zero->vaddr + zero->size - edit->tls_start : 0;
-    if (!zero->size)
-        edit->tls_size = data->size;
+    edit->tls_size = zero->size ? zero->vaddr + zero->size - edit->tls_start
+                                : data->size;
 }
 
 static void place_chunks(struct edit *edit)

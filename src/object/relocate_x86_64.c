@@ -159,17 +159,30 @@ static e64_status by_got(struct relocating *now, uint64_t from, enum fit fit)
                             : status;
 }
 
+// Is it at a place that the small model's code reaches? What the medium one has
+// apart as large may lie beyond.
+static bool is_near(const struct relocating *now)
+{
+    if (now->where != WHERE_IMAGE)
+        return false;
+    if (now->symbol)
+        return edit_chunk(now->edit, now->symbol) != CHUNK_LARGE_BSS;
+    struct elf_symbol local = elf_relocatable_symbol(&now->unit->read,
+                                                     now->index);
+    return now->unit->pieces[local.section].chunk != CHUNK_LARGE_BSS;
+}
+
 // An instruction that asks the GOT for what is known can do without (psABI B.2,
-// "Optimize GOTPCRELX Relocations").
+// "Optimize GOTPCRELX Relocations"): it is made one that does, of which the
+// word is to be S + A - P.
 static bool relax(struct relocating *now)
 {
     const uint64_t place = now->offset;
-    if (now->where != WHERE_IMAGE || now->ifunc || now->A != (uint64_t)-4
+    if (!is_near(now) || now->ifunc || now->A != (uint64_t)-4
         || place < 2 || (now->symbol && symbol_is_unique(now->symbol)))
         return false;
     uint8_t code = now->input[place - 2], operand = now->input[place - 1];
     uint8_t *at = now->writing ? now->output + place : NULL;
-    uint64_t value = now->S + now->A - now->P;
     if (code == 0x8b && (operand & 0xc7) == 0x05) {
         if (at)
             at[-2] = 0x8d; // mov foo@GOTPCREL(%rip), r -> lea foo(%rip), r
@@ -182,14 +195,12 @@ static bool relax(struct relocating *now)
         if (at) { // jmp *foo@GOTPCREL(%rip) -> jmp foo; nop
             at[-2] = 0xe9;
             at[3] = 0x90;
-            at--;
-            value++;
         }
+        now->offset--;
+        now->P--;
     } else {
         return false;
     }
-    if (at)
-        memcpy(at, &(uint32_t){ (uint32_t)value }, 4);
     return true;
 }
 
@@ -282,7 +293,7 @@ static e64_status relocate(struct relocating *now)
     case R_X86_64_GOTPCRELX:
     case R_X86_64_REX_GOTPCRELX:
         if (relax(now))
-            return E64_OK;
+            return relocation_put(now, now->S + A - now->P, FIT_SIGNED_32);
         return by_got(now, P, FIT_SIGNED_32);
     case R_X86_64_GOTPCREL: return by_got(now, P, FIT_SIGNED_32);
     case R_X86_64_GOTPCREL64: return by_got(now, P, FIT_64);

@@ -111,12 +111,13 @@ static e64_status grow_buckets(struct edit *edit)
     return E64_OK;
 }
 
-// Enters the name of a section that __start_NAME may ask for.
+// Enters the name of a section that __start_NAME may ask for. All of one name
+// lie together, those too that are zero: the file has their bytes.
 static e64_status enter_name(struct edit *edit, const char *name,
                              struct piece *piece)
 {
     const uint32_t hash = elf_gnu_hash(name);
-    if (piece->chunk == CHUNK_BSS)
+    if (chunk_is_nobits(piece->chunk))
         piece->chunk = CHUNK_DATA;
     if (2 * edit->name_count >= edit->name_mask) {
         e64_status status = grow_buckets(edit);
@@ -129,7 +130,7 @@ static e64_status enter_name(struct edit *edit, const char *name,
         if (strcmp(named->name, name) != 0
             || chunk_is_code(named->chunk) != chunk_is_code(piece->chunk))
             continue;
-        // All of them lie together, so each is where one must be.
+        // Each is where one must be.
         if (named->chunk < piece->chunk)
             named->chunk = piece->chunk;
         piece->named = i;
@@ -149,12 +150,6 @@ static e64_status enter_name(struct edit *edit, const char *name,
 static e64_status check(const struct unit *unit, uint32_t index)
 {
     const struct elf_section *section = &unit->read.sections[index];
-    if (strcmp(section->name, ".note.GNU-stack") == 0
-        && section->flags & SHF_EXECINSTR)
-        return edit_bad(unit, index, E64_UNSUPPORTED, "the object wants an "
-                        "executable stack, which is never granted; nested "
-                        "functions whose address is taken are the usual "
-                        "reason, and assembly that says so");
     if (!(section->flags & SHF_ALLOC))
         return E64_OK;
     if (section->flags & SHF_EXECINSTR && section->flags & SHF_WRITE)

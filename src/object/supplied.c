@@ -80,19 +80,18 @@ static void make_known(struct edit *edit)
 }
 
 // __start_NAME and __stop_NAME, if an object asks for it.
-static void make_named(const struct edit *edit, const char *prefix,
-                       enum place place)
+static e64_status make_named(struct edit *edit, const char *prefix,
+                             enum place place)
 {
-    char text[256];
     for (uint32_t i = 0; i < edit->name_count; i++) {
-        size_t length = strlen(prefix) + strlen(edit->names[i].name);
-        if (length >= sizeof text)
-            continue;
-        strcat(strcpy(text, prefix), edit->names[i].name);
+        const char *text = edit_text(edit, prefix, edit->names[i].name);
+        if (!text)
+            return fail_memory(strlen(edit->names[i].name));
         struct symbol *symbol = edit_find(edit, text, elf_gnu_hash(text));
         if (symbol && symbol->place == PLACE_NONE)
             make(symbol, place, i);
     }
+    return E64_OK;
 }
 
 // The first hidden name that nothing defines: others' definitions do not count
@@ -132,7 +131,8 @@ e64_status edit_supply(struct edit *edit)
         return status;
     make_known(edit);
     make_helpers(edit);
-    make_named(edit, "__start_", PLACE_NAMED_START);
-    make_named(edit, "__stop_", PLACE_NAMED_END);
-    return check_hidden(edit);
+    status = make_named(edit, "__start_", PLACE_NAMED_START);
+    if (status == E64_OK)
+        status = make_named(edit, "__stop_", PLACE_NAMED_END);
+    return status == E64_OK ? check_hidden(edit) : status;
 }
