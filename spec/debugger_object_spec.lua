@@ -76,16 +76,32 @@ describe("perf", function ()
    end)
 end)
 
+-- What debuggers run.
+local script = write("program.lua", [[
+   local elf = require "elf64load"
+   for _ = 1, 2 do
+      local p <close> = assert(elf.open(arg[1]))
+      print(p:cdef "int jit_function(int);".jit_function(4))
+   end
+]])
+
+local function says (out, ...)
+   for _, text in ipairs { ... } do
+      assert.truthy(out:find(text, 1, true), "no '" .. text .. "' in\n" .. out)
+   end
+end
+
+local MANNERS <const> = { "-g -fPIC", "-g -fno-pic -fcommon",
+   "-g -ffunction-sections -fdata-sections",
+   "-g -gz" } -- lldb ends when it relocates what it has not unpacked
+
+it("Objects whose debugging information is compressed open", function ()
+   local p <close> = assert(elf.open(object("packed", "-g -gz -fPIC")))
+   assert.equal(26, p:cdef "int jit_function(int);".jit_function(5))
+end)
+
 describe("gdb #full", function ()
    if child.sanitizer then return end -- LeakSanitizer traces the process itself
-
-   local script = write("program.lua", [[
-      local elf = require "elf64load"
-      for _ = 1, 2 do
-         local p <close> = assert(elf.open(arg[1]))
-         print(p:cdef "int jit_function(int);".jit_function(4))
-      end
-   ]])
 
    local function debug (path, ...)
       local line = { "gdb", "-q", "-nx", "-batch" }
@@ -101,14 +117,7 @@ describe("gdb #full", function ()
       return result.out
    end
 
-   local function says (out, ...)
-      for _, text in ipairs { ... } do
-         assert.truthy(out:find(text, 1, true), "no '" .. text .. "' in\n" .. out)
-      end
-   end
-
-   for _, flags in ipairs { "-g -fPIC", "-g -fno-pic -fcommon",
-      "-g -ffunction-sections -fdata-sections" } do
+   for _, flags in ipairs(MANNERS) do
       it("knows lines, variables and static functions: " .. flags, function ()
          local path = object("gdb" .. flags:gsub("%W", ""), flags)
          says(debug(path, "break deeper", "run", "bt 2", "print here", "next",
@@ -137,6 +146,59 @@ describe("gdb #full", function ()
          "info sharedlibrary")
       assert.falsy(out:match("Yes[^\n]*once%.o"), out)
       assert.falsy(out:find("2 locations", 1, true), out)
+   end)
+end)
+
+describe("lldb #full", function ()
+   if child.sanitizer then return end
+
+   -- It does not know of such code after another exec, so it starts the host
+   -- itself, in the environment that the host's words ask for.
+   local START <const> = [[
+      program=$1 object=$2
+      eval "set -- $3"
+      while [ "$1" = env ] || [ "${1#*=}" != "$1" ]; do
+         [ "$1" = env ] || export "$1"
+         shift
+      done
+      exec lldb --no-lldbinit --batch --source commands -- "$@" "$program" \
+         "$object"
+   ]]
+
+   local function debug (path, ...)
+      write("commands", "settings set plugin.jit-loader.gdb.enable on\n"
+         .. table.concat({ ... }, "\n") .. "\n")
+      local result = child.run({ "sh", "-c", "cd " .. folder .. "\n" .. START,
+         "sh", script, path, os.getenv "ELF64LOAD_HOST" or child.host },
+         { merge = true, seconds = 300 })
+      assert.equal(0, result.code, result.out)
+      return result.out
+   end
+
+   for _, flags in ipairs { table.unpack(MANNERS, 1, #MANNERS - 1) } do
+      it("knows lines, variables and static functions: " .. flags, function ()
+         local path = object("lldb" .. flags:gsub("%W", ""), flags)
+         says(debug(path, "breakpoint set -n deeper", "run", "bt 2",
+            "target variable here", "next", "next", "target variable depth",
+            "print common_one"),
+            "Breakpoint 1: no locations (pending)", "`deeper(x=8) at",
+            "/* line 7 */", "`jit_function(x=4) at", "here = (x = 3, y = 4)",
+            "depth = 9", "$0 = 8")
+      end)
+   end
+
+   it("stops again in what was closed and opened anew", function ()
+      local out = debug(object("anew", "-g -fPIC"),
+         "breakpoint set -f anew.c -l 15", "run", "frame variable", "continue",
+         "frame variable", "continue")
+      local _, stops = out:gsub("stop reason = breakpoint", "")
+      assert.equal(2, stops, out)
+      says(out, "doubled = 8", "exited with status = 0")
+   end)
+
+   it("names static functions without debugging information", function ()
+      says(debug(object("bare", "-fPIC"), "breakpoint set -n deeper", "run",
+         "bt 2"), "`deeper\n", "`jit_function + ")
    end)
 end)
 

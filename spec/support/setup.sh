@@ -52,6 +52,7 @@ full_packages='
 lua-check      command luacheck
 golang-go      command go
 gdb            command gdb
+lldb           command lldb
 valgrind       command valgrind
 linux-perf     command perf
 llvm-14        command llvm-mc-14

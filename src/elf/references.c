@@ -123,12 +123,23 @@ e64_status reading_symbols(struct reading *reading)
     return status;
 }
 
+// How far its relocations may go: what debuggers are to unpack (gABI "Section
+// Compression") is relocated afterwards.
+static uint64_t unpacked_size(const struct elf_section *section)
+{
+    Elf64_Chdr header;
+    return section->flags & SHF_COMPRESSED
+        && view_read(section->bytes, 0, &header, sizeof header)
+         ? header.ch_size : section->size;
+}
+
 static e64_status check_relocations(const struct reading *reading,
                                     uint32_t index,
                                     const struct elf_section *target)
 {
     const struct elf_relocatable *object = reading->object;
     uint32_t count = elf_rela_count(target);
+    uint64_t size = unpacked_size(target);
     for (uint32_t i = 0; i < count; i++) {
         Elf64_Rela rela = elf_rela(target, i);
         uint32_t symbol = ELF64_R_SYM(rela.r_info);
@@ -137,7 +148,7 @@ static e64_status check_relocations(const struct reading *reading,
                               "r_info of relocation %u has symbol %u, which "
                               "does not exist", index,
                               object->sections[index].name, i, symbol);
-        if (rela.r_offset > target->size)
+        if (rela.r_offset > size)
             return elf_refuse(E64_BADFORMAT, reading->name, "section %u (%s): "
                               "r_offset of relocation %u lies outside the "
                               "section %s", index,

@@ -113,9 +113,10 @@ static inline uint32_t elf_rela_count(const struct elf_section *section)
 }
 
 // A relocation of a section, by a number below elf_rela_count. Its symbol is
-// below symbol_count (0: none) and its r_offset at most the section's size;
-// whether the word that it changes ends inside of the section is to be checked
-// by those who know its type. An SHT_NOBITS has none.
+// below symbol_count (0: none) and its r_offset at most the section's size (of
+// SHF_COMPRESSED, which no memory has, the size of what is unpacked); whether
+// the word that it changes ends inside of the section is to be checked by those
+// who know its type. An SHT_NOBITS has none.
 static inline Elf64_Rela elf_rela(const struct elf_section *section,
                                   uint32_t number)
 {

@@ -119,6 +119,23 @@ static bool show_section(const struct showing *showing, uint32_t section,
     return frames;
 }
 
+// A section that what is common may count from. It is no part of it, which
+// debuggers do not mind; but lldb has SHN_ABS twice its value in such files.
+static uint16_t data_section(const struct showing *showing, uint64_t *address)
+{
+    const struct object_part *part = showing->part;
+    for (uint32_t i = 1; i < part->section_count && i < SHN_LORESERVE; i++) {
+        uint64_t flags = header_of(showing, i).sh_flags;
+        if (part->sections[i] == OBJECT_NOWHERE || flags & SHF_TLS
+            || !(flags & SHF_WRITE))
+            continue;
+        *address = showing->plugin->unit.object.bias + part->sections[i];
+        return (uint16_t)i;
+    }
+    *address = 0;
+    return SHN_ABS;
+}
+
 // Common symbols have got a place.
 static void place_common(const struct showing *showing,
                          const Elf64_Shdr *header, struct view symtab,
@@ -127,6 +144,8 @@ static void place_common(const struct showing *showing,
     const struct elf_object *object = &showing->plugin->unit.object;
     const Elf64_Shdr link = header_of(showing, header->sh_link);
     const struct view strings = bytes_of(showing, &link);
+    uint64_t base;
+    uint16_t section = data_section(showing, &base);
     Elf64_Sym symbol, found;
     for (uint64_t at = 0; view_read(symtab, at, &symbol, sizeof symbol);
          at += sizeof symbol) {
@@ -137,8 +156,8 @@ static void place_common(const struct showing *showing,
             = elf_name((const char *)strings.data + symbol.st_name);
         if (!elf_find(object->symbols, &name, ELF_WANT_DEFINED, &found))
             continue;
-        symbol.st_shndx = SHN_ABS;
-        symbol.st_value = elf_symbol_value(object, &found);
+        symbol.st_shndx = section;
+        symbol.st_value = elf_symbol_value(object, &found) - base;
         memcpy(copy + at, &symbol, sizeof symbol);
     }
 }
