@@ -41,6 +41,8 @@ lua-busted     command busted
 luarocks       command luarocks
 libsqlite3-0   library libsqlite3.so.0
 zlib1g         library libz.so.1
+libsqlite3-dev library libsqlite3.a
+zlib1g-dev     library libz.a
 libssl3        library libssl.so.3
 libpython3.11  library libpython3.11.so.1.0
 libgtk-3-0     library libgtk-3.so.0
