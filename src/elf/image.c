@@ -138,12 +138,9 @@ static e64_status read_notes(struct elf_image *image, const char *name,
     uint32_t lacking = elf_isa_lacking_x86_64(levels);
     if (!lacking)
         return E64_OK;
-    const char *level = lacking & GNU_PROPERTY_X86_ISA_1_V2 ? "x86-64-v2"
-                      : lacking & GNU_PROPERTY_X86_ISA_1_V3 ? "x86-64-v3"
-                      : lacking & GNU_PROPERTY_X86_ISA_1_V4 ? "x86-64-v4"
-                      : "an unknown level";
     fail(E64_UNSUPPORTED, "%s: needs a processor of ISA level %s, which this "
-         "one is not (GNU_PROPERTY_X86_ISA_1_NEEDED)", name, level);
+         "one is not (GNU_PROPERTY_X86_ISA_1_NEEDED)", name,
+         elf_isa_name_x86_64(lacking));
     error_path(name);
     return E64_UNSUPPORTED;
 }

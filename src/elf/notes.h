@@ -25,4 +25,7 @@ void elf_read_isa_levels(struct view notes, uint64_t align, uint32_t *levels);
 // Which of the levels (GNU_PROPERTY_X86_ISA_1_*) the processor lacks.
 uint32_t elf_isa_lacking_x86_64(uint32_t levels);
 
+// The name of the first of them: "x86-64-v3".
+const char *elf_isa_name_x86_64(uint32_t lacking);
+
 #endif

@@ -60,6 +60,14 @@ static uint32_t levels_here(void)
     return levels | GNU_PROPERTY_X86_ISA_1_V4;
 }
 
+const char *elf_isa_name_x86_64(uint32_t lacking)
+{
+    return lacking & GNU_PROPERTY_X86_ISA_1_V2 ? "x86-64-v2"
+         : lacking & GNU_PROPERTY_X86_ISA_1_V3 ? "x86-64-v3"
+         : lacking & GNU_PROPERTY_X86_ISA_1_V4 ? "x86-64-v4"
+         : "an unknown level";
+}
+
 uint32_t elf_isa_lacking_x86_64(uint32_t levels)
 {
     // cpuid leaves a virtual machine each time: tens of microseconds. What runs

@@ -137,6 +137,7 @@ static e64_status write_image(struct edit *edit)
     }
     if (status == E64_OK) {
         edit_write_got(edit);
+        edit_write_properties(edit);
         edit_write_dynamics(edit);
         edit_write_statics(edit);
         status = edit_write_frame_index(edit);

@@ -14,6 +14,7 @@ enum chunk {
     CHUNK_NONE, // not in the image
     CHUNK_HEADERS,
     CHUNK_NOTES,
+    CHUNK_PROPERTIES, // and other notes that are aligned to 8
     CHUNK_HASH,
     CHUNK_SYMBOLS,
     CHUNK_STRINGS,
@@ -148,6 +149,13 @@ struct item {
     uint32_t number;
 };
 
+// Of all objects together.
+struct property {
+    uint32_t value, units; // how many have it
+};
+
+enum { EDIT_PROPERTIES = 6 };
+
 struct block; // of memory
 
 struct edit {
@@ -195,6 +203,9 @@ struct edit {
     uint64_t strings_size;
     uint32_t buckets_of_hash, words_of_hash;
 
+    struct property properties[EDIT_PROPERTIES];
+    uint32_t property_units; // all of which it counts
+
     uint64_t frame_count; // FDEs that are alive
     uint64_t tls_start, tls_size, tls_align;
     uint32_t far_room;
@@ -231,6 +242,12 @@ e64_status edit_bad(const struct unit *unit, uint32_t section,
 e64_status edit_classify(struct edit *edit, struct unit *unit);
 // groups.c: drops what an earlier object has already.
 e64_status edit_drop_groups(struct edit *edit, struct unit *unit);
+
+// properties_x86_64.c: .note.gnu.property.
+bool section_is_property(const struct elf_section *section);
+e64_status edit_read_properties(struct edit *edit, const struct unit *unit);
+uint64_t edit_properties_size(const struct edit *edit);
+void edit_write_properties(const struct edit *edit);
 
 // globals.c: the static linker's rules for names.
 e64_status edit_add_symbols(struct edit *edit, struct unit *unit);

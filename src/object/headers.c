@@ -6,7 +6,7 @@
 #include "../memory.h"
 #include "editor.h"
 
-enum { MOST_SEGMENTS = 9, MOST_DYNAMIC = 24 };
+enum { MOST_SEGMENTS = 11, MOST_DYNAMIC = 24 };
 
 uint64_t edit_headers_size(void)
 {
@@ -86,6 +86,12 @@ static void add_segments(struct headers *headers)
     add_loads(headers);
     add_chunk(headers, PT_DYNAMIC, PF_R | PF_W, CHUNK_DYNAMIC);
     add_chunk(headers, PT_NOTE, PF_R, CHUNK_NOTES);
+    add_chunk(headers, PT_NOTE, PF_R, CHUNK_PROPERTIES);
+    uint64_t properties = edit_properties_size(edit);
+    if (properties)
+        add_segment(headers, PT_GNU_PROPERTY, PF_R,
+                    edit->chunks[CHUNK_PROPERTIES].vaddr, properties,
+                    properties, 8);
     if (edit->tls_size)
         add_segment(headers, PT_TLS, PF_R, edit->tls_start,
                     edit->chunks[CHUNK_TDATA].size, edit->tls_size,

@@ -34,6 +34,8 @@ e64_status edit_add_unit(struct edit *edit, struct view file, char *name,
     if (status == E64_OK)
         status = edit_classify(edit, unit);
     if (status == E64_OK)
+        status = edit_read_properties(edit, unit);
+    if (status == E64_OK)
         status = edit_add_symbols(edit, unit);
     return status;
 }

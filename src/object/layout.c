@@ -96,6 +96,7 @@ static void take(struct edit *edit, enum chunk chunk, uint64_t align,
 // would be the end of them.
 static void measure_pieces(struct edit *edit)
 {
+    edit->chunks[CHUNK_PROPERTIES].size = edit_properties_size(edit);
     for (uint32_t i = 0; i < edit->first_item[CHUNKS]; i++) {
         const struct item *item = &edit->items[i];
         struct piece *piece = &item->unit->pieces[item->section];

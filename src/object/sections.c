@@ -69,8 +69,9 @@ static enum chunk classify(const struct elf_section *section,
     const bool large = section->flags & FLAG_LARGE;
     if (section->type == TYPE_UNWIND || strcmp(section->name, ".eh_frame") == 0)
         return CHUNK_FRAMES;
-    if (section->type == SHT_NOTE)
-        return CHUNK_NOTES;
+    if (section->type == SHT_NOTE) // which are read by their alignment
+        return section_is_property(section) ? CHUNK_NONE
+             : section->align >= 8 ? CHUNK_PROPERTIES : CHUNK_NOTES;
     if (section->flags & SHF_TLS)
         return empty ? CHUNK_TBSS : CHUNK_TDATA;
     if (section->flags & SHF_EXECINSTR)

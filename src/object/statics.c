@@ -16,6 +16,7 @@ static const struct {
 } sections[CHUNKS + 3] = {
     [CHUNK_HEADERS] = { ".headers", SHT_PROGBITS, SHF_ALLOC, 0, 0 },
     [CHUNK_NOTES] = { ".note", SHT_NOTE, SHF_ALLOC, 0, 0 },
+    [CHUNK_PROPERTIES] = { ".note.gnu.property", SHT_NOTE, SHF_ALLOC, 0, 0 },
     [CHUNK_HASH] = { ".gnu.hash", SHT_GNU_HASH, SHF_ALLOC, 0,
                      CHUNK_SYMBOLS },
     [CHUNK_SYMBOLS] = { ".dynsym", SHT_DYNSYM, SHF_ALLOC, sizeof(Elf64_Sym),
