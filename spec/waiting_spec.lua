@@ -94,10 +94,14 @@ local function ours (source, arguments)
       arguments)
 end
 
-local function both (source, arguments)
+local function each (source, arguments)
    local theirs = run(assert(cc.program(OPENS .. WATCH .. source,
       "-std=gnu11 -D_GNU_SOURCE -DLDSO -w -pthread -rdynamic -ldl")), arguments)
-   local text = ours(source, arguments)
+   return theirs, ours(source, arguments)
+end
+
+local function both (source, arguments)
+   local theirs, text = each(source, arguments)
    assert.equal(theirs, text)
    return text
 end
@@ -274,6 +278,56 @@ int main(int argc, char **argv)
     return 0;
 }
 ]], { path, wide }))
+   end)
+
+   it("keeps what one needs that is being stopped", function ()
+      local needed = assert(cc.shared [[
+void tell(const char *);
+int needed = 5;
+__attribute__((destructor)) static void end(void) { tell("needed ends"); }
+]])
+      local slow = assert(cc.shared([[
+void tell(const char *);
+void runs_now(void);
+void let_close(void);
+extern int needed;
+__attribute__((destructor)) static void end(void)
+{
+    runs_now();
+    let_close();
+    tell(needed == 5 ? "slow ends" : "slow is wrong");
+}
+]], "-Wl,--no-as-needed " .. needed))
+      local quick = assert(cc.shared([[
+void tell(const char *);
+__attribute__((destructor)) static void end(void) { tell("quick ends"); }
+]], "-Wl,--no-as-needed " .. needed))
+      local program = [[
+// Under ld.so the other close waits for this one.
+static atomic_int closed;
+__attribute__((visibility("default"))) void let_close(void)
+{
+#ifndef LDSO
+    while (!closed) rest(1);
+#endif
+}
+static void *work(void *data) { close_it(data); return 0; }
+int main(int argc, char **argv)
+{
+    plugin *quick = open_it(argv[2]);
+    pthread_t other = begin(work, open_it(argv[1]));
+    await();
+    close_it(quick);
+    closed = 1;
+    pthread_join(other, 0);
+    fputs(told, stdout);
+    return 0;
+}
+]]
+      local theirs, text = each(program, { slow, quick })
+      assert.equal("slow ends\nquick ends\nneeded ends\n", theirs)
+      -- Which of the two is first is not what others can see.
+      assert.equal("quick ends\nslow ends\nneeded ends\n", text)
    end)
 
    it("maps again what one is stopping when it has been stopped", function ()

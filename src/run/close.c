@@ -63,14 +63,16 @@ static bool is_to_be_called(const e64_plugin *plugin, bool past)
     return plugin->exits && !past;
 }
 
-// Finds what closing a plugin leaves without use, in the order in which it is
+// Finds what closing plugins leaves without use, in the order in which it is
 // to be stopped. With the runtime's lock held.
-static e64_status find_unused(e64_plugin *closed, bool past,
-                              struct plugin_list *unused)
+static e64_status find_unused(e64_plugin *const *closed, uint32_t count,
+                              bool past, struct plugin_list *unused)
 {
     struct plugin_list candidates = { 0 }, kept = { 0 };
-    add_candidate(&candidates, closed);
-    closed->needed_within = 0; // that was the close, not a plugin
+    for (uint32_t i = 0; i < count; i++) {
+        add_candidate(&candidates, closed[i]);
+        closed[i]->needed_within = 0; // that was the close, not a plugin
+    }
     for (uint32_t i = 0; i < candidates.count; i++)
         each_needed(candidates.plugins[i], add_candidate, &candidates);
     for (uint32_t i = 0; i < candidates.count; i++)
@@ -103,31 +105,56 @@ static e64_status find_unused(e64_plugin *closed, bool past,
     return E64_OK;
 }
 
-// Takes it out of what can be found and needed. With the runtime's lock held.
-static void take(const struct plugin_list *unused)
+// Takes them out of what can be found. What they need stays until their
+// destructors have run, whoever closes it meanwhile. With the runtime's lock
+// held.
+static void take(e64_runtime *runtime, const struct plugin_list *unused)
 {
     for (uint32_t i = 0; i < unused->count; i++) {
         unused->plugins[i]->gone = true;
         claims_add(unused->plugins[i]);
-        each_needed(unused->plugins[i], forget_dependent, NULL);
     }
+    waiting_add(runtime, unused);
+}
+
+static void find_left(void *data, e64_plugin *plugin)
+{
+    if (!plugin->dependents && !plugin->handles && !plugin->gone)
+        list_add(data, plugin);
+}
+
+// Runs the destructors of plugins that were taken; then these are what only
+// they still needed, since others have closed it meanwhile. With the runtime's
+// lock held, which is given up in between.
+static void stop(e64_runtime *runtime, struct plugin_list *taken)
+{
+    struct plugin_list left = { 0 };
+    struct busy busy;
+    busy_enter_locked(&busy, runtime);
+    lock_give(&runtime->lock);
+    for (uint32_t i = 0; i < taken->count; i++)
+        stop_plugin(taken->plugins[i]);
+    lock_take(&runtime->lock);
+    busy_leave_locked(&busy);
+    for (uint32_t i = 0; i < taken->count; i++) {
+        taken->plugins[i]->depends = false;
+        each_needed(taken->plugins[i], forget_dependent, NULL);
+    }
+    for (uint32_t i = 0; i < taken->count; i++)
+        each_needed(taken->plugins[i], find_left, &left);
+    taken->count = 0;
+    if (left.count)
+        find_unused(left.plugins, left.count, false, taken);
+    take(runtime, taken);
+    list_free(&left);
 }
 
 // Stops plugins that were taken, and unmaps what can be. With the runtime's
 // lock held, which it gives up; the runtime may be gone then.
-static void stop_and_unload(e64_runtime *runtime,
-                            const struct plugin_list *unused)
+static void stop_and_unload(e64_runtime *runtime, struct plugin_list *taken)
 {
-    if (unused->count) {
-        struct busy busy;
-        busy_enter_locked(&busy, runtime);
-        lock_give(&runtime->lock);
-        for (uint32_t i = 0; i < unused->count; i++)
-            stop_plugin(unused->plugins[i]);
-        lock_take(&runtime->lock);
-        busy_leave_locked(&busy);
-        waiting_add(runtime, unused);
-    }
+    while (taken->count)
+        stop(runtime, taken);
     waiting_look(runtime);
 }
 
@@ -217,7 +244,7 @@ static e64_status check_refusal(e64_plugin *plugin)
     lock_take(&runtime->lock);
     if (plugin->handles == 1 && !plugin->gone) {
         plugin->handles = 0;
-        status = find_unused(plugin, true, &unused);
+        status = find_unused(&plugin, 1, true, &unused);
         plugin->handles = 1;
     }
     if (status == E64_OK && unused.count)
@@ -241,10 +268,10 @@ e64_status close_plugin(e64_plugin *plugin)
     // Without the memory to find what is unused, it is as if it had not been
     // closed.
     if (!plugin->handles && !plugin->gone)
-        status = find_unused(plugin, false, &unused);
+        status = find_unused(&plugin, 1, false, &unused);
     if (status != E64_OK)
         plugin->handles += counted;
-    take(&unused);
+    take(runtime, &unused);
     stop_and_unload(runtime, &unused);
     list_free(&unused);
     return status;
@@ -252,33 +279,35 @@ e64_status close_plugin(e64_plugin *plugin)
 
 void close_unbooked(e64_plugin *plugin, uint32_t *bookings)
 {
+    e64_runtime *runtime = plugin->runtime;
     struct plugin_list unused = { 0 };
-    lock_take(&plugin->runtime->lock);
+    lock_take(&runtime->lock);
     bool last = --*bookings == 0;
     if (last && bookings == &plugin->exits && !plugin->handles && !plugin->gone)
-        find_unused(plugin, false, &unused);
-    take(&unused);
+        find_unused(&plugin, 1, false, &unused);
+    take(runtime, &unused);
     if (unused.count || (last && plugin->waiting))
-        stop_and_unload(plugin->runtime, &unused);
+        stop_and_unload(runtime, &unused);
     else
-        runtime_leave(plugin->runtime);
+        runtime_leave(runtime);
     list_free(&unused);
 }
 
 void close_unpinned(e64_plugin *plugin)
 {
+    e64_runtime *runtime = plugin->runtime;
     struct plugin_list unused = { 0 };
-    lock_take(&plugin->runtime->lock);
+    lock_take(&runtime->lock);
     bool again = --plugin->pins == 0 && plugin->missed;
     if (again)
         plugin->missed = false;
     if (again && !plugin->handles && !plugin->gone)
-        find_unused(plugin, false, &unused);
-    take(&unused);
+        find_unused(&plugin, 1, false, &unused);
+    take(runtime, &unused);
     if (unused.count || (again && plugin->waiting))
-        stop_and_unload(plugin->runtime, &unused);
+        stop_and_unload(runtime, &unused);
     else
-        runtime_leave(plugin->runtime);
+        runtime_leave(runtime);
     list_free(&unused);
 }
 
@@ -337,7 +366,7 @@ e64_status close_all(e64_runtime *runtime)
     for (uint32_t i = 0; status == E64_OK && i < runtime->plugin_count; i++)
         runtime->plugins[i]->handles = 0;
     if (status == E64_OK)
-        take(&all);
+        take(runtime, &all);
     else
         all.count = 0;
     stop_and_unload(runtime, &all);

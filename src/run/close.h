@@ -21,9 +21,9 @@ void each_needed(const e64_plugin *plugin,
 
 // ----------------------------------------------------------- waiting.c ---
 
-// Plugins that have been stopped wait to be unmapped, and waiting_look looks
-// after them. With the runtime's lock held.
-void waiting_add(e64_runtime *runtime, const struct plugin_list *stopped);
+// Plugins that are to be stopped wait to be unmapped then, and waiting_look
+// looks after them. With the runtime's lock held.
+void waiting_add(e64_runtime *runtime, const struct plugin_list *taken);
 
 // Unmaps those that nothing points into any more. With the runtime's lock held,
 // which it gives up; the runtime may be gone then. When another thread is at

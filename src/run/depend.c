@@ -24,10 +24,11 @@ void depend_on_plugin(e64_plugin *plugin, e64_plugin *definer)
     plugin->bound = bound;
     bound[plugin->bound_count++] = definer;
     // A resolver may ask before the open has published the plugin, which counts
-    // all that is bound. Until then the open keeps it.
-    if (plugin->turn)
+    // all that is bound; until then the open keeps it. What has been stopped
+    // keeps this one mapped, but not from being stopped.
+    if (plugin->depends)
         definer->dependents++;
-    else
+    else if (!plugin->turn)
         pinned_add_innermost(definer);
 }
 

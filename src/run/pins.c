@@ -331,7 +331,7 @@ static void add_known(e64_plugin *plugin, struct pin_records *records)
     if (plugin->pins)
         add_plain(records, E64_PIN_OPENING, plugin->pins);
     if (state == E64_STATE_STARTING
-        || (state == E64_STATE_STOPPING && !plugin->waiting))
+        || (state == E64_STATE_STOPPING && plugin->depends))
         add_plain(records, E64_PIN_RUNNING, 0);
     if (plugin->unique)
         add_plain(records, E64_PIN_UNIQUE, 0);

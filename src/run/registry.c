@@ -219,6 +219,7 @@ void registry_add(e64_runtime *runtime, e64_plugin *plugin)
     const struct elf_file *file = &plugin->unit.file;
     runtime->plugins[runtime->plugin_count++] = plugin;
     plugin->turn = ++runtime->turns;
+    plugin->depends = true;
     plugin->has_file = plugin->host || file->identified;
     plugin->file_hash = plugin->host ? mix(plugin->host->object.bias)
                       : hash_file(file->device, file->inode);

@@ -80,7 +80,10 @@ struct e64_plugin {
     // Being stopped, or stopped: not to be found any more.
     atomic_bool gone;
     atomic_bool unloading; // being unmapped
-    bool waiting; // stopped, and to be unmapped: waiting.c
+    // What it needs counts it as a dependent: from when it is known until its
+    // destructors have run.
+    bool depends;
+    bool waiting; // gone, and to be unmapped: waiting.c
     e64_plugin *next_waiting;
     bool leaked;  // waiting for good
     bool told;    // the log knows that it waits

@@ -1,7 +1,7 @@
-// Plugins that have been stopped stay mapped while something points into them
-// or into what needs them. They are looked at when they are stopped, when
-// something that is booked has ended (bookings.h), and when something is opened
-// or closed in their runtime.
+// Plugins that are gone stay mapped until they have been stopped, and while
+// something points into them or into what needs them. They are looked at when
+// they have been stopped, when something that is booked has ended (bookings.h),
+// and when something is opened or closed in their runtime.
 
 #include <pthread.h>
 
@@ -49,15 +49,15 @@ void each_needed(const e64_plugin *plugin,
 
 // ------------------------------------------------------------- the queue ---
 
-void waiting_add(e64_runtime *runtime, const struct plugin_list *stopped)
+void waiting_add(e64_runtime *runtime, const struct plugin_list *taken)
 {
     e64_plugin **last = &runtime->first_waiting;
     while (*last)
         last = &(*last)->next_waiting;
-    for (uint32_t i = 0; i < stopped->count; i++) {
-        stopped->plugins[i]->waiting = true;
-        *last = stopped->plugins[i];
-        last = &stopped->plugins[i]->next_waiting;
+    for (uint32_t i = 0; i < taken->count; i++) {
+        taken->plugins[i]->waiting = true;
+        *last = taken->plugins[i];
+        last = &taken->plugins[i]->next_waiting;
     }
 }
 
@@ -119,30 +119,46 @@ static void keep(void *data, e64_plugin *plugin)
     }
 }
 
-// What is pinned and what that needs stays. Without the memory to find that
-// out, all does. With the runtime's lock held.
+// And all that they need, from this one of the list on.
+static void keep_needed(struct plugin_list *kept, uint32_t from)
+{
+    for (uint32_t i = from; i < kept->count; i++)
+        each_needed(kept->plugins[i], keep, kept);
+}
+
+// What is pinned and what that needs stays, as does what those need that have
+// come to the queue since it was looked at or are still being stopped. Without
+// the memory to find that out, all does. With the runtime's lock held.
 static void divide(e64_runtime *runtime, const struct pin_records *records,
                    struct plugin_list *waiting)
 {
     struct plugin_list kept = { 0 }, free = { 0 };
     bool leak = runtime->unload == E64_UNLOAD_LEAK;
+    for (uint32_t i = 0; i < waiting->count; i++)
+        waiting->plugins[i]->sweep = SWEEP_CANDIDATE;
     for (uint32_t i = 0; i < records->count; i++)
         keep(&kept, waiting->plugins[records->all[i].owner]);
     for (uint32_t i = 0; i < waiting->count; i++)
         if (is_booked(waiting->plugins[i]))
             keep(&kept, waiting->plugins[i]);
-    for (uint32_t i = 0; i < kept.count; i++)
-        each_needed(kept.plugins[i], keep, &kept);
+    keep_needed(&kept, 0);
+    uint32_t pinned = kept.count;
+    for (e64_plugin *plugin = runtime->first_waiting; plugin;
+         plugin = plugin->next_waiting)
+        if (plugin->sweep == SWEEP_NONE)
+            keep(&kept, plugin);
+    keep_needed(&kept, pinned);
     for (uint32_t i = 0; i < waiting->count; i++)
-        if (waiting->plugins[i]->sweep == SWEEP_NONE)
+        if (waiting->plugins[i]->sweep == SWEEP_CANDIDATE)
             list_add(&free, waiting->plugins[i]);
     bool failed = kept.failed || free.failed || records->failed;
-    for (uint32_t i = 0; i < waiting->count; i++) {
-        e64_plugin *plugin = waiting->plugins[i];
-        plugin->leaked |= leak && !failed && plugin->sweep == SWEEP_KEPT;
-        plugin->waiting = failed || plugin->sweep == SWEEP_KEPT;
+    for (uint32_t i = 0; i < pinned && !failed && leak; i++)
+        kept.plugins[i]->leaked = true;
+    for (uint32_t i = 0; i < free.count && !failed; i++)
+        free.plugins[i]->waiting = false;
+    for (e64_plugin *plugin = runtime->first_waiting; plugin;
+         plugin = plugin->next_waiting)
         plugin->sweep = SWEEP_NONE;
-    }
     take_out(runtime);
     list_free(&kept);
     list_free(waiting);
@@ -152,11 +168,13 @@ static void divide(e64_runtime *runtime, const struct pin_records *records,
     *waiting = free;
 }
 
+// Those that have been stopped.
 static void collect(const e64_runtime *runtime, struct plugin_list *waiting)
 {
     for (e64_plugin *plugin = runtime->first_waiting; plugin;
          plugin = plugin->next_waiting)
-        list_add(waiting, plugin);
+        if (!plugin->depends)
+            list_add(waiting, plugin);
     if (waiting->failed)
         waiting->count = 0; // the next time
 }
