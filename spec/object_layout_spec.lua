@@ -2,6 +2,7 @@
 
 local assert = require "spec.support.assert"
 local campaign = require "spec.support.campaign"
+local elfedit = require "spec.support.elfedit"
 local linking = require "spec.support.linking"
 local objects = require "spec.support.objects"
 
@@ -246,6 +247,28 @@ describe("Objects that no image is made of", function ()
    it("have constructors that only executables have", function ()
       refused("unsupported", { ".preinit_array" },
          ".section .preinit_array, \"aw\", @preinit_array\n.quad 0")
+   end)
+
+   it("have tables of constructors that are none", function ()
+      for _, name in ipairs { ".init_array", ".fini_array.5", ".ctors.3",
+         ".dtors" } do
+         refused("badformat", { "section " .. name, "sh_size", "12" },
+            (".section %s, \"aw\"\n.zero 12"):format(name))
+      end
+      for name, kind in pairs { [".init_array"] = 14, [".fini_array"] = 15,
+         [".another"] = 14 } do
+         local image = elfedit.read(linking.assembly((
+            ".section %s, \"aw\", %%%d\n.zero 16"):format(name, kind)))
+         linking.image { image:save() } -- zeros are told of at the start
+         image:section(name).sh_entsize = 4
+         linking.refused("badformat", { "section " .. name, "sh_entsize" },
+            { image:save() })
+         image:section(name).sh_entsize = 0
+         linking.image { image:save() }
+         image:section(name).sh_size = 7
+         linking.refused("badformat", { "section " .. name, "sh_size" },
+            { image:save() })
+      end
    end)
 
    it("are larger than any memory", function ()

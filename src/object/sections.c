@@ -167,6 +167,26 @@ static e64_status check(const struct unit *unit, uint32_t index)
     return E64_OK;
 }
 
+// Constructors and destructors are pointers, whatever the section's type.
+static e64_status check_array(const struct unit *unit, uint32_t index)
+{
+    const struct elf_section *section = &unit->read.sections[index];
+    const bool typed = section->type == SHT_INIT_ARRAY
+                    || section->type == SHT_FINI_ARRAY;
+    uint8_t chunk = unit->pieces[index].chunk;
+    if (chunk != CHUNK_INITS && chunk != CHUNK_FINIS)
+        return E64_OK;
+    if (section->size % 8)
+        return edit_bad(unit, index, E64_BADFORMAT, "its size (sh_size) is %llu"
+                        ", no multiple of 8: it holds addresses of functions",
+                        (unsigned long long)section->size);
+    if (typed && section->entsize && section->entsize != 8)
+        return edit_bad(unit, index, E64_BADFORMAT, "its entries have %llu "
+                        "bytes (sh_entsize), and addresses of functions have 8",
+                        (unsigned long long)section->entsize);
+    return E64_OK;
+}
+
 e64_status edit_classify(struct edit *edit, struct unit *unit)
 {
     e64_status status = E64_OK;
@@ -180,9 +200,8 @@ e64_status edit_classify(struct edit *edit, struct unit *unit)
             || section->flags & SHF_EXCLUDE || section->type == SHT_GROUP)
             continue;
         piece->chunk = (uint8_t)classify(section, piece);
-        if (piece->reversed && section->size % 8 && status == E64_OK)
-            status = edit_bad(unit, i, E64_BADFORMAT, "its size is no "
-                              "multiple of 8");
+        if (status == E64_OK)
+            status = check_array(unit, i);
         if (piece->chunk == CHUNK_FRAMES && status == E64_OK)
             status = section->type == SHT_NOBITS
                 ? edit_bad(unit, i, E64_BADFORMAT, "is empty (SHT_NOBITS)")
