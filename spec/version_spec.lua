@@ -188,6 +188,52 @@ describe("An unversioned reference", function ()
    end)
 end)
 
+describe("An import of an object file", function ()
+   -- What a plugin's function answers: of the object, or of what ld makes of it.
+   local function answers (source, library)
+      local out = {}
+      local object = assert(cc.object(source))
+      for number, path in ipairs { object, assert(cc.shared("",
+            ("-Wl,--no-as-needed %s %s"):format(object, library))) } do
+         local runtime <close> = elf.runtime {}
+         assert(runtime:open(library, { global = true }))
+         out[number] = assert(runtime:open(path)):cdef "long ask(void);".ask()
+      end
+      return out
+   end
+
+   it("gets the default version, as ld would have asked for", function ()
+      assert.same({ 2, 2 }, answers(ASK, two))
+      assert.same({ 3, 3 }, answers(ASK, three))
+      assert.same({ 33, 33 }, answers(
+         "long several(void); long ask(void) { return several(); }", three))
+   end)
+
+   it("gets none where ld would find none", function ()
+      local runtime <close> = elf.runtime {}
+      assert(runtime:open(three, { global = true }))
+      local detail = select(2, assert.fails_with("undefined", runtime.open,
+         runtime, (assert(cc.object(
+            "long hidden(void); long ask(void) { return hidden(); }")))))
+      assert.equal("hidden", detail.symbol)
+   end)
+
+   it("is the host's function that has its name now", function ()
+      -- Of memcpy, glibc has another under its oldest version.
+      local source <const> = [[
+         #include <string.h>
+         long ask(void) {
+            void *(*volatile copy)(void *, const void *, unsigned long) = memcpy;
+            return (long)copy; }]]
+      local object = assert(elf.open((assert(cc.object(source)))))
+      local shared = assert(elf.open((assert(cc.shared(source)))))
+      local kind <const> = "long ask(void);"
+      assert.equal(shared:cdef(kind).ask(), object:cdef(kind).ask())
+      shared:close()
+      object:close()
+   end)
+end)
+
 describe("A lookup", function ()
    it("without a version gets the default one", function ()
       assert.like_ldso({ "open a " .. two, "call a f", "open b " .. three,

@@ -59,6 +59,7 @@ struct elf_name elf_symbol_name(const struct elf_symbols *symbols,
 {
     struct elf_name name = elf_name(elf_string(symbols, symbol->st_name));
     const struct elf_version *version = elf_symbol_version(symbols, index);
+    name.newest = symbols->of_objects;
     if (version) {
         name.version = elf_string(symbols, version->name);
         name.version_hash = version->hash;
@@ -83,7 +84,8 @@ static enum match match_version(const struct elf_symbols *symbols,
     if (!name->version) {
         // Indexes 0 and 1 are local and global; 2 is the first version, which
         // is the oldest, and so what an unversioned reference was linked to.
-        if (number < (want & ELF_WANT_NEWEST ? 2 : 3))
+        bool newest = want & ELF_WANT_NEWEST || name->newest;
+        if (number < (newest ? 2 : 3))
             return MATCH_YES;
         return hidden ? MATCH_NO : MATCH_DEFAULT;
     }

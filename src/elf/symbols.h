@@ -42,6 +42,9 @@ struct elf_symbols {
     struct elf_version *versions; // memory_free
     uint32_t version_count;
     bool defines_versions; // has a DT_VERDEF
+    // The link editor made it of objects: what it imports is of no version, and
+    // ld would have given it the default one.
+    bool of_objects;
 };
 
 // A name to look up, hashed once for DT_GNU_HASH, which nearly all have.
@@ -51,6 +54,7 @@ struct elf_name {
     const char *version; // NULL: any, by ld.so's rules
     uint32_t version_hash;
     bool version_hidden; // no default version may stand in for it
+    bool newest;         // as ELF_WANT_NEWEST
 };
 
 enum elf_want {

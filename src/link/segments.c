@@ -279,6 +279,7 @@ e64_status link_read(struct link_unit *unit)
                                        &unit->image);
     if (status != E64_OK)
         return status;
+    unit->image.symbols.of_objects = unit->made != NULL;
     unit->object.symbols = &unit->image.symbols;
     unit->object.name = unit->file.name;
     if (unit->image.soname)
