@@ -57,6 +57,7 @@ gdb            command gdb
 lldb           command lldb
 valgrind       command valgrind
 linux-perf     command perf
+dpkg-dev       command dpkg-source
 llvm-14        command llvm-mc-14
 libllvm15      library libLLVM-15.so.1
 clang          command clang
