@@ -83,6 +83,37 @@ describe("A symbol that is missing", function ()
       assert.is_nil(detail.near)
    end)
 
+   it("and is of a library that compilers link unasked is said to be", function ()
+      local hello = [[
+         #include <stdexcept>
+         extern "C" int f(void) {
+            try { throw std::runtime_error("what"); }
+            catch (const std::exception &e) { return e.what()[0]; }
+         }]]
+      local object = assert(cc.object { source = hello, language = "c++" })
+      local bare = assert(cc.shared { source = hello, language = "c++",
+         flags = "-nostdlib", compiler = "cc" })
+      -- In a process that has no C++ yet.
+      local result = child.lua([[
+         local elf = require "elf64load"
+         for _, path in ipairs(arg) do
+            print((select(2, elf.open(path)):gsub("\n", " ")))
+         end
+         assert(elf.open("libstdc++.so.6", { global = true }))
+         for _, path in ipairs(arg) do
+            print(assert(elf.open(path)):cdef "int f(void);".f())
+         end]], { object, bare })
+      assert.equal(0, result.code, result.err)
+      local says = "; libstdc++.so.6 has it: open that with `global` first"
+      local lines = {}
+      for line in result.out:gmatch "[^\n]+" do lines[#lines + 1] = line end
+      assert.equal(says, lines[1]:sub(-#says))
+      says = ("%s, or link %s with it"):format(says, base(bare))
+      assert.equal(says, lines[2]:sub(-#says))
+      assert.equal("119", lines[3])
+      assert.equal("119", lines[4])
+   end)
+
    it("may be there in another version", function ()
       local one = versioned("long f(void) { return 1; }",
          "V1 { global: f; local: *; };")

@@ -62,6 +62,10 @@ bool missing_add_elsewhere(const struct missing_version *missing,
                            const struct discovery *discovery,
                            struct text *text);
 
+// The name of a library of the host family that ldconfig knows and that defines
+// the symbol (memory_free), or NULL. Makes failures of its own.
+char *missing_library(const struct elf_name *name);
+
 // For missing_report.c: what one version that is missing makes of a message,
 // what is to be done about it when nothing is advised yet, and the details.
 void missing_add_words(const struct missing_version *missing,

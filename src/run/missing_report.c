@@ -148,6 +148,20 @@ static bool add_elsewhere(struct report *report, const struct elf_name *name,
     return found;
 }
 
+// Which library has it that compilers link without being asked.
+static bool add_library(const struct link_unit *unit,
+                        const struct elf_name *name, struct text *text)
+{
+    char *library = missing_library(name);
+    if (library)
+        text_format(text, "%s has it: open that with `global` first", library);
+    if (library && !unit->made)
+        text_format(text, ", or link %s with it",
+                    text_base(unit->object.name));
+    memory_free(library);
+    return library != NULL;
+}
+
 static char *demangled(const struct report *report, const char *name)
 {
     return demangle(&report->search.demangler, name);
@@ -204,6 +218,8 @@ static void add_advice(struct report *report,
         text_format(text, ", which is open, has it, but not for others: open "
                     "that with `global` first, or link %s with it",
                     text_base(wanter));
+    } else if (add_library(wanted->unit, &name, text)) {
+        return;
     } else if (count) {
         text_add(text, "did you mean ");
         add_near(report, text, near, count, 1);
