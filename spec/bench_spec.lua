@@ -5,6 +5,7 @@ local bench = require "spec.bench.bench"
 local policy = require "spec.bench.policy"
 local calls = require "spec.bench.calls"
 local callback = require "spec.bench.callback"
+local link = require "spec.bench.link"
 local throw = require "spec.bench.throw"
 local tls = require "spec.bench.tls"
 local many = require "spec.bench.many"
@@ -13,6 +14,7 @@ local json = require "spec.bench.json"
 local statistics = require "spec.bench.statistics"
 local cc = require "elf64load.cc"
 local child = require "spec.support.child"
+local fixtures = require "spec.support.fixtures"
 
 -- What runs the commands: a plain lua5.4 has no sanitizer.
 local HOST <const> = child.build .. "/bin/elf64load "
@@ -231,6 +233,65 @@ describe("The bench", function ()
             assert(cost > 0.2 and cost < 5, it.name)
             assert.matches(("%.2f"):format(cost), lines[number + 1], 1, true)
          end
+      end)
+
+   it("measures linking a fresh object, which is different each time #build",
+      function ()
+         local size = #campaign.contents(link.template())
+         assert(size > 95e3 and size < 110e3, size)
+         local result = assert(link.measure(link.build(), "object", 3))
+         for _, name in ipairs { "theirs", "ours" } do
+            for _, column in ipairs { "total", "cpu" } do
+               assert(result[name][column].low > 0, name .. column)
+            end
+         end
+         -- A compiler and a linker have been started.
+         assert(result.theirs.total.low > 1e6)
+         local lines = link.table { result }
+         assert.equal(3, #lines)
+         assert.matches(("%.1f"):format(result.ratio.total), lines[3], 1, true)
+      end)
+
+   -- llvm-jitlink prints such a table.
+   local TIMES <const> = [[
+printf '%%s\n' '   ---User Time---   --User+System--   ---Wall Time---  --- Name ---' \
+   '   0.0335 ( 99.0%%)   0.0367 ( 98.4%%)   0.1277 ( 91.3%%)  time to link object files' \
+   '   0.0003 (  0.8%%)   0.0004 (  1.0%%)   0.0061 (  4.4%%)  time to execute jitlink'"'"'d code' \
+   '   0.0001 (  0.2%%)   0.0002 (  0.6%%)   0.0060 (  4.3%%)  %s' >&2
+exit %d
+]]
+
+   local function against (linker)
+      return link.measure(link.build(linker), "archive", 2)
+   end
+
+   local function told (name, code)
+      local path = fixtures.text("#!/bin/sh\n" .. TIMES:format(name, code), ".sh")
+      assert(os.execute("chmod +x " .. path))
+      return against(path)
+   end
+
+   it("measures linking an archive beside what a linker says of itself #build",
+      function ()
+         local result = assert(told("time to load/add object files", 0))
+         assert.equal(133.7e6, result.theirs.total.median)
+         assert.equal(36.9e6, result.theirs.cpu.median)
+         assert(result.ours.total.low > 0 and result.ours.cpu.low > 0)
+         assert(math.abs(result.ratio.total * result.ours.total.median
+            / 133.7e6 - 1) < 1e-9)
+         local none, why = told("time to load", 0)
+         assert.is_nil(none)
+         assert.matches("times were not found", why, 1, true)
+         none, why = told("time to load/add object files", 3)
+         assert.is_nil(none)
+         assert.matches("0.0367", why, 1, true)
+      end)
+
+   it("measures linking an archive beside LLVM's linker #full #build",
+      function ()
+         local result = assert(against())
+         assert(result.theirs.total.low > 1e6)
+         assert(result.ours.total.low > 0)
       end)
 
    it("works as a command", function ()

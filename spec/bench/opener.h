@@ -25,6 +25,10 @@ bool opener_has(const char *path);
 // process.
 void *opener_function(const char *path, const char *name);
 
+// Makes of an object file what opener_function can open, and gives its path.
+// Failures end the process.
+const char *opener_linked(const char *object);
+
 // Opens a library, and closes what that gave. Failures end the process.
 void *opener_open(const char *path);
 void opener_close(void *opened);

@@ -58,6 +58,11 @@ void *opener_function(const char *path, const char *name)
     return symbol.address;
 }
 
+const char *opener_linked(const char *object)
+{
+    return object;
+}
+
 // Opened by `hold` and started by a second call, so that what constructors do
 // is apart: all of the first call counts, and of the second, which runs IFUNC
 // resolvers and constructors, all but what the loader itself measured around

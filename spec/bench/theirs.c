@@ -2,7 +2,13 @@
 
 #include <dlfcn.h>
 #include <err.h>
+#include <errno.h>
+#include <limits.h>
+#include <spawn.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "constructors.h"
 #include "opener.h"
@@ -37,6 +43,21 @@ void *opener_function(const char *path, const char *name)
     if (!address)
         errx(4, "dlopen: %s", dlerror());
     return address;
+}
+
+const char *opener_linked(const char *object)
+{
+    static char path[PATH_MAX];
+    pid_t child;
+    int status;
+    snprintf(path, sizeof path, "%s.so", object);
+    char *words[] = { "cc", "-shared", "-o", path, (char *)object, NULL };
+    errno = posix_spawnp(&child, words[0], NULL, NULL, words, environ);
+    if (errno)
+        err(4, "cc");
+    if (waitpid(child, &status, 0) != child || status != 0)
+        errx(4, "cc: status %d", status);
+    return path;
 }
 
 void opener_measure(const char *path, bool lazy, struct sample *sample)
