@@ -212,10 +212,13 @@ describe("An import of an object file", function ()
    it("gets none where ld would find none", function ()
       local runtime <close> = elf.runtime {}
       assert(runtime:open(three, { global = true }))
-      local detail = select(2, assert.fails_with("undefined", runtime.open,
+      local message, detail = assert.fails_with("undefined", runtime.open,
          runtime, (assert(cc.object(
-            "long hidden(void); long ask(void) { return hidden(); }")))))
+            "long hidden(void); long ask(void) { return hidden(); }"))))
       assert.equal("hidden", detail.symbol)
+      assert.truthy(message:find("version V3 only", 1, true), message)
+      assert.truthy(message:find("nothing new is linked with that", 1, true),
+         message)
    end)
 
    it("is the host's function that has its name now", function ()

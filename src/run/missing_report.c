@@ -205,8 +205,12 @@ static void add_advice(struct report *report,
         add_near(report, text, near, count, MOST_NEAR);
         text_add(text, " only: ");
         report->deed = text->size;
-        text_format(text, "install the %s that %s was linked against",
-                    text_base(file), text_base(wanter));
+        if (symbols->of_objects)
+            text_format(text, "nothing new is linked with that, so have %s "
+                        "use what has come in its place", text_base(wanter));
+        else
+            text_format(text, "install the %s that %s was linked against",
+                        text_base(file), text_base(wanter));
     } else if (count && near->kind == NEAR_SIGNATURE) {
         text_format(text, "%s has ", file);
         add_near(report, text, near, count, MOST_OVERLOADS);
