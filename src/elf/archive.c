@@ -134,6 +134,7 @@ struct tables {
     struct entry index;
     bool wide; // /SYM64/
     uint64_t names_size;
+    uint64_t text;  // bytes that members' names may still have
     uint32_t count; // of members
 };
 
@@ -199,8 +200,7 @@ static e64_status bad_name(const char *name, const struct entry *entry,
 // "/123" is a place in the table of long names; "a.o/" is a name, which without
 // its end is as long as the field.
 static e64_status read_name(const struct elf_archive *archive, const char *name,
-                            const struct tables *tables,
-                            const struct entry *entry,
+                            struct tables *tables, const struct entry *entry,
                             struct elf_member *member)
 {
     const char *field = entry->header.name;
@@ -230,10 +230,17 @@ static e64_status read_name(const struct elf_archive *archive, const char *name,
     }
     if (*member->name == '\0')
         return bad_name(name, entry, "its name (ar_name) is empty");
-    // So that many members of one long name cost no more than they are worth.
-    if (strnlen(member->name, PATH_MAX) == PATH_MAX)
+    size_t length = strnlen(member->name, PATH_MAX);
+    if (length == PATH_MAX)
         return bad_name(name, entry, "its name (ar_name) is longer than a path "
                         "may be");
+    // Members may share a name, or its end. As many as there can be, with one
+    // as long as it can be, would cost more than they are worth.
+    if (length >= tables->text)
+        return bad_name(name, entry, "names (ar_name) lie on one another, and "
+                        "all together have more than eight times the file's "
+                        "bytes");
+    tables->text -= length;
     const char *wrong = archive->thin ? check_path(member->name) : NULL;
     if (wrong)
         return elf_refuse(E64_BADFORMAT, name, "the thin archive's member '%s' "
@@ -243,7 +250,7 @@ static e64_status read_name(const struct elf_archive *archive, const char *name,
 
 // The second walk: the members themselves.
 static e64_status read_members(struct elf_archive *archive, const char *name,
-                               const struct tables *tables)
+                               struct tables *tables)
 {
     struct entry entry;
     uint64_t at = MAGIC;
@@ -272,7 +279,7 @@ static e64_status read_members(struct elf_archive *archive, const char *name,
 e64_status elf_archive_read(struct view file, const char *name,
                             struct elf_archive *archive)
 {
-    struct tables tables = { .count = 0 };
+    struct tables tables = { .text = 8 * file.size + (1 << 16) };
     *archive = (struct elf_archive){ .file = file };
     if (!elf_is_archive(file))
         return elf_refuse(E64_BADFORMAT, name, "is no archive: it does not "

@@ -44,15 +44,18 @@ static const char *check_place(const struct elf_relocatable *object,
     return section < object->section_count ? NULL : "st_shndx is no section";
 }
 
-static const char *check_symbol(const struct elf_relocatable *object,
-                                uint32_t index)
+static const char *check_symbol(struct reading *reading, uint32_t index)
 {
+    const struct elf_relocatable *object = reading->object;
     Elf64_Sym symbol;
     memcpy(&symbol, object->symtab.data + (uint64_t)index * sizeof symbol,
            sizeof symbol);
     unsigned binding = ELF64_ST_BIND(symbol.st_info);
     if (symbol.st_name && symbol.st_name >= object->strtab.size)
         return "st_name lies outside the string table";
+    if (symbol.st_name && !reading_count(reading, (const char *)
+                                         object->strtab.data + symbol.st_name))
+        return READING_LONG_NAMES("st_name");
     if (binding != STB_LOCAL && binding != STB_GLOBAL && binding != STB_WEAK
         && binding != STB_GNU_UNIQUE)
         return "st_info has a binding that does not exist";
@@ -116,7 +119,7 @@ e64_status reading_symbols(struct reading *reading)
     object->local_count = section->info;
     status = reading_strings(reading, section->link, &object->strtab);
     for (uint32_t i = 0; i < count && status == E64_OK; i++) {
-        const char *wrong = check_symbol(object, i);
+        const char *wrong = check_symbol(reading, i);
         if (wrong)
             status = bad_symbol(reading, i, wrong);
     }
@@ -207,7 +210,7 @@ static e64_status read_members(const struct reading *reading, uint32_t index,
     return E64_OK;
 }
 
-static e64_status read_group(const struct reading *reading, uint32_t index)
+static e64_status read_group(struct reading *reading, uint32_t index)
 {
     struct elf_relocatable *object = reading->object;
     const struct elf_section *section = &object->sections[index];
@@ -236,6 +239,8 @@ static e64_status read_group(const struct reading *reading, uint32_t index)
         .section = index,
         .comdat = flags & GRP_COMDAT,
     };
+    if (!reading_count(reading, group->signature))
+        return reading_bad(reading, index, READING_LONG_NAMES("sh_info"));
     e64_status status = read_members(reading, index, group);
     object->group_count++;
     return status;

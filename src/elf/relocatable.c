@@ -102,6 +102,13 @@ e64_status reading_strings(const struct reading *reading, uint32_t section,
     return E64_OK;
 }
 
+bool reading_count(struct reading *reading, const char *name)
+{
+    size_t length = strnlen(name, reading->text);
+    reading->text -= length;
+    return reading->text > 0;
+}
+
 // The bytes of a section, which are its own: where sections lay on one another,
 // a small file could have gigabytes of them.
 static e64_status claim(struct reading *reading, uint32_t index,
@@ -132,6 +139,10 @@ static e64_status read_section(struct reading *reading, uint32_t index)
                            "table of e_shstrndx");
     if (header.sh_name)
         section->name = (const char *)reading->names.data + header.sh_name;
+    if (!reading_count(reading, section->name)) {
+        section->name = "";
+        return reading_bad(reading, index, READING_LONG_NAMES("sh_name"));
+    }
     if (!reading_can_align(header.sh_addralign))
         return reading_bad(reading, index, "sh_addralign is no usable power of "
                            "two");
@@ -259,8 +270,10 @@ static e64_status read_all(struct reading *reading)
 e64_status elf_relocatable_read(struct view file, const char *name,
                                 struct elf_relocatable *object)
 {
-    struct reading reading = { .object = object, .name = name,
-                               .room = file.size };
+    struct reading reading = {
+        .object = object, .name = name, .room = file.size,
+        .text = READING_NAMES * file.size + READING_MORE_NAMES,
+    };
     *object = (struct elf_relocatable){ .file = file };
     e64_status status = read_all(&reading);
     if (status != E64_OK)

@@ -89,6 +89,7 @@ static void release(struct edit *edit)
         memory_free(block);
     }
     memory_free(edit->units);
+    memory_free(edit->opened);
     memory_free(edit->buckets);
     memory_free(edit->wanted);
     memory_free(edit->groups);
@@ -153,6 +154,7 @@ e64_status object_link(const struct object_input *inputs, uint32_t count,
     struct edit edit = { .name = name, .inputs = inputs, .input_count = count,
                          .image = image };
     *image = (struct object_image){ .file = { .fd = -1 } };
+    edit_choose_hash(&edit);
     e64_status status = edit_read_inputs(&edit);
     if (status == E64_OK)
         status = edit_supply(&edit);

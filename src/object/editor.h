@@ -100,6 +100,7 @@ struct symbol {
     uint64_t value;      // offset in the section; alignment of a common one
     uint64_t size;
     uint64_t address; // of a common one, once laid out
+    uint64_t key;     // edit_hash
     uint32_t hash;    // elf_gnu_hash
     uint32_t section; // of the unit; of a chunk or a name: which one
     uint8_t place;    // enum place
@@ -135,7 +136,7 @@ struct slot {
 // __start_NAME and __stop_NAME.
 struct named {
     const char *name;
-    uint32_t hash; // elf_gnu_hash
+    uint64_t key;  // edit_hash
     uint32_t next; // of the same bucket: its number plus one; or 0
     uint64_t start, end;
     uint8_t chunk;
@@ -156,6 +157,14 @@ struct property {
 
 enum { EDIT_PROPERTIES = 6 };
 
+// A file that is the member of a thin archive: what image->opened of the same
+// number does not say.
+struct opened {
+    uint32_t archive; // number of the input that it was last searched for
+                      // names by, plus one; or 0
+    bool linked;
+};
+
 struct block; // of memory
 
 struct edit {
@@ -163,10 +172,13 @@ struct edit {
     const struct object_input *inputs;
     uint32_t input_count;
     struct object_image *image; // being made
+    uint64_t hash_place;        // see hashing.c
 
     struct block *memory; // edit_new
     struct unit **units;  // in link order
     uint32_t unit_count, unit_room;
+    struct opened *opened; // as many as image->opened_count
+    uint32_t opened_room;
 
     struct symbol **buckets; // all global names
     uint32_t bucket_count, symbol_count;
@@ -226,6 +238,10 @@ char *edit_text(struct edit *edit, const char *first, const char *second);
 // Room for one more in an array of the edit's.
 e64_status edit_grow(void *array, uint32_t count, uint32_t *room, size_t size);
 
+// hashing.c: of names, in the tables of this link.
+void edit_choose_hash(struct edit *edit);
+uint64_t edit_hash(const struct edit *edit, const char *name);
+
 // ---------------------------------------------------------------- inputs ---
 
 // inputs.c: reads objects and pulls members.
@@ -251,8 +267,7 @@ void edit_write_properties(const struct edit *edit);
 
 // globals.c: the static linker's rules for names.
 e64_status edit_add_symbols(struct edit *edit, struct unit *unit);
-struct symbol *edit_find(const struct edit *edit, const char *name,
-                         uint32_t hash);
+struct symbol *edit_find(const struct edit *edit, const char *name);
 void edit_free_globals(struct edit *edit);
 
 // supplied.c: what is no object's, but a linker's.

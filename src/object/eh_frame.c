@@ -70,20 +70,13 @@ e64_status edit_scan_frames(struct edit *edit, struct unit *unit,
     return E64_OK;
 }
 
-// ULEB128, of which only small ones stand in a CIE.
-static bool skip_leb(struct view frames, uint64_t *at, uint64_t *value)
+// A number of DWARF's, which has ten bytes at most where it is one of 64 bits.
+static bool skip_leb(struct view frames, uint64_t *at)
 {
-    uint32_t shift = 0;
-    uint8_t byte;
-    *value = 0;
-    do {
-        if (!view_read(frames, *at, &byte, 1))
+    uint8_t byte = 0x80;
+    for (int i = 0; byte & 0x80; i++)
+        if (i == 10 || !view_read(frames, (*at)++, &byte, 1))
             return false;
-        if (shift < 63)
-            *value |= (uint64_t)(byte & 0x7f) << shift;
-        shift += 7;
-        ++*at;
-    } while (byte & 0x80);
     return true;
 }
 
@@ -108,27 +101,38 @@ static bool skip_personality(struct view frames, uint64_t *at)
     return true;
 }
 
+// The letters that say what a CIE has, or NULL. There are six of them; a long
+// text would be read again for each FDE.
+static const char *read_letters(struct view frames, uint64_t at)
+{
+    enum { MOST_LETTERS = 16 };
+    struct view text;
+    uint64_t size = at < frames.size ? frames.size - at : 0;
+    return view_part(frames, at, size < MOST_LETTERS ? size : MOST_LETTERS,
+                     &text) ? view_string(text, 0) : NULL;
+}
+
 // How the FDEs of a CIE write addresses.
 static bool read_encoding(struct view frames, uint64_t cie, uint8_t *encoding)
 {
-    uint64_t at = cie + 8, ignored;
+    uint64_t at = cie + 8;
     uint8_t version;
     const char *letters;
     *encoding = AS_POINTER;
     if (!view_read(frames, at++, &version, 1)
-        || !(letters = view_string(frames, at)))
+        || !(letters = read_letters(frames, at)))
         return false;
     at += strlen(letters) + 1 + (version >= 4 ? 2 : 0);
     if (*letters != 'z')
         return *letters == '\0';
-    if (!skip_leb(frames, &at, &ignored) || !skip_leb(frames, &at, &ignored))
+    if (!skip_leb(frames, &at) || !skip_leb(frames, &at))
         return false;
     // The column of the return address.
     if (version == 1)
         at++;
-    else if (!skip_leb(frames, &at, &ignored))
+    else if (!skip_leb(frames, &at))
         return false;
-    if (!skip_leb(frames, &at, &ignored))
+    if (!skip_leb(frames, &at))
         return false;
     for (letters++; *letters; letters++) {
         if (*letters == 'R')

@@ -9,15 +9,20 @@
 #include "../memory.h"
 #include "editor.h"
 
-struct symbol *edit_find(const struct edit *edit, const char *name,
-                         uint32_t hash)
+static struct symbol *find(const struct edit *edit, const char *name,
+                           uint64_t key)
 {
     if (!edit->bucket_count)
         return NULL;
-    struct symbol *symbol = edit->buckets[hash & (edit->bucket_count - 1)];
-    while (symbol && (symbol->hash != hash || strcmp(symbol->name, name) != 0))
+    struct symbol *symbol = edit->buckets[key & (edit->bucket_count - 1)];
+    while (symbol && (symbol->key != key || strcmp(symbol->name, name) != 0))
         symbol = symbol->next;
     return symbol;
+}
+
+struct symbol *edit_find(const struct edit *edit, const char *name)
+{
+    return find(edit, name, edit_hash(edit, name));
 }
 
 static e64_status make_buckets(struct edit *edit)
@@ -29,7 +34,7 @@ static e64_status make_buckets(struct edit *edit)
     for (uint32_t i = 0; i < edit->bucket_count; i++) {
         for (struct symbol *symbol = edit->buckets[i], *next; symbol;
              symbol = next) {
-            struct symbol **bucket = &buckets[symbol->hash & (count - 1)];
+            struct symbol **bucket = &buckets[symbol->key & (count - 1)];
             next = symbol->next;
             symbol->next = *bucket;
             *bucket = symbol;
@@ -45,8 +50,8 @@ static e64_status make_buckets(struct edit *edit)
 static e64_status enter(struct edit *edit, const char *name,
                         struct symbol **entry)
 {
-    uint32_t hash = elf_gnu_hash(name);
-    *entry = edit_find(edit, name, hash);
+    uint64_t key = edit_hash(edit, name);
+    *entry = find(edit, name, key);
     if (*entry)
         return E64_OK;
     e64_status status = edit->symbol_count < edit->bucket_count
@@ -56,8 +61,9 @@ static e64_status enter(struct edit *edit, const char *name,
     struct symbol *symbol = edit_new(edit, sizeof *symbol);
     if (!symbol)
         return fail_memory(sizeof *symbol);
-    struct symbol **bucket = &edit->buckets[hash & (edit->bucket_count - 1)];
-    *symbol = (struct symbol){ .name = name, .hash = hash, .next = *bucket };
+    struct symbol **bucket = &edit->buckets[key & (edit->bucket_count - 1)];
+    *symbol = (struct symbol){ .name = name, .key = key,
+                               .hash = elf_gnu_hash(name), .next = *bucket };
     *bucket = *entry = symbol;
     edit->symbol_count++;
     return E64_OK;

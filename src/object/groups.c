@@ -1,7 +1,6 @@
 // Section groups (gABI "Section Groups"): of those of one signature that are
 // COMDAT the first stays. The older .gnu.linkonce sections are groups of one.
 
-#include "../elf/symbols.h"
 #include "../error.h"
 #include "../memory.h"
 #include "editor.h"
@@ -16,7 +15,7 @@ static e64_status grow(struct edit *edit)
     for (uint32_t i = 0; i < edit->group_room; i++) {
         if (!edit->groups[i])
             continue;
-        uint32_t at = elf_gnu_hash(edit->groups[i]) & (room - 1);
+        uint64_t at = edit_hash(edit, edit->groups[i]) & (room - 1);
         while (groups[at])
             at = (at + 1) & (room - 1);
         groups[at] = edit->groups[i];
@@ -36,7 +35,7 @@ static e64_status take(struct edit *edit, const char *signature, bool *taken)
             return status;
     }
     uint32_t mask = edit->group_room - 1;
-    uint32_t at = elf_gnu_hash(signature) & mask;
+    uint64_t at = edit_hash(edit, signature) & mask;
     while (edit->groups[at]) {
         if (strcmp(edit->groups[at], signature) == 0) {
             *taken = true;

@@ -43,44 +43,113 @@ e64_status edit_add_unit(struct edit *edit, struct view file, char *name,
 // An archive while its members are pulled.
 struct pulling {
     struct edit *edit;
-    const struct elf_file *file;
+    const struct object_input *input;
+    const char *name; // of the archive
     struct elf_archive archive;
     bool *pulled; // by member
 };
 
-// The bytes of a member, which in a thin archive is a file of its own.
-static e64_status bytes_of(void *data, uint32_t member, struct view *bytes)
+static bool is_same(const struct elf_file *one, const struct elf_file *other)
 {
-    struct pulling *pulling = data;
-    struct object_image *image = pulling->edit->image;
-    if (!pulling->archive.thin) {
-        *bytes = pulling->archive.members[member].bytes;
-        return E64_OK;
+    return one->identified && other->identified
+        && one->device == other->device && one->inode == other->inode;
+}
+
+// The number of a file among those that are open. It is one's own, if no other
+// name of the same file was opened before.
+static e64_status enter(struct edit *edit, struct elf_file *file,
+                        uint32_t *number)
+{
+    struct object_image *image = edit->image;
+    uint32_t count = image->opened_count;
+    for (*number = 0; *number < count; ++*number) {
+        if (is_same(&image->opened[*number], file)) {
+            elf_file_close(file);
+            return E64_OK;
+        }
     }
-    char *path = elf_archive_path(&pulling->archive, pulling->file->name,
-                                  member);
+    struct elf_file *all = memory_resize(image->opened,
+                                         (count + 1) * sizeof *all);
+    if (all)
+        image->opened = all;
+    e64_status status = !all ? fail_memory((count + 1) * sizeof *all)
+                      : edit_grow(&edit->opened, count, &edit->opened_room,
+                                  sizeof *edit->opened);
+    if (status != E64_OK) {
+        elf_file_close(file);
+        return status;
+    }
+    // There may be more members than a process may have descriptors.
+    elf_file_forget(file);
+    all[count] = *file;
+    edit->opened[count] = (struct opened){ .linked = false };
+    image->opened_count++;
+    return E64_OK;
+}
+
+// Opens the file of a thin archive's member.
+static e64_status open_member(struct pulling *pulling, uint32_t member,
+                              uint32_t *number)
+{
+    const struct object_input *input = pulling->input;
+    struct object_image *image = pulling->edit->image;
+    struct elf_file file;
+    char *path = elf_archive_path(&pulling->archive, pulling->name, member);
     if (!path)
-        return fail_memory(strlen(pulling->file->name));
-    for (uint32_t i = 0; i < image->opened_count; i++) {
-        if (strcmp(image->opened[i].name, path) == 0) {
-            *bytes = image->opened[i].view;
+        return fail_memory(strlen(pulling->name));
+    for (*number = 0; *number < image->opened_count; ++*number) {
+        if (strcmp(image->opened[*number].name, path) == 0) {
             memory_free(path);
             return E64_OK;
         }
     }
-    uint32_t count = image->opened_count;
-    struct elf_file *all = memory_resize(image->opened,
-                                         (count + 1) * sizeof *all);
-    e64_status status = all ? elf_file_open_path(path, &all[count])
-                            : fail_memory((count + 1) * sizeof *all);
-    if (all)
-        image->opened = all;
-    if (status == E64_OK) {
-        *bytes = all[count].view;
-        image->opened_count++;
-    }
+    e64_status status = input->open ? input->open(input->data, path, &file)
+                                    : elf_file_open_path(path, &file);
     memory_free(path);
-    return status;
+    return status == E64_OK ? enter(pulling->edit, &file, number) : status;
+}
+
+// The bytes in which names are looked for: none of a file that the archive has
+// under another name before.
+static e64_status bytes_of(void *data, uint32_t member, struct view *bytes)
+{
+    struct pulling *pulling = data;
+    struct edit *edit = pulling->edit;
+    const uint32_t archive = (uint32_t)(pulling->input - edit->inputs) + 1;
+    uint32_t number;
+    e64_status status = open_member(pulling, member, &number);
+    if (status != E64_OK)
+        return status;
+    bool seen = edit->opened[number].archive == archive;
+    edit->opened[number].archive = archive;
+    *bytes = seen ? (struct view){ .size = 0 }
+                  : edit->image->opened[number].view;
+    return E64_OK;
+}
+
+// The bytes that are linked. Of a file that is linked already each name would
+// be there twice; where it has none, its sections.
+static e64_status take_bytes(struct pulling *pulling, uint32_t member,
+                             struct view *bytes)
+{
+    struct edit *edit = pulling->edit;
+    uint32_t number;
+    *bytes = pulling->archive.members[member].bytes;
+    if (!pulling->archive.thin)
+        return E64_OK;
+    e64_status status = open_member(pulling, member, &number);
+    if (status != E64_OK)
+        return status;
+    *bytes = edit->image->opened[number].view;
+    if (edit->opened[number].linked && elf_is_relocatable(*bytes)) {
+        fail(E64_DUPLICATE, "%s: its member '%s' is a file that is linked "
+             "already, as a thin archive's member; take it off one of them",
+             pulling->name, pulling->archive.members[member].name);
+        error_path(pulling->name);
+        return E64_DUPLICATE;
+    }
+    edit->opened[number].linked = true;
+    return E64_OK;
 }
 
 // Links one member, for the symbol that it defines or for all.
@@ -89,18 +158,17 @@ static e64_status pull(struct pulling *pulling, uint32_t member,
 {
     struct view bytes;
     struct unit *unit;
-    e64_status status = bytes_of(pulling, member, &bytes);
+    e64_status status = take_bytes(pulling, member, &bytes);
     pulling->pulled[member] = true;
     if (status != E64_OK || (!symbol && !elf_is_relocatable(bytes)))
         return status;
-    char *label = elf_archive_label(&pulling->archive, pulling->file->name,
-                                    member);
+    char *label = elf_archive_label(&pulling->archive, pulling->name, member);
     if (!label)
-        return fail_memory(strlen(pulling->file->name));
+        return fail_memory(strlen(pulling->name));
     status = edit_add_unit(pulling->edit, bytes, label, false, &unit);
     if (status == E64_OK && symbol)
-        status = elf_archive_confirm(&pulling->archive, pulling->file->name,
-                                     member, &unit->read, symbol);
+        status = elf_archive_confirm(&pulling->archive, pulling->name, member,
+                                     &unit->read, symbol);
     return status;
 }
 
@@ -133,9 +201,11 @@ static e64_status pull_all(struct pulling *pulling)
 }
 
 static e64_status read_archive(struct edit *edit,
-                               const struct elf_file *file, bool whole)
+                               const struct object_input *input, bool whole)
 {
-    struct pulling pulling = { .edit = edit, .file = file };
+    const struct elf_file *file = input->file;
+    struct pulling pulling = { .edit = edit, .input = input,
+                               .name = file->name };
     struct elf_archive *archive = &pulling.archive;
     e64_status status = elf_archive_read(file->view, file->name, archive);
     if (status != E64_OK)
@@ -169,8 +239,7 @@ e64_status edit_read_inputs(struct edit *edit)
     for (uint32_t i = 0; status == E64_OK && i < edit->input_count; i++) {
         const struct object_input *input = &edit->inputs[i];
         if (elf_is_archive(input->file->view))
-            status = read_archive(edit, input->file,
-                                  input->whole || archives_only);
+            status = read_archive(edit, input, input->whole || archives_only);
         else
             status = read_object(edit, input->file);
     }

@@ -18,9 +18,14 @@
 // are ld's: searched once, where they stand on the list, for what is undefined
 // by then, again and again until nothing more is pulled. Where the list has no
 // object at all, its archives are taken whole.
+//
+// A thin archive's members are files of their own, which `open` opens; NULL:
+// elf_file_open_path does. None of them is linked twice.
 struct object_input {
     const struct elf_file *file; // its name is for messages
     bool whole; // an archive: all of its members, needed or not
+    e64_status (*open)(void *data, const char *path, struct elf_file *file);
+    void *data;
 };
 
 // What stands in the place of a section that is not in the image.

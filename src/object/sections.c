@@ -4,7 +4,6 @@
 #include <ctype.h>
 #include <stdlib.h>
 
-#include "../elf/symbols.h"
 #include "../error.h"
 #include "../memory.h"
 #include "editor.h"
@@ -103,7 +102,7 @@ static e64_status grow_buckets(struct edit *edit)
     if (!buckets)
         return fail_memory(count * sizeof *buckets);
     for (uint32_t i = 0; i < edit->name_count; i++) {
-        uint32_t *bucket = &buckets[edit->names[i].hash & (count - 1)];
+        uint32_t *bucket = &buckets[edit->names[i].key & (count - 1)];
         edit->names[i].next = *bucket;
         *bucket = i + 1;
     }
@@ -117,7 +116,7 @@ static e64_status grow_buckets(struct edit *edit)
 static e64_status enter_name(struct edit *edit, const char *name,
                              struct piece *piece)
 {
-    const uint32_t hash = elf_gnu_hash(name);
+    const uint64_t key = edit_hash(edit, name);
     if (chunk_is_nobits(piece->chunk))
         piece->chunk = CHUNK_DATA;
     if (2 * edit->name_count >= edit->name_mask) {
@@ -125,10 +124,10 @@ static e64_status enter_name(struct edit *edit, const char *name,
         if (status != E64_OK)
             return status;
     }
-    uint32_t *bucket = &edit->name_buckets[hash & edit->name_mask];
+    uint32_t *bucket = &edit->name_buckets[key & edit->name_mask];
     for (uint32_t i = *bucket; i; i = edit->names[i - 1].next) {
         struct named *named = &edit->names[i - 1];
-        if (strcmp(named->name, name) != 0
+        if (named->key != key || strcmp(named->name, name) != 0
             || chunk_is_code(named->chunk) != chunk_is_code(piece->chunk))
             continue;
         // Each is where one must be.
@@ -142,7 +141,7 @@ static e64_status enter_name(struct edit *edit, const char *name,
     if (status != E64_OK)
         return status;
     edit->names[edit->name_count++] = (struct named){
-        .name = name, .hash = hash, .next = *bucket, .chunk = piece->chunk };
+        .name = name, .key = key, .next = *bucket, .chunk = piece->chunk };
     *bucket = piece->named = edit->name_count;
     return E64_OK;
 }

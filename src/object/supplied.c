@@ -1,6 +1,5 @@
 // What no object defines because a linker or a compiler's own files do.
 
-#include "../elf/symbols.h"
 #include "../error.h"
 #include "../memory.h"
 #include "editor.h"
@@ -56,8 +55,7 @@ static void make_helpers(struct edit *edit)
 {
     for (const struct helper *helper = libgcc_helpers; helper->name;
          helper++) {
-        struct symbol *symbol = edit_find(edit, helper->name,
-                                          elf_gnu_hash(helper->name));
+        struct symbol *symbol = edit_find(edit, helper->name);
         if (!symbol || symbol->place != PLACE_NONE || !symbol->wanted)
             continue;
         make(symbol, PLACE_FIXED, 0);
@@ -68,8 +66,7 @@ static void make_helpers(struct edit *edit)
 static void make_known(struct edit *edit)
 {
     for (size_t i = 0; i < sizeof made / sizeof *made; i++) {
-        struct symbol *symbol = edit_find(edit, made[i].name,
-                                          elf_gnu_hash(made[i].name));
+        struct symbol *symbol = edit_find(edit, made[i].name);
         if (!symbol || symbol->place != PLACE_NONE)
             continue;
         make(symbol, made[i].place, made[i].chunk);
@@ -87,7 +84,7 @@ static e64_status make_named(struct edit *edit, const char *prefix,
         const char *text = edit_text(edit, prefix, edit->names[i].name);
         if (!text)
             return fail_memory(strlen(edit->names[i].name));
-        struct symbol *symbol = edit_find(edit, text, elf_gnu_hash(text));
+        struct symbol *symbol = edit_find(edit, text);
         if (symbol && symbol->place == PLACE_NONE)
             make(symbol, place, i);
     }
@@ -122,8 +119,7 @@ e64_status edit_supply(struct edit *edit)
 {
     e64_status status = E64_OK;
     for (uint32_t i = 0; status == E64_OK && crt_functions[i]; i++) {
-        const struct symbol *symbol = edit_find(edit, crt_functions[i],
-                                                elf_gnu_hash(crt_functions[i]));
+        const struct symbol *symbol = edit_find(edit, crt_functions[i]);
         if (symbol && symbol->place == PLACE_NONE)
             status = add_crt(edit, i + 1);
     }

@@ -7,6 +7,7 @@
 #include "../elf/relocatable.h"
 #include "../error.h"
 #include "../memory.h"
+#include "hooks.h"
 
 bool objects_are(struct view file)
 {
@@ -70,6 +71,19 @@ static e64_status take_image(e64_plugin *plugin, struct object_image *image,
     return file->name ? E64_OK : fail_memory(strlen(name) + 1);
 }
 
+// A thin archive's member is shown to `verify`, too: it is what is linked.
+static e64_status open_member(void *data, const char *path,
+                              struct elf_file *file)
+{
+    e64_status status = elf_file_open_path(path, file);
+    if (status == E64_OK) {
+        status = hook_verify(data, file);
+        if (status != E64_OK)
+            elf_file_close(file);
+    }
+    return status;
+}
+
 static e64_status link_sources(e64_plugin *plugin, const char *name)
 {
     struct objects *objects = plugin->objects;
@@ -77,7 +91,10 @@ static e64_status link_sources(e64_plugin *plugin, const char *name)
     if (!inputs)
         return fail_memory(objects->count * sizeof *inputs);
     for (uint32_t i = 0; i < objects->count; i++)
-        inputs[i].file = &objects->sources[i]->file;
+        inputs[i] = (struct object_input){
+            .file = &objects->sources[i]->file,
+            .open = open_member, .data = plugin->runtime,
+        };
     e64_status status = object_link(inputs, objects->count, name,
                                     &objects->image);
     memory_free(inputs);
