@@ -1,6 +1,7 @@
 --- What keeps plugins mapped for good, in forked children, and as C programs see
 --- it: each in a process of its own.
 
+local cc = require "elf64load.cc"
 local child = require "spec.support.child"
 local pinning = require "spec.support.pinning"
 local threads = require "spec.support.threads"
@@ -112,6 +113,125 @@ int main(int argc, char **argv)
     _exit(0);
 }
 ]], { target }))
+   end)
+end)
+
+-- What threads may be doing while a plugin is closed that others do not show.
+local MAPPED <const> = [[
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+static const char *mapped(const char *path)
+{
+    char line[4096];
+    const char *answer = "gone";
+    FILE *maps = fopen("/proc/self/maps", "r");
+    while (fgets(line, sizeof line, maps))
+        if (strstr(line, path))
+            answer = "mapped";
+    fclose(maps);
+    return answer;
+}
+]]
+
+describe("A thread in a signal handler that has a stack of its own", function ()
+   local calling = assert(cc.shared [[
+      long calls;
+      void call(void (*function)(void)) { function(); calls++; }
+   ]])
+   for how, what in pairs { waits = "read(ends[0], &byte, 1)",
+      runs = "while (!stop)" } do
+      it("keeps what it returns to on its other stack; it " .. how, function ()
+         local out = threads.program(MAPPED .. [[
+static int ends[2];
+static atomic_int inside, stop;
+static void (*call)(void (*)(void));
+
+static void handle(int number)
+{
+    char byte;
+    inside = 1;
+    ]] .. what .. [[;
+}
+
+static void interrupt(void) { raise(SIGUSR1); }
+
+static void *work(void *data)
+{
+    stack_t before, stack = { malloc(1 << 16), 0, 1 << 16 };
+    sigaltstack(&stack, &before);
+    call(interrupt);
+    sigaltstack(&before, NULL);
+    free(stack.ss_sp);
+    return NULL;
+}
+
+int main(int argc, char **argv)
+{
+    struct sigaction action = { .sa_handler = handle, .sa_flags = SA_ONSTACK };
+    pthread_t thread;
+    pipe(ends);
+    sigaction(SIGUSR1, &action, NULL);
+    e64_plugin *p = open_plugin(argv[1]);
+    call = (void (*)(void (*)(void)))e64_entry(p, "call");
+    pthread_create(&thread, NULL, work, NULL);
+    while (!inside)
+        usleep(1000);
+    e64_close(p, NULL);
+    puts(mapped(argv[1]));
+    fflush(stdout);
+    stop = 1;
+    write(ends[1], "", 1);
+    pthread_join(thread, NULL);
+    e64_runtime_free(runtime, NULL);
+    puts(mapped(argv[1]));
+    return 0;
+}
+]], { calling })
+         assert.equal("mapped\ngone\n", out)
+      end)
+   end
+end)
+
+describe("A thread that has been joined", function ()
+   it("keeps nothing, however long the kernel takes for its end", function ()
+      -- It closes descriptors of its own, as many as there may be.
+      local out = threads.program(MAPPED .. [[
+static void *work(void *data)
+{
+    unshare(CLONE_FILES);
+    while (fcntl(0, F_DUPFD, 0) >= 0)
+        ;
+    return NULL;
+}
+
+int main(int argc, char **argv)
+{
+    struct rlimit limit;
+    pthread_t thread;
+    getrlimit(RLIMIT_NOFILE, &limit);
+    limit.rlim_cur = limit.rlim_max < 1 << 19 ? limit.rlim_max : 1 << 19;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    int gone = 0;
+    for (int i = 0; i < 20; i++) {
+        e64_plugin *p = open_plugin(argv[1]);
+        pthread_create(&thread, NULL, work, NULL);
+        pthread_join(thread, NULL);
+        e64_close(p, NULL);
+        gone += strcmp(mapped(argv[1]), "gone") == 0;
+    }
+    printf("gone %d times\n", gone);
+    return 0;
+}
+]], { target })
+      assert.equal("gone 20 times\n", out)
    end)
 end)
 

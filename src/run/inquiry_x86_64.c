@@ -29,25 +29,31 @@ struct inquiry {
     size_t count;
 };
 
-// From the stack pointer to the end of the stack, or of the memory that it lies
+// From a stack pointer to the end of the stack, or of the memory that it lies
 // in, page by page.
-static RAW int examine(struct question *question, const ucontext_t *context)
+static RAW void look_from(struct stack_scan *scan, uintptr_t at)
 {
     enum { PAGE = 4096, MOST = 1 << 26 };
-    const struct inquest *inquest = (const struct inquest *)question;
-    const greg_t *registers = context->uc_mcontext.gregs;
-    uintptr_t at = (uintptr_t)registers[REG_RSP] & ~(uintptr_t)7;
     const uintptr_t last = at + MOST;
     bool more = raw_is_readable(at);
-    stack_note(&inquest->scan, (uintptr_t)registers[REG_RIP]);
     while (more && at < last) {
         uintptr_t next = (at | (PAGE - 1)) + 1;
         more = raw_is_readable(next);
         size_t words = (next - at) / 8 + (more ? STACK_BEYOND : 0);
-        if (stack_words(&inquest->scan, (const uintptr_t *)at, words, at))
+        if (stack_words(scan, (const uintptr_t *)at, words, at))
             break;
         at = next;
     }
+}
+
+static RAW int examine(struct question *question, const ucontext_t *context)
+{
+    struct stack_scan *scan = &((struct inquest *)question)->scan;
+    const greg_t *registers = context->uc_mcontext.gregs;
+    stack_note(scan, (uintptr_t)registers[REG_RIP]);
+    look_from(scan, (uintptr_t)registers[REG_RSP] & ~(uintptr_t)7);
+    if (scan->elsewhere)
+        look_from(scan, scan->elsewhere & ~(uintptr_t)7);
     return ASK_ANSWERED;
 }
 
@@ -115,12 +121,16 @@ static bool is_pending(struct inquiry *inquiry)
     return pending;
 }
 
-// A close must not last for long, and will be followed by others.
+// A close must not last for long, and will be followed by others. Where the
+// processors are too busy for threads to answer in that time, though, plugins
+// would pile up: the more of them there are, the longer it is worth waiting.
 static void wait_for(struct inquiry *inquiry)
 {
-    enum { LONGEST = 3 };
-    int64_t start = now_ms();
-    while (is_pending(inquiry) && now_ms() - start < LONGEST)
+    enum { FOR_EACH = 3, LONGEST = 300 };
+    int64_t start = now_ms(), longest = FOR_EACH * inquiry->search.owners;
+    if (longest > LONGEST)
+        longest = LONGEST;
+    while (is_pending(inquiry) && now_ms() - start < longest)
         usleep(20);
 }
 

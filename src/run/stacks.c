@@ -45,6 +45,8 @@ struct pass {
     uintptr_t *words; // CHUNK bytes, and STACK_BEYOND words
     struct threads seen;    // have been looked at
     struct threads running; // of these, and have to be asked
+    int unanswered; // the last one that has not answered,
+    bool rested;    // and whether it has been looked at all the same
 };
 
 static void miss(const struct pass *pass, const char *what)
@@ -94,7 +96,7 @@ static size_t read_memory(struct pass *pass, uintptr_t from, void *to,
 
 // From a stack pointer to the end of the stack, or of the memory that it lies
 // in.
-static void scan_stack(struct pass *pass, uintptr_t from, bool limited)
+static void scan_from(struct pass *pass, uintptr_t from, bool limited)
 {
     size_t all = 0;
     from &= ~(uintptr_t)7;
@@ -109,6 +111,14 @@ static void scan_stack(struct pass *pass, uintptr_t from, bool limited)
         all += size;
     } while (all < MOST || !limited);
     miss(pass, "a thread's stack is larger than what is looked at");
+}
+
+static void scan_stack(struct pass *pass, uintptr_t from, bool limited)
+{
+    pass->scan.elsewhere = 0;
+    scan_from(pass, from, limited);
+    if (pass->scan.elsewhere)
+        scan_from(pass, pass->scan.elsewhere, limited);
 }
 
 // --------------------------------------------------------- this thread's ---
@@ -178,6 +188,21 @@ static bool append_file(const struct pass *pass, int thread, const char *name,
     return !ended;
 }
 
+// Is the thread past all code of its own, on its way out of the kernel? It may
+// have been joined already. (proc(5), "stat": the seventh field after the name;
+// PF_EXITING.)
+static bool is_exiting(const struct pass *pass, int thread)
+{
+    enum { EXITING = 4 };
+    char text[512] = "";
+    unsigned flags = 0;
+    if (!append_file(pass, thread, "stat", text, sizeof text))
+        return true;
+    const char *end = strrchr(text, ')');
+    return end && sscanf(end, ") %*c %*d %*d %*d %*d %*d %u", &flags) == 1
+        && flags & EXITING;
+}
+
 // What the kernel tells of a thread: in which system call with which arguments
 // it waits, its stack pointer and where it goes on (proc(5), "syscall"); and
 // how often it has run ("schedstat"). Alike twice, it has not run in between.
@@ -191,7 +216,7 @@ static enum state read_state(const struct pass *pass, int thread,
     char *end = strchr(text, '\n');
     *stack = *address = 0;
     if (!end || strncmp(text, "running", 7) == 0)
-        return RUNNING;
+        return is_exiting(pass, thread) ? ENDED : RUNNING;
     char *last = end, *before;
     while (last > text && *last != ' ')
         last--;
@@ -223,7 +248,9 @@ static bool look_at_waiting(struct pass *pass, int thread)
         if (state == ENDED)
             return true;
         if (state == WAITING && strcmp(before, after) == 0) {
-            report(pass, thread);
+            // The stack of one that has been joined may be anyone's.
+            if (has_found(pass) && !is_exiting(pass, thread))
+                report(pass, thread);
             return true;
         }
         // Whoever gives it time to come to rest waits for all that run.
@@ -233,13 +260,35 @@ static bool look_at_waiting(struct pass *pass, int thread)
     return false;
 }
 
+// One that has not answered may have come to rest meanwhile, or be ending.
+static void report_asked(void *data, int thread, uint32_t owner,
+                         uintptr_t address)
+{
+    struct pass *pass = data;
+    const struct stack_search *search = pass->scan.search;
+    if (!address && pass->unanswered != thread) {
+        pass->unanswered = thread;
+        pass->rested = look_at_waiting(pass, thread);
+    }
+    if (address || !pass->rested)
+        search->report(search->data, thread, owner, address);
+}
+
+static void miss_asked(void *data, const char *what)
+{
+    miss(data, what);
+}
+
 // All at once: a thread that does not run just now answers when it does.
 static bool ask_running(struct pass *pass)
 {
     if (!pass->running.count)
         return true;
-    bool asked = stacks_ask(pass->scan.search, pass->running.all,
-                            pass->running.count);
+    struct stack_search search = *pass->scan.search;
+    search.report = report_asked;
+    search.miss = miss_asked;
+    search.data = pass;
+    bool asked = stacks_ask(&search, pass->running.all, pass->running.count);
     pass->running.count = 0;
     return asked;
 }
@@ -290,8 +339,8 @@ static bool look_at_others(struct pass *pass)
                   || (!look_at_waiting(pass, thread)
                       && !add(&pass->running, thread));
         }
-        closedir(folder);
         failed = failed || !ask_running(pass);
+        closedir(folder);
     }
     return !failed;
 }
@@ -300,7 +349,7 @@ bool stacks_search(const struct stack_search *search)
 {
     struct pass pass = {
         .scan = { search,
-                  vital_resize(NULL, search->owners * sizeof(uintptr_t)) },
+                  vital_resize(NULL, search->owners * sizeof(uintptr_t)), 0 },
         .self = (int)syscall(SYS_gettid), .memory = NOT_OPEN,
         .words = vital_resize(NULL, CHUNK + 8 * STACK_BEYOND),
     };

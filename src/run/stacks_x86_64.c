@@ -68,17 +68,24 @@ RAW void stack_note(const struct stack_scan *scan, uintptr_t address)
 }
 
 // The frame of a signal handler: the address that it returns to, then the
-// interrupted context, with the instruction pointer in it (psABI 3.4 and
-// sigaction(2)).
-static RAW void look_at_signal(const struct stack_scan *scan,
-                               const uintptr_t *word, const uintptr_t *end)
+// interrupted context, with the instruction and the stack pointer in it (psABI
+// 3.4 and sigaction(2)). On the same stack what was interrupted comes right
+// after it.
+static RAW void look_at_signal(struct stack_scan *scan, const uintptr_t *word,
+                               const uintptr_t *end, uintptr_t address)
 {
-    enum { POINTER = 1 + (offsetof(ucontext_t, uc_mcontext)
-                          + offsetof(mcontext_t, gregs)) / 8 + REG_RIP };
-    _Static_assert((int)POINTER < (int)STACK_BEYOND, "STACK_BEYOND");
+    enum { REGISTERS = 1 + (offsetof(ucontext_t, uc_mcontext)
+                            + offsetof(mcontext_t, gregs)) / 8,
+           POINTER = REGISTERS + REG_RIP, STACK = REGISTERS + REG_RSP,
+           LARGEST = 1 << 14 };
+    _Static_assert((int)POINTER < (int)STACK_BEYOND
+                   && (int)STACK < (int)POINTER, "STACK_BEYOND");
     for (uint32_t i = 0; i < scan->search->restorer_count; i++)
-        if (*word == scan->search->restorers[i] && end - word > POINTER)
+        if (*word == scan->search->restorers[i] && end - word > POINTER) {
             stack_note(scan, word[POINTER]);
+            if (!scan->elsewhere && word[STACK] - address > LARGEST)
+                scan->elsewhere = word[STACK];
+        }
 }
 
 // A thread's descriptor lies above its stack, and below it the thread's static
@@ -91,7 +98,7 @@ static RAW bool is_descriptor(const uintptr_t *word, const uintptr_t *end,
         && word[2] == address;
 }
 
-RAW bool stack_words(const struct stack_scan *scan, const uintptr_t *words,
+RAW bool stack_words(struct stack_scan *scan, const uintptr_t *words,
                      size_t count, uintptr_t address)
 {
     const struct stack_search *search = scan->search;
@@ -101,7 +108,7 @@ RAW bool stack_words(const struct stack_scan *scan, const uintptr_t *words,
     for (const uintptr_t *word = words; word < end; word++, address += 8) {
         if (is_descriptor(word, end, address))
             return true;
-        look_at_signal(scan, word, end);
+        look_at_signal(scan, word, end, address);
         if (*word < low || *word > high)
             continue;
         // A call may be the last instruction of a range.

@@ -12,6 +12,9 @@
 struct stack_scan {
     const struct stack_search *search;
     atomic_uintptr_t *found;
+    // Where the stack goes on below a signal handler that has one of its own
+    // (sigaltstack); 0 while no such handler has been seen.
+    uintptr_t elsewhere;
 };
 
 // Where the thread goes on.
@@ -23,7 +26,7 @@ void stack_note(const struct stack_scan *scan, uintptr_t address);
 // the stack ends among them: with the descriptor of its thread, where glibc has
 // made it.
 enum { STACK_BEYOND = 24 };
-bool stack_words(const struct stack_scan *scan, const uintptr_t *words,
-                 size_t count, uintptr_t address);
+bool stack_words(struct stack_scan *scan, const uintptr_t *words, size_t count,
+                 uintptr_t address);
 
 #endif
