@@ -61,7 +61,7 @@ static atomic_int forks;
 // one.
 static void before_fork(void)
 {
-    enum { LONGEST_SECONDS = 1 };
+    enum { LONGEST_SECONDS = 5 };
     pthread_mutex_t *lock = atomic_load(&load_lock);
     struct timespec limit;
     clock_gettime(CLOCK_MONOTONIC, &limit);
