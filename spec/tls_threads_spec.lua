@@ -215,13 +215,6 @@ long start_raw(void)
     return 0;
 }
 
-long now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return time.tv_sec * 1000 + time.tv_nsec / 1000000;
-}
-
 static void *call(void *data)
 {
     return (void *)((long (*)(void))data)();
@@ -280,7 +273,7 @@ local elf = require "elf64load"
 local waiting, nonzero, zero = ...
 local w = assert(elf.open(waiting)):cdef [=[
    long start(void); long finish(long); long deny(long);
-   long change_identity(void); long start_raw(void); long now(void);
+   long change_identity(void); long start_raw(void);
    long in_new(long); long handle_fork(void); long in_child(long);
    long start_deaf(void); long end_deaf(void); long split(void);
    long end_child(long); long wait_child(long);
@@ -311,6 +304,8 @@ describe("Threads that run before a plugin is opened", function ()
       print(w.finish(check) - count * 1000)
    ]]
 
+   -- Some seem to be creating threads: an open that waited for them to leave
+   -- off would fail after ten seconds.
    it("find what its variables begin as, whatever they wait for", function ()
       assert.equal("77\t77\n0\n", run(SOURCE))
    end)
@@ -323,18 +318,6 @@ describe("Threads that run before a plugin is opened", function ()
       assert.equal("77\t77\n0\n", run(SOURCE, { through = { "prlimit",
          "--stack=67108864:" } }))
    end)
-
-   it("are found in less than a second although some seem to create threads",
-      function ()
-         assert.truthy(tonumber(run [[
-            w.start()
-            local before = w.now()
-            local C, check = assert(open(nonzero))
-            local time = w.now() - before
-            w.finish(check)
-            print(time)
-         ]]) < (child.sanitizer and 5000 or 1000))
-      end)
 
    it("still change the process's identity together", function ()
       assert.equal("0\n0\n", run [[
