@@ -9,8 +9,25 @@
 #include "../memory.h"
 
 // A demangler takes its memory from the stack, some hundred bytes for each
-// letter of the name, and comes back to itself for what a name nests.
+// letter of the name, and comes back to itself for what a name nests. Beside
+// that much the frames between having it and calling it are small.
 enum { LONGEST = 512, LEAST_STACK = 256 * 1024 };
+
+// Is this thread on a stack of glibc's, with that much left of it? For the
+// first thread glibc reads all of /proc/self/maps.
+static bool has_stack(size_t size)
+{
+    pthread_attr_t attributes;
+    void *stack;
+    size_t whole;
+    if (pthread_getattr_np(pthread_self(), &attributes) != 0)
+        return false;
+    bool known = pthread_attr_getstack(&attributes, &stack, &whole) == 0;
+    pthread_attr_destroy(&attributes);
+    uintptr_t here = (uintptr_t)__builtin_frame_address(0);
+    uintptr_t low = (uintptr_t)stack;
+    return known && here > low && here - low <= whole && here - low >= size;
+}
 
 struct demangler demangler_in(const struct host_snapshot *snapshot)
 {
@@ -29,29 +46,16 @@ struct demangler demangler_in(const struct host_snapshot *snapshot)
         memcpy(&demangler.function, &address, sizeof address);
         break;
     }
+    if (demangler.function && !has_stack(LEAST_STACK))
+        demangler.function = NULL;
     return demangler;
-}
-
-// Is this thread on a stack of glibc's, with that much left of it?
-static bool has_stack(size_t size)
-{
-    pthread_attr_t attributes;
-    void *stack;
-    size_t whole;
-    if (pthread_getattr_np(pthread_self(), &attributes) != 0)
-        return false;
-    bool known = pthread_attr_getstack(&attributes, &stack, &whole) == 0;
-    pthread_attr_destroy(&attributes);
-    uintptr_t here = (uintptr_t)__builtin_frame_address(0);
-    uintptr_t low = (uintptr_t)stack;
-    return known && here > low && here - low <= whole && here - low >= size;
 }
 
 char *demangle(const struct demangler *demangler, const char *name)
 {
     int status;
     if (!demangler->function || name[0] != '_' || name[1] != 'Z'
-        || strnlen(name, LONGEST + 1) > LONGEST || !has_stack(LEAST_STACK))
+        || strnlen(name, LONGEST + 1) > LONGEST)
         return NULL;
     char *theirs = demangler->function(name, NULL, NULL, &status);
     char *mine = theirs ? memory_copy(theirs) : NULL;

@@ -14,12 +14,13 @@ struct demangler {
                       int *status);
 };
 
-// It is there for as long as the snapshot's modules are held. Calls nothing.
+// It is there for as long as the snapshot's modules are held, and for this
+// thread, where it is called: there is none without the stack that it takes.
 struct demangler demangler_in(const struct host_snapshot *snapshot);
 
 // "mixer::play(int)" for "_ZN5mixer4playEi", to be freed with memory_free. NULL
-// when it is no C++ name, there is no demangler, or not the stack that it
-// takes. Calls the host's code: not under a lock.
+// when it is no C++ name or there is no demangler. Calls the host's code: not
+// under a lock.
 char *demangle(const struct demangler *demangler, const char *name);
 
 // The part of a demangled name that is no return type, no parameters and
