@@ -8,7 +8,6 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "elf64load.h"
 #include "error.h"
 #include "mapping.h"
 
@@ -43,6 +42,22 @@ void *memory_array(size_t count, size_t size)
     if (__builtin_mul_overflow(count, size, &bytes))
         return NULL;
     return memory_new(bytes);
+}
+
+e64_status memory_grow(void *array, uint32_t count, uint32_t *room,
+                       size_t size)
+{
+    void *old;
+    if (count < *room)
+        return E64_OK;
+    memcpy(&old, array, sizeof old);
+    size_t more = *room ? 2 * (size_t)*room : 16;
+    void *made = more > UINT32_MAX ? NULL : memory_resize(old, more * size);
+    if (!made)
+        return fail_memory(more * size);
+    memcpy(array, &made, sizeof made);
+    *room = (uint32_t)more;
+    return E64_OK;
 }
 
 char *memory_copy(const char *text)

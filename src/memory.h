@@ -4,6 +4,9 @@
 #define E64_MEMORY_H
 
 #include <stddef.h>
+#include <stdint.h>
+
+#include "elf64load.h"
 
 // Zeroed memory, or NULL.
 void *memory_new(size_t size);
@@ -13,6 +16,11 @@ void *memory_array(size_t count, size_t size);
 
 // Like realloc, but new bytes are not zeroed and size is never 0.
 void *memory_resize(void *block, size_t size);
+
+// Room for one more in an array, which the pointer at `array` points to: twice
+// as much, when there is none left.
+e64_status memory_grow(void *array, uint32_t count, uint32_t *room,
+                       size_t size);
 
 char *memory_copy(const char *text);
 

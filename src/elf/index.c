@@ -127,16 +127,11 @@ static e64_status enter(struct elf_archive *archive, uint32_t member,
         struct elf_symbol symbol = elf_relocatable_symbol(object, i);
         if (!defines(&symbol))
             continue;
-        if (archive->definer_count == *room) {
-            uint32_t more = *room < 32 ? 64 : 2 * *room;
-            void *definers = *room > INT32_MAX / 4 ? NULL
-                : memory_resize(archive->definers,
-                                more * sizeof *archive->definers);
-            if (!definers)
-                return fail_memory(more * sizeof *archive->definers);
-            archive->definers = definers;
-            *room = more;
-        }
+        e64_status status = memory_grow(&archive->definers,
+                                        archive->definer_count, room,
+                                        sizeof *archive->definers);
+        if (status != E64_OK)
+            return status;
         archive->definers[archive->definer_count++] = (struct elf_definer){
             symbol.name, elf_gnu_hash(symbol.name), member };
     }

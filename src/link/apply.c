@@ -72,17 +72,11 @@ static e64_status apply_relr(struct applying *applying, struct view table)
 
 static e64_status defer(struct link_unit *unit, struct link_deferred deferred)
 {
-    if (unit->deferred_count == unit->deferred_room) {
-        uint32_t room = unit->deferred_room ? 2 * unit->deferred_room : 16;
-        struct link_deferred *all = memory_resize(unit->deferred,
-                                                  room * sizeof *all);
-        if (!all)
-            return fail_memory(room * sizeof *all);
-        unit->deferred = all;
-        unit->deferred_room = room;
-    }
-    unit->deferred[unit->deferred_count++] = deferred;
-    return E64_OK;
+    e64_status status = memory_grow(&unit->deferred, unit->deferred_count,
+                                    &unit->deferred_room, sizeof deferred);
+    if (status == E64_OK)
+        unit->deferred[unit->deferred_count++] = deferred;
+    return status;
 }
 
 static uint64_t ask(uint64_t resolver)

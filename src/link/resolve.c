@@ -208,20 +208,6 @@ static e64_status bind(struct resolving *resolving, uint32_t index,
     return decide(resolving, index, symbol, kind, class, binding);
 }
 
-static e64_status make_room(struct link_bindings *bindings)
-{
-    if (bindings->count < bindings->room)
-        return E64_OK;
-    uint32_t room = bindings->room ? 2 * bindings->room : 64;
-    struct link_binding *all = memory_resize(bindings->all,
-                                             room * sizeof *all);
-    if (!all)
-        return fail_memory(room * sizeof *all);
-    bindings->all = all;
-    bindings->room = room;
-    return E64_OK;
-}
-
 static e64_status read_symbol(const struct link_unit *unit, uint32_t index,
                               Elf64_Sym *symbol)
 {
@@ -242,7 +228,8 @@ static e64_status add(struct resolving *resolving, uint32_t index,
     e64_status status = read_symbol(resolving->unit, index, &symbol);
     if (status != E64_OK || bindings->index[class][index])
         return status;
-    status = make_room(bindings);
+    status = memory_grow(&bindings->all, bindings->count, &bindings->room,
+                         sizeof *bindings->all);
     if (status == E64_OK)
         status = bind(resolving, index, &symbol, kind, class,
                       &bindings->all[bindings->count]);

@@ -7,59 +7,15 @@
 #include "../memory.h"
 #include "editor.h"
 
-// Memory that is all freed at the end of the link.
-struct block {
-    struct block *next;
-    size_t used, size;
-    _Alignas(16) uint8_t bytes[];
-};
-
-enum { BLOCK_SIZE = 64 * 1024 };
-
 void *edit_new(struct edit *edit, size_t size)
 {
-    struct block *block = edit->memory;
-    size = (size + 15) & ~(size_t)15;
-    if (!block || size > block->size - block->used) {
-        size_t room = size > BLOCK_SIZE / 4 ? size : BLOCK_SIZE;
-        struct block *made = memory_resize(NULL, sizeof *made + room);
-        if (!made)
-            return NULL;
-        *made = (struct block){ .size = room };
-        // What is large has its own block, behind the one in use.
-        if (block && room == size) {
-            made->next = block->next;
-            block->next = made;
-        } else {
-            made->next = block;
-            edit->memory = made;
-        }
-        block = made;
-    }
-    void *at = block->bytes + block->used;
-    block->used += size;
-    return memset(at, 0, size);
+    return arena_new(&edit->memory, size);
 }
 
 char *edit_text(struct edit *edit, const char *first, const char *second)
 {
     char *text = edit_new(edit, strlen(first) + strlen(second) + 1);
     return text ? strcat(strcpy(text, first), second) : NULL;
-}
-
-e64_status edit_grow(void *array, uint32_t count, uint32_t *room, size_t size)
-{
-    void *old;
-    if (count < *room)
-        return E64_OK;
-    memcpy(&old, array, sizeof old);
-    uint32_t more = *room ? 2 * *room : 32;
-    void *made = memory_resize(old, more * size);
-    if (!made)
-        return fail_memory(more * size);
-    memcpy(array, &made, sizeof made);
-    *room = more;
-    return E64_OK;
 }
 
 e64_status edit_bad(const struct unit *unit, uint32_t section,
@@ -83,11 +39,7 @@ static void release(struct edit *edit)
         elf_relocatable_free(&edit->units[i]->read);
         memory_free(edit->units[i]->name);
     }
-    while (edit->memory) {
-        struct block *block = edit->memory;
-        edit->memory = block->next;
-        memory_free(block);
-    }
+    arena_free(&edit->memory);
     memory_free(edit->units);
     memory_free(edit->opened);
     memory_free(edit->buckets);

@@ -3,6 +3,7 @@
 #ifndef OBJECT_EDITOR_H
 #define OBJECT_EDITOR_H
 
+#include "../arena.h"
 #include "../elf/archive.h"
 #include "../elf/relocatable.h"
 #include "object.h"
@@ -165,8 +166,6 @@ struct opened {
     bool linked;
 };
 
-struct block; // of memory
-
 struct edit {
     const char *name;
     const struct object_input *inputs;
@@ -174,7 +173,7 @@ struct edit {
     struct object_image *image; // being made
     uint64_t hash_place;        // see hashing.c
 
-    struct block *memory; // edit_new
+    struct arena memory;  // edit_new
     struct unit **units;  // in link order
     uint32_t unit_count, unit_room;
     struct opened *opened; // as many as image->opened_count
@@ -235,8 +234,6 @@ struct edit {
 // Zeroed, and freed with the edit; NULL without memory.
 void *edit_new(struct edit *edit, size_t size);
 char *edit_text(struct edit *edit, const char *first, const char *second);
-// Room for one more in an array of the edit's.
-e64_status edit_grow(void *array, uint32_t count, uint32_t *room, size_t size);
 
 // hashing.c: of names, in the tables of this link.
 void edit_choose_hash(struct edit *edit);

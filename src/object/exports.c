@@ -14,8 +14,8 @@ e64_status edit_import(struct edit *edit, struct symbol *symbol)
 {
     if (symbol->imported)
         return E64_OK;
-    e64_status status = edit_grow(&edit->imports, edit->import_count,
-                                  &edit->import_room, sizeof symbol);
+    e64_status status = memory_grow(&edit->imports, edit->import_count,
+                                    &edit->import_room, sizeof symbol);
     if (status == E64_OK) {
         edit->imports[edit->import_count++] = symbol;
         symbol->imported = true;

@@ -81,8 +81,8 @@ static e64_status refer(struct edit *edit, const struct elf_symbol *read,
     symbol->wanted = true;
     if (symbol->place != PLACE_NONE || symbol->listed)
         return E64_OK;
-    e64_status status = edit_grow(&edit->wanted, edit->wanted_count,
-                                  &edit->wanted_room, sizeof symbol);
+    e64_status status = memory_grow(&edit->wanted, edit->wanted_count,
+                                    &edit->wanted_room, sizeof symbol);
     if (status == E64_OK) {
         edit->wanted[edit->wanted_count++] = symbol;
         symbol->listed = true;

@@ -20,8 +20,8 @@ e64_status edit_need_slot(struct edit *edit, struct symbol *symbol,
 {
     if (*number)
         return E64_OK;
-    e64_status status = edit_grow(&edit->slots, edit->slot_count,
-                                  &edit->slot_room, sizeof *edit->slots);
+    e64_status status = memory_grow(&edit->slots, edit->slot_count,
+                                    &edit->slot_room, sizeof *edit->slots);
     if (status == E64_OK && symbol && symbol->place == PLACE_NONE)
         status = edit_import(edit, symbol);
     if (status != E64_OK)
@@ -41,8 +41,8 @@ e64_status edit_need_call(struct edit *edit, struct symbol *symbol)
     e64_status status = E64_OK;
     if (symbol->plt)
         return E64_OK;
-    status = edit_grow(&edit->calls, edit->call_count, &edit->call_room,
-                       sizeof *edit->calls);
+    status = memory_grow(&edit->calls, edit->call_count, &edit->call_room,
+                         sizeof *edit->calls);
     if (status != E64_OK)
         return status;
     if (symbol->place == PLACE_NONE) {

@@ -10,8 +10,8 @@ e64_status edit_add_unit(struct edit *edit, struct view file, char *name,
                          bool ours, struct unit **added)
 {
     struct unit *unit = edit_new(edit, sizeof *unit);
-    e64_status status = unit ? edit_grow(&edit->units, edit->unit_count,
-                                         &edit->unit_room, sizeof unit)
+    e64_status status = unit ? memory_grow(&edit->units, edit->unit_count,
+                                           &edit->unit_room, sizeof unit)
                              : fail_memory(sizeof *unit);
     if (status != E64_OK) {
         memory_free(name);
@@ -73,8 +73,8 @@ static e64_status enter(struct edit *edit, struct elf_file *file,
     if (all)
         image->opened = all;
     e64_status status = !all ? fail_memory((count + 1) * sizeof *all)
-                      : edit_grow(&edit->opened, count, &edit->opened_room,
-                                  sizeof *edit->opened);
+                      : memory_grow(&edit->opened, count, &edit->opened_room,
+                                    sizeof *edit->opened);
     if (status != E64_OK) {
         elf_file_close(file);
         return status;

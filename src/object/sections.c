@@ -136,8 +136,8 @@ static e64_status enter_name(struct edit *edit, const char *name,
         piece->named = i;
         return E64_OK;
     }
-    e64_status status = edit_grow(&edit->names, edit->name_count,
-                                  &edit->name_room, sizeof *edit->names);
+    e64_status status = memory_grow(&edit->names, edit->name_count,
+                                    &edit->name_room, sizeof *edit->names);
     if (status != E64_OK)
         return status;
     edit->names[edit->name_count++] = (struct named){

@@ -171,17 +171,11 @@ static e64_status add_definer(struct definers *definers,
             return E64_OK;
         }
     }
-    if (definers->count == definers->room) {
-        uint32_t room = definers->room ? 2 * definers->room : 32;
-        const struct elf_object **objects
-            = memory_resize(definers->objects, room * sizeof *objects);
-        if (!objects)
-            return fail_memory(room * sizeof *objects);
-        definers->objects = objects;
-        definers->room = room;
-    }
-    definers->objects[definers->count++] = object;
-    return E64_OK;
+    e64_status status = memory_grow(&definers->objects, definers->count,
+                                    &definers->room, sizeof object);
+    if (status == E64_OK)
+        definers->objects[definers->count++] = object;
+    return status;
 }
 
 // What the policy puts in an import's place may lie in what the host could

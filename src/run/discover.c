@@ -114,20 +114,13 @@ static e64_status claim(struct discovery *discovery, e64_plugin *plugin)
 
 e64_status discover_add(struct discovery *discovery, e64_plugin *plugin)
 {
-    if (discovery->fresh_count == discovery->fresh_room) {
-        uint32_t room = discovery->fresh_room ? 2 * discovery->fresh_room : 8;
-        e64_plugin **fresh = memory_resize(discovery->fresh,
-                                           room * sizeof *fresh);
-        if (!fresh)
-            return fail_memory(room * sizeof *fresh);
-        discovery->fresh = fresh;
-        discovery->fresh_room = room;
-    }
-    e64_status status = claim(discovery, plugin);
-    if (status != E64_OK)
-        return status;
-    discovery->fresh[discovery->fresh_count++] = plugin;
-    return E64_OK;
+    e64_status status = memory_grow(&discovery->fresh, discovery->fresh_count,
+                                    &discovery->fresh_room, sizeof plugin);
+    if (status == E64_OK)
+        status = claim(discovery, plugin);
+    if (status == E64_OK)
+        discovery->fresh[discovery->fresh_count++] = plugin;
+    return status;
 }
 
 const struct search_wanter *discover_wanters(const e64_plugin *plugin,

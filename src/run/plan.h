@@ -4,6 +4,7 @@
 #ifndef RUN_PLAN_H
 #define RUN_PLAN_H
 
+#include "../arena.h"
 #include "run.h"
 
 // What an object of a plan must still be when it is committed.
@@ -38,7 +39,6 @@ struct plan_step {
     bool failed; // to note something, for want of memory
 };
 
-struct plan_block; // plan_store.c
 struct plan_text;
 
 struct e64_plan {
@@ -58,7 +58,7 @@ struct e64_plan {
     const e64_plan_object **starts;
 
     // plan_store.c: memory that goes along with the plan, and texts by hash.
-    struct plan_block *blocks;
+    struct arena memory; // plan_memory
     struct plan_text **texts;
     uint32_t text_count, text_room;
     uint32_t *slots; // objects by their elf_object

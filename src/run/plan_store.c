@@ -8,14 +8,6 @@
 #include "../error.h"
 #include "../memory.h"
 
-enum { BLOCK_SIZE = 65536 };
-
-struct plan_block {
-    struct plan_block *next;
-    size_t used, size;
-    _Alignas(16) char bytes[];
-};
-
 struct plan_text {
     struct plan_text *next;
     uint32_t hash;
@@ -24,21 +16,9 @@ struct plan_text {
 
 void *plan_memory(struct e64_plan *plan, size_t size)
 {
-    struct plan_block *block = plan->blocks;
-    size = (size + 15) & ~(size_t)15;
-    if (!block || size > block->size - block->used) {
-        size_t room = size > BLOCK_SIZE ? size : BLOCK_SIZE;
-        block = memory_new(sizeof *block + room);
-        if (!block) {
-            fail_memory(sizeof *block + room);
-            return NULL;
-        }
-        block->size = room;
-        block->next = plan->blocks;
-        plan->blocks = block;
-    }
-    void *memory = block->bytes + block->used;
-    block->used += size;
+    void *memory = arena_new(&plan->memory, size);
+    if (!memory)
+        fail_memory(size);
     return memory;
 }
 
@@ -188,11 +168,7 @@ void plan_store_free(struct e64_plan *plan)
     memory_free(plan->slots);
     memory_free(plan->texts);
     memory_free(plan->bindings);
-    while (plan->blocks) {
-        struct plan_block *block = plan->blocks;
-        plan->blocks = block->next;
-        memory_free(block);
-    }
+    arena_free(&plan->memory);
     *plan = (struct e64_plan){ .runtime = plan->runtime, .name = plan->name,
                                .options = plan->options };
 }

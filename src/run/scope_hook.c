@@ -18,18 +18,11 @@ struct e64_scope {
 
 static e64_status add(e64_scope *scope, const struct elf_object *object)
 {
-    if (scope->count == scope->room) {
-        uint32_t room = scope->room ? 2 * scope->room : 64;
-        const struct elf_object **objects = memory_resize(scope->objects,
-                                                          room
-                                                          * sizeof *objects);
-        if (!objects)
-            return fail_memory(room * sizeof *objects);
-        scope->objects = objects;
-        scope->room = room;
-    }
-    scope->objects[scope->count++] = object;
-    return E64_OK;
+    e64_status status = memory_grow(&scope->objects, scope->count,
+                                    &scope->room, sizeof object);
+    if (status == E64_OK)
+        scope->objects[scope->count++] = object;
+    return status;
 }
 
 // Another plugin that is open in the runtime, and stays so for this open.

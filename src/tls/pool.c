@@ -72,15 +72,10 @@ static bool find(const struct pool_area *area, uint64_t from, uint64_t size,
 static e64_status insert(struct pool_area *area, uint32_t at, uint64_t start,
                          uint64_t size)
 {
-    if (area->count == area->room) {
-        uint32_t more = area->room ? 2 * area->room : 16;
-        struct pool_range *ranges = memory_resize(area->taken,
-                                                  more * sizeof *ranges);
-        if (!ranges)
-            return fail_memory(more * sizeof *ranges);
-        area->taken = ranges;
-        area->room = more;
-    }
+    e64_status status = memory_grow(&area->taken, area->count, &area->room,
+                                    sizeof *area->taken);
+    if (status != E64_OK)
+        return status;
     for (uint32_t i = area->count++; i > at; i--)
         area->taken[i] = area->taken[i - 1];
     area->taken[at] = (struct pool_range){ start, start + size };
