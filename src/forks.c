@@ -43,20 +43,28 @@ static void in_child(void)
     after(true);
 }
 
-static bool watched;
+static atomic_bool watched;
 
 // Before another thread can fork while they are set: when the loader comes to
-// the process, or when a constructor that runs even earlier uses it.
+// the process, or when a constructor that runs even earlier uses it. If there
+// was no memory then, one of the threads that come later tries again.
 __attribute__((constructor(101))) static void watch(void)
 {
-    if (!watched)
-        watched = pthread_atfork(before, in_parent, in_child) == 0;
+    static atomic_flag trying = ATOMIC_FLAG_INIT;
+    if (atomic_load(&watched) || atomic_flag_test_and_set(&trying))
+        return;
+    if (!atomic_load(&watched))
+        atomic_store(&watched,
+                     pthread_atfork(before, in_parent, in_child) == 0);
+    atomic_flag_clear(&trying);
 }
 
 bool forks_watch(enum fork_rank rank, const struct fork_part *part)
 {
     watch();
-    if (watched && !atomic_load(&parts[rank]))
+    if (!atomic_load(&watched))
+        return false;
+    if (!atomic_load(&parts[rank]))
         atomic_store(&parts[rank], part);
-    return watched;
+    return true;
 }

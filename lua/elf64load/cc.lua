@@ -345,7 +345,10 @@ local function attempt (job)
    if fine and job.source and contents(job.input) ~= job.source then
       fine, why = write(job.input, job.source)
    end
-   if not fine then return nil, why, "system", { path = job.folder } end
+   if not fine then
+      os.remove(listed)
+      return nil, why, "system", { path = job.folder }
+   end
    local _, _, start = core().stamp(listed)
    local said, done = shell.run(table.concat({
       job.compiler, kind.flags, job.flags[1], "-MD -MF", quoted(listed),
@@ -363,7 +366,10 @@ local function attempt (job)
    local path = output(job, list or {})
    fine, why = os.rename(made, path)
    if fine and list then fine, why = remember(job, list) end
-   if not fine then return nil, why, "system", { path = path } end
+   if not fine then
+      os.remove(made)
+      return nil, why, "system", { path = path }
+   end
    return path, not list
 end
 

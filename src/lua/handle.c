@@ -158,16 +158,13 @@ static int add_pin(void *data, const e64_pin *pin)
     lua_createtable(L, 0, 5);
     field_text(L, "kind", pin->name);
     field_text(L, "message", pin->message);
-    if (pin->number) {
+    if (pin->number)
         field_number(L, "number", pin->number);
-    }
-    if (pin->address) {
+    if (pin->address)
         field_number(L, "address", (uintptr_t)pin->address);
-    }
-    if (pin->plugin) {
+    if (pin->plugin)
         field_text(L, "path", pin->plugin->unit.object.name);
-    }
-    lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+    field_append(L);
     return 0;
 }
 
@@ -291,7 +288,7 @@ static int add_symbol(void *data, const e64_symbol *symbol)
 {
     lua_State *L = data;
     symbol_push(L, symbol);
-    lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+    field_append(L);
     return 0;
 }
 
@@ -308,9 +305,8 @@ static int relocations(lua_State *L)
     e64_count counts[LINK_TYPES + 1];
     size_t count = e64_relocations(handle_check(L, 1), counts, LINK_TYPES + 1);
     lua_newtable(L);
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++)
         field_number(L, counts[i].name, counts[i].count);
-    }
     return 1;
 }
 
@@ -334,9 +330,8 @@ static void push_times(lua_State *L, const e64_times *times)
         { "ifunc", times->ifunc }, { "start", times->start },
     };
     lua_newtable(L);
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         field_number(L, all[i].name, all[i].value);
-    }
 }
 
 // What a handle tells of its plugin. Name, path and state also once it is

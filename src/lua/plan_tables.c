@@ -60,7 +60,7 @@ static void set_probes(lua_State *L, const e64_plan_object *object)
         field_text(L, "place", probe->place);
         field_text(L, "owner", probe->owner);
         field_text(L, "result", probe->result == E64_OK ? "taken"
-                              : e64_status_name(probe->result));
+                                : e64_status_name(probe->result));
         field_append(L);
     }
     lua_setfield(L, -2, "probes");

@@ -52,10 +52,9 @@ static int push_reason(lua_State *L)
     field_text(L, "owner", reason->owner);
     if (reason->kind == E64_REASON_PROBE)
         field_text(L, "result", reason->result == E64_OK ? "taken"
-                             : e64_status_name(reason->result));
-    if (reason->number) {
+                                : e64_status_name(reason->result));
+    if (reason->number)
         field_number(L, "number", reason->number);
-    }
     return append(L);
 }
 
@@ -92,9 +91,8 @@ static int push_binding(lua_State *L)
         field_text(L, "kind", symbol_kind_name(binding->kind));
         field_boolean(L, "host", binding->plugin == NULL);
     }
-    if (binding->address) {
+    if (binding->address)
         field_number(L, "address", (uintptr_t)binding->address);
-    }
     lua_newtable(L);
     for (size_t i = 0; binding->others[i]; i++) {
         lua_pushstring(L, binding->others[i]);

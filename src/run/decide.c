@@ -51,8 +51,7 @@ choose(const e64_plugin *plugin, const e64_intercept *intercept,
     hook_leave(&call);
     if (answer == E64_OK && !call.misused)
         return E64_OK;
-    return hook_failed(&call, answer, &error,
-                           plugin->unit.object.name);
+    return hook_failed(&call, answer, &error, plugin->unit.object.name);
 }
 
 // The owner of addresses that the policy gives. Nothing is ever looked up in
@@ -234,8 +233,7 @@ ask(e64_plugin *plugin, const e64_import *import, e64_symbol *symbol)
     hook_leave(&call);
     if (call.misused || (answer != E64_OK
                          && (answer != E64_NOTFOUND || error.message)))
-        return hook_failed(&call, answer, &error,
-                           plugin->unit.object.name);
+        return hook_failed(&call, answer, &error, plugin->unit.object.name);
     if (answer == E64_NOTFOUND)
         symbol->address = NULL;
     else if (!symbol->address)

@@ -1,6 +1,6 @@
 // Tells what plugins are, and what lies at an address.
 
-#include "objects.h"
+#include "nearest.h"
 
 #include <string.h>
 
@@ -132,56 +132,19 @@ size_t e64_imports(e64_plugin *plugin)
     return plugin->imports;
 }
 
-// The nearest symbol at or before an address that reaches it; one without a
-// size reaches to the next.
-struct nearest {
-    uint64_t vaddr;
-    uint32_t index;
-    Elf64_Sym symbol;
-};
-
-static int consider(void *data, uint32_t index, const Elf64_Sym *symbol)
-{
-    struct nearest *nearest = data;
-    unsigned char type = ELF64_ST_TYPE(symbol->st_info);
-    if (type == STT_TLS || symbol->st_shndx == SHN_ABS
-        || symbol->st_value > nearest->vaddr
-        || (symbol->st_size
-            && nearest->vaddr - symbol->st_value >= symbol->st_size)
-        || (nearest->index && symbol->st_value <= nearest->symbol.st_value))
-        return 0;
-    nearest->index = index;
-    nearest->symbol = *symbol;
-    return 0;
-}
-
-static void consider_static(void *data, uint32_t index,
-                            const Elf64_Sym *symbol)
-{
-    consider(data, index, symbol);
-}
-
 static void describe_place(const struct elf_object *object, uintptr_t address,
                            e64_place *place)
 {
-    struct nearest nearest = { .vaddr = address - object->bias };
-    const e64_plugin *plugin = plugin_of(object);
-    elf_symbols_each(object->symbols, consider, &nearest);
-    const Elf64_Sym exported = nearest.symbol;
-    statics_each(plugin, consider_static, &nearest);
-    bool is_static = nearest.index
-        && memcmp(&exported, &nearest.symbol, sizeof exported) != 0;
+    struct nearest nearest;
     *place = (e64_place){ .plugin = plugin_of(object), .file = object->name,
                           .base = object->bias };
-    if (!nearest.index)
+    if (!nearest_symbol(object, address - object->bias, true, &nearest))
         return;
-    const struct elf_symbols *symbols = is_static ? &plugin->objects->statics
-                                                  : object->symbols;
-    const struct elf_version *version = elf_symbol_version(symbols,
+    const struct elf_version *version = elf_symbol_version(nearest.symbols,
                                                            nearest.index);
-    place->symbol = elf_string(symbols, nearest.symbol.st_name);
+    place->symbol = elf_string(nearest.symbols, nearest.symbol.st_name);
     place->version = version && !version->needed
-                   ? elf_string(object->symbols, version->name) : NULL;
+                   ? elf_string(nearest.symbols, version->name) : NULL;
     place->address = (void *)(object->bias + nearest.symbol.st_value);
     place->size = nearest.symbol.st_size;
 }

@@ -2,64 +2,24 @@
 
 #include "dl.h"
 
-#include <string.h>
-
 #include "../host/forward.h"
-#include "objects.h"
+#include "nearest.h"
 
-// By glibc's rule: of the symbols that others may bind to, the one with the
-// highest address whose extent holds the address; one without a size has
-// nothing but its own address.
-struct nearest {
-    uint64_t vaddr;
-    uint32_t index; // 0: none
-    Elf64_Sym symbol;
-};
-
-static int consider(void *data, uint32_t index, const Elf64_Sym *symbol)
-{
-    struct nearest *nearest = data;
-    if (ELF64_ST_TYPE(symbol->st_info) == STT_TLS
-        || symbol->st_shndx == SHN_ABS || nearest->vaddr < symbol->st_value)
-        return 0;
-    uint64_t distance = nearest->vaddr - symbol->st_value;
-    if (distance && distance >= symbol->st_size)
-        return 0;
-    if (nearest->index && symbol->st_value <= nearest->symbol.st_value)
-        return 0;
-    nearest->index = index;
-    nearest->symbol = *symbol;
-    return 0;
-}
-
-// glibc knows what is exported alone; of a plugin that is made of objects its
-// static functions are known, too.
-static void consider_static(void *data, uint32_t index,
-                            const Elf64_Sym *symbol)
-{
-    consider(data, index, symbol);
-}
-
+// By glibc's rule, but that of a plugin which is made of objects its static
+// functions are known, too.
 static void describe(const e64_plugin *plugin, uintptr_t address,
                      Dl_info *info, const Elf64_Sym **symbol)
 {
     const struct elf_object *object = &plugin->unit.object;
-    struct nearest nearest = { .vaddr = address - object->bias };
-    *symbol = NULL;
-    elf_symbols_each(object->symbols, consider, &nearest);
-    const Elf64_Sym exported = nearest.symbol;
-    statics_each(plugin, consider_static, &nearest);
-    const struct elf_symbols *symbols
-        = memcmp(&exported, &nearest.symbol, sizeof exported) == 0
-        ? object->symbols : &plugin->objects->statics;
+    struct nearest nearest;
     *info = (Dl_info){ .dli_fname = plugin->map.l_name,
                        .dli_fbase = (void *)object->start };
     *symbol = NULL;
-    if (!nearest.index)
+    if (!nearest_symbol(object, address - object->bias, false, &nearest))
         return;
-    info->dli_sname = elf_string(symbols, nearest.symbol.st_name);
+    info->dli_sname = elf_string(nearest.symbols, nearest.symbol.st_name);
     info->dli_saddr = (void *)elf_symbol_value(object, &nearest.symbol);
-    *symbol = (const Elf64_Sym *)symbols->symtab.data + nearest.index;
+    *symbol = (const Elf64_Sym *)nearest.symbols->symtab.data + nearest.index;
 }
 
 int dl_addr1(const void *address, Dl_info *info, void **extra, int flags,

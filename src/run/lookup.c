@@ -147,9 +147,9 @@ static bool search_statics(const e64_plugin *plugin, const char *text,
                            const char *version, struct lookup_found *found,
                            e64_symbol *out)
 {
-    if (version || !statics_find(plugin, text, &found->index, &found->symbol))
+    const struct elf_symbols *statics = statics_of(plugin);
+    if (version || !statics_find(statics, text, &found->index, &found->symbol))
         return false;
-    const struct elf_symbols *statics = &plugin->objects->statics;
     found->object = &plugin->unit.object;
     found->name = elf_string(statics, found->symbol.st_name);
     *out = (e64_symbol){

@@ -156,7 +156,6 @@ void objects_settle(e64_plugin *plugin)
         return;
     plugin->unit.made = NULL;
     object_image_free(&objects->image);
-    objects->image = (struct object_image){ .low = false };
     release_sources(objects);
 }
 

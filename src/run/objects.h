@@ -38,8 +38,7 @@ void object_source_release(struct object_source *source);
 
 // Makes the image of a plugin, which has no file yet. The sources are the
 // plugin's, too, from then on (with `hold`, nobody else can change their
-// bytes); so is, where there is but one, the identity of its
-// file.
+// bytes); so is, where there is but one, the identity of its file.
 e64_status objects_link(e64_plugin *plugin, const char *name,
                         struct object_source *const *sources, uint32_t count,
                         const e64_open_options *options);
@@ -67,13 +66,16 @@ void objects_free(e64_plugin *plugin);
 
 // Reads them from the image's file.
 e64_status statics_read(e64_plugin *plugin);
+// Of a plugin that is made of objects; NULL, which is none, of others.
+const struct elf_symbols *statics_of(const e64_plugin *plugin);
 // A symbol that nothing exports; false when there is none of that name.
-bool statics_find(const e64_plugin *plugin, const char *name,
+bool statics_find(const struct elf_symbols *statics, const char *name,
                   uint32_t *index, Elf64_Sym *symbol);
-// Calls `visit` with each of them that lies in the image.
-void statics_each(const e64_plugin *plugin,
-                  void (*visit)(void *data, uint32_t index,
-                                const Elf64_Sym *symbol), void *data);
+// Calls `visit` with each of them that lies in the image, until it answers
+// non-zero, which is returned.
+int statics_each(const struct elf_symbols *statics,
+                 int (*visit)(void *data, uint32_t index,
+                              const Elf64_Sym *symbol), void *data);
 
 // ---------------------------------------------------------------- jit.c ---
 

@@ -15,44 +15,34 @@
 
 struct map_text {
     const e64_plugin *plugin;
+    const struct elf_symbols *symbols; // that are gone through
     char *bytes; // NULL: to be measured
     size_t size, room;
 };
 
-static void add(struct map_text *text, const struct elf_symbols *symbols,
-                const Elf64_Sym *symbol)
+static int add(void *data, uint32_t index, const Elf64_Sym *symbol)
 {
+    struct map_text *text = data;
+    (void)index;
     if (ELF64_ST_TYPE(symbol->st_info) != STT_FUNC || !symbol->st_size)
-        return;
+        return 0;
     int length = snprintf(text->bytes ? text->bytes + text->size : NULL,
                           text->bytes ? text->room - text->size : 0,
                           "%" PRIx64 " %" PRIx64 " %s\n",
                           elf_symbol_value(&text->plugin->unit.object, symbol),
                           (uint64_t)symbol->st_size,
-                          elf_string(symbols, symbol->st_name));
+                          elf_string(text->symbols, symbol->st_name));
     text->size += (size_t)length;
-}
-
-static int add_exported(void *data, uint32_t index, const Elf64_Sym *symbol)
-{
-    struct map_text *text = data;
-    (void)index;
-    add(text, text->plugin->unit.object.symbols, symbol);
     return 0;
-}
-
-static void add_static(void *data, uint32_t index, const Elf64_Sym *symbol)
-{
-    struct map_text *text = data;
-    (void)index;
-    add(text, &text->plugin->objects->statics, symbol);
 }
 
 static void add_all(struct map_text *text)
 {
     text->size = 0;
-    elf_symbols_each(text->plugin->unit.object.symbols, add_exported, text);
-    statics_each(text->plugin, add_static, text);
+    text->symbols = text->plugin->unit.object.symbols;
+    elf_symbols_each(text->symbols, add, text);
+    text->symbols = statics_of(text->plugin);
+    statics_each(text->symbols, add, text);
 }
 
 bool perf_cannot_read(const e64_plugin *plugin)

@@ -51,8 +51,8 @@ static e64_status keep_why(struct discovery *discovery, e64_plugin *plugin,
          ? fail_memory(sizeof plugin->why) : E64_OK;
 }
 
-// Reads the file of a plugin, and adds it to those that are new. Takes it over
-// in any case.
+// Reads the file of a plugin, and adds it to those that are new; on failure it
+// is gone.
 static e64_status read_file(struct discovery *discovery, const char *name,
                             e64_plugin *wanter, bool isolated,
                             e64_plugin *plugin, e64_plugin **made)
@@ -94,8 +94,8 @@ static e64_status refuse_archive(const e64_plugin *plugin)
 }
 
 e64_status read_plugin(struct discovery *discovery, const char *name,
-                              e64_plugin *wanter, struct elf_file *file,
-                              bool isolated, e64_plugin **made)
+                       e64_plugin *wanter, struct elf_file *file,
+                       bool isolated, e64_plugin **made)
 {
     e64_plugin *plugin;
     e64_status status = plugin_new(discovery->runtime, &plugin);

@@ -145,13 +145,11 @@ enum trial search_try(void *data, const char *path, bool there)
     search->file->own_fd = true;
     char why[128];
     e64_status refusal = foreign(search->file->view, why, sizeof why);
-    bool suits = !search->suits
-              || search->suits(search->suits_data, search->file);
-    if (refusal == E64_OK && suits)
+    if (refusal == E64_OK && (!search->suits
+            || search->suits(search->suits_data, search->file)))
         return end(search, path, E64_OK);
     elf_file_close(search->file);
-    if (refusal == E64_OK)
-        return TRIAL_NEXT;
-    pass_over(search, path, refusal, 0, why);
+    if (refusal != E64_OK)
+        pass_over(search, path, refusal, 0, why);
     return TRIAL_NEXT;
 }

@@ -17,10 +17,7 @@ static bool section(struct view file, const Elf64_Ehdr *header,
     return number < header->e_shnum
         && view_read(file, header->e_shoff + number * sizeof *read, read,
                      sizeof *read)
-        && read->sh_offset <= file.size
-        && read->sh_size <= file.size - read->sh_offset
-        && (*bytes = (struct view){ file.data + read->sh_offset,
-                                    read->sh_size }, true);
+        && view_part(file, read->sh_offset, read->sh_size, bytes);
 }
 
 static bool find_tables(struct view file, struct view *symtab,
@@ -63,13 +60,15 @@ static bool is_static(const Elf64_Sym *symbol)
         && type != STT_SECTION && type != STT_FILE && !elf_exported(symbol);
 }
 
-bool statics_find(const e64_plugin *plugin, const char *name,
+const struct elf_symbols *statics_of(const e64_plugin *plugin)
+{
+    return plugin && plugin->objects ? &plugin->objects->statics : NULL;
+}
+
+bool statics_find(const struct elf_symbols *statics, const char *name,
                   uint32_t *index, Elf64_Sym *symbol)
 {
-    if (!plugin->objects)
-        return false;
-    const struct elf_symbols *statics = &plugin->objects->statics;
-    for (uint32_t i = 1; i < statics->count; i++) {
+    for (uint32_t i = 1; statics && i < statics->count; i++) {
         if (elf_symbol(statics, i, symbol) && is_static(symbol)
             && strcmp(elf_string(statics, symbol->st_name), name) == 0) {
             *index = i;
@@ -79,15 +78,14 @@ bool statics_find(const e64_plugin *plugin, const char *name,
     return false;
 }
 
-void statics_each(const e64_plugin *plugin,
-                  void (*visit)(void *data, uint32_t index,
-                                const Elf64_Sym *symbol), void *data)
+int statics_each(const struct elf_symbols *statics,
+                 int (*visit)(void *data, uint32_t index,
+                              const Elf64_Sym *symbol), void *data)
 {
     Elf64_Sym symbol;
-    if (!plugin || !plugin->objects)
-        return;
-    const struct elf_symbols *statics = &plugin->objects->statics;
-    for (uint32_t i = 1; i < statics->count; i++)
+    int answer = 0;
+    for (uint32_t i = 1; statics && i < statics->count && !answer; i++)
         if (elf_symbol(statics, i, &symbol) && is_static(&symbol))
-            visit(data, i, &symbol);
+            answer = visit(data, i, &symbol);
+    return answer;
 }
