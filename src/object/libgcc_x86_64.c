@@ -5,6 +5,26 @@
 
 #include "editor.h"
 
+// Of _Float16 since gcc 12.
+#if __GNUC__ >= 12
+#define HALVES(X)                                                          \
+    X(__extendhfsf2) X(__extendhfdf2) X(__extendhfxf2) X(__extendhftf2)    \
+    X(__truncsfhf2) X(__truncdfhf2) X(__truncxfhf2) X(__trunctfhf2)        \
+    X(__eqhf2) X(__nehf2) X(__fixhfti) X(__fixunshfti) X(__floattihf)      \
+    X(__floatuntihf) X(__mulhc3) X(__divhc3)
+#else
+#define HALVES(X)
+#endif
+
+// Of __bf16 since gcc 13.
+#if __GNUC__ >= 13
+#define BRAINS(X)                                                          \
+    X(__extendbfsf2) X(__truncsfbf2) X(__truncdfbf2) X(__truncxfbf2)       \
+    X(__trunctfbf2) X(__trunchfbf2) X(__floattibf) X(__floatuntibf)
+#else
+#define BRAINS(X)
+#endif
+
 #define HELPERS(X)                                                         \
     X(__divti3) X(__modti3) X(__udivti3) X(__umodti3) X(__udivmodti4)      \
     X(__divmodti4) X(__multi3) X(__negti2) X(__ashlti3) X(__ashrti3)       \
@@ -26,7 +46,11 @@
     X(__fixtfdi) X(__fixtfti) X(__fixunstfsi) X(__fixunstfdi)              \
     X(__fixunstfti) X(__floatsitf) X(__floatditf) X(__floattitf)           \
     X(__floatunsitf) X(__floatunditf) X(__floatuntitf) X(__powitf2)        \
-    X(__multc3) X(__divtc3) X(__cpu_indicator_init) X(__cpu_model)
+    X(__multc3) X(__divtc3) X(__clrsbdi2) X(__clrsbti2) X(__extendsfdf2)   \
+    X(__truncdfsf2) X(__fixunssfdi) X(__fixunsdfdi) X(__fixunsxfdi)        \
+    X(__udiv_w_sdiv) X(__clear_cache) X(__enable_execute_stack)            \
+    X(__cpu_indicator_init) X(__cpu_model) X(__cpu_features2)              \
+    HALVES(X) BRAINS(X)
 
 // By other names in C, where the compiler knows some of them as functions.
 #define DECLARE(name) extern const char libgcc_##name[] __asm__(#name);

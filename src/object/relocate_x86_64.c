@@ -59,7 +59,11 @@ static e64_status absolute(struct relocating *now, enum fit fit)
     e64_status status = E64_OK;
     switch (now->where) {
     case WHERE_FIXED:
-        return relocation_put(now, now->S + now->A, fit);
+        // The loader's own variables are as far away as what is imported.
+        if (fit == FIT_64 || fit == FIT_16 || fit == FIT_8 || !now->symbol
+            || now->symbol->unit || now->S <= INT32_MAX)
+            return relocation_put(now, now->S + now->A, fit);
+        return relocation_dynamic(now, now->type, true, now->A);
     case WHERE_IMPORT:
         return relocation_dynamic(now, now->type, true, now->A);
     case WHERE_STORAGE:
