@@ -6,6 +6,8 @@ local lfs = require "lfs"
 local campaign = require "spec.support.campaign"
 local cc = require "elf64load.cc"
 local child = require "spec.support.child"
+local sourcing = require "spec.conformance.sourcing"
+local wording = require "spec.conformance.wording"
 
 local folder = os.tmpname()
 os.remove(folder)
@@ -59,12 +61,15 @@ local function imports_no (plugin, pattern)
    end
 end
 
+local function compresses (inputs)
+   local p <close> = assert(elf.link(inputs))
+   imports_no(p, "^[%l]*flate")
+   assert.equal("20000000 bytes there and back at ten levels", works("libz", p))
+end
+
 describe("zlib", function ()
    it("compresses and restores when its objects are linked", function ()
-      local p <close> = assert(elf.link(objects "libz.a"))
-      imports_no(p, "^[%l]*flate")
-      assert.equal("20000000 bytes there and back at ten levels",
-         works("libz", p))
+      compresses(objects "libz.a")
    end)
 
    it("is pulled from its archive as far as an object needs it", function ()
@@ -105,17 +110,44 @@ local LUA <const> = [[
    os.exit(code, true)
 ]]
 
+local function as_the_host (inputs)
+   local script = "spec/conformance/program/script.lua"
+   local ours = child.lua(LUA, { script, table.unpack(inputs) })
+   assert.equal(0, ours.code, ours.err .. ours.out)
+   local theirs = child.lua("io.write(dofile(arg[1]), '\\n')", { script })
+   assert.equal(0, theirs.code, theirs.err)
+   assert.is_truthy(theirs.out:find("stack overflow", 1, true))
+   assert.equal(theirs.out, ours.out)
+end
+
 describe("Lua", function ()
    it("runs a script as the host's does when its objects are linked",
-      function ()
-         local script = "spec/conformance/program/script.lua"
-         local ours = child.lua(LUA, { script, table.unpack(objects "liblua5.4.a") })
-         assert.equal(0, ours.code, ours.err .. ours.out)
-         local theirs = child.lua("io.write(dofile(arg[1]), '\\n')", { script })
-         assert.equal(0, theirs.code, theirs.err)
-         assert.is_truthy(theirs.out:find("stack overflow", 1, true))
-         assert.equal(theirs.out, ours.out)
+      function () as_the_host(objects "liblua5.4.a") end)
+end)
+
+describe("What is compiled from Debian's sources #full", function ()
+   local list = wording.list "spec/conformance/words.txt"
+   local sources
+
+   lazy_setup(function ()
+      sources = sourcing.fetch(lfs.currentdir() .. "/build/sources",
+         { "zlib", "lua5.4" })
+   end)
+
+   local function compiled (name, variant)
+      for _, image in ipairs(list.images) do
+         if image.name == name then
+            return wording.objects(sources[image.package].path, image, variant)
+         end
+      end
+   end
+
+   for _, variant in ipairs(list.variants) do
+      it(("works by %s %s"):format(variant.compiler, variant.flags), function ()
+         compresses(compiled("libz", variant))
+         as_the_host(compiled("liblua", variant))
       end)
+   end
 end)
 
 -- A table, and a question about it with a function of our own.
