@@ -83,6 +83,29 @@ describe("The relocated words of objects", function ()
       end
    end)
 
+   it("mean what ld's mean when constants that could be merged are relocated",
+      function ()
+         local function part (name)
+            return linking.assembly((([[
+               .section .rodata.cst8, "aM", @progbits, 8
+               constant: .quad 7
+               pointer: .quad NAME, other
+               .data
+               other: .quad 1
+               .text
+               .globl NAME
+               NAME: mov pointer(%rip), %rax
+               mov pointer + 8(%rip), %rcx
+               add constant(%rip), %rax
+               ret]]):gsub("NAME", name)))
+         end
+         for side, result in pairs((wording.compare({ part "one", part "two" },
+               "exec", folder))) do
+            assert.equal(10, result.total, side)
+            all_equal(result)
+         end
+      end)
+
    it("of a group that another object has, too, are not there", function ()
       local text <const> = [[inline int both(int a) { throw a; }
          int %s(int a) { return both(a); }]]

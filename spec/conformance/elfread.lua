@@ -20,6 +20,7 @@ local elfread = {}
 ---@field entsize integer
 ---@field group? elfread.group
 ---@field bytes? string of what has some
+---@field relocated? boolean words of it are
 
 ---@class elfread.symbol
 ---@field name string
@@ -127,8 +128,22 @@ function elfread.file (path)
          file.symbols = symbols(file, file.sections[index])
       end
    end
+   for index = 0, count - 1 do
+      local section = file.sections[index]
+      if section.type == SHT.RELA and file.kind == 1 and section.size > 0 then
+         file.sections[section.info].relocated = true
+      end
+   end
    if file.kind == 1 then groups(file, count) end
    return file
+end
+
+--- May linkers put entries of a section together with equal ones of others? Not
+--- where words of it are relocated: they would have to look at what these mean.
+---@param section elfread.section
+---@return boolean
+function elfread.is_merged (section)
+   return section.flags & elfread.SHF.MERGE ~= 0 and not section.relocated
 end
 
 --- The relocations of an object, in its order.

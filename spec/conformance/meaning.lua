@@ -144,7 +144,7 @@ end
 
 -- What can be found only by what it is: linkers merge it.
 local function is_merged (target)
-   return target.section and target.section.flags & SHF.MERGE ~= 0
+   return target.section and elfread.is_merged(target.section)
 end
 
 -- What lies at an address, as far as one entry of a merged section goes.
@@ -170,7 +170,9 @@ local function entry (target, addend)
 end
 
 local function shown (bytes)
-   return "text " .. ("%q"):format(bytes):sub(2, -2)
+   return "text " .. bytes:gsub("[^%g ]", function (byte)
+      return ("\\x%02x"):format(byte:byte())
+   end)
 end
 
 local function at (object, section, offset)

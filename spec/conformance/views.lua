@@ -65,7 +65,7 @@ local function pieces (files, places, storage)
    for number, file in ipairs(files) do
       for index, vaddr in pairs(places[number]) do
          local section = file.sections[index]
-         if section.flags & elfread.SHF.MERGE == 0
+         if not elfread.is_merged(section)
             and (section.flags & elfread.SHF.TLS ~= 0) == storage then
             out[#out + 1] = { from = vaddr, to = vaddr + section.size,
                object = number, section = index }

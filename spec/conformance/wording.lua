@@ -161,7 +161,7 @@ local function check_bytes (name, view, files, all, faults)
       for index = 1, file.section_count - 1 do
          local section = file.sections[index]
          local vaddr = view.places[number][index]
-         if vaddr and section.bytes and section.flags & elfread.SHF.MERGE == 0
+         if vaddr and section.bytes and not elfread.is_merged(section)
             and section.flags & elfread.SHF.ALLOC ~= 0 and section.size > 0 then
             local bytes = view.read(view.base + vaddr, section.size)
             if not bytes or unmasked(bytes, all[number], section)
