@@ -305,7 +305,7 @@ describe("Threads that run before a plugin is opened", function ()
    ]]
 
    -- Some seem to be creating threads: an open that waited for them to leave
-   -- off would fail after ten seconds.
+   -- off would not end.
    it("find what its variables begin as, whatever they wait for", function ()
       assert.equal("77\t77\n0\n", run(SOURCE))
    end)

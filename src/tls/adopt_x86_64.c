@@ -153,13 +153,16 @@ static e64_status look_after(struct adoption *adoption, bool *pending)
     }
 }
 
-// Waits for all answers.
+// Waits for all answers. Not for long when there is none; but those that are
+// asked again and again answer once a turn, and turns may be rare.
 static e64_status wait_for(struct adoption *first, size_t count)
 {
     enum { LONGEST = 10000, BUSY = 20 };
-    int64_t start = now_ms();
+    int64_t last = now_ms();
+    long heard = 0;
     for (int round = 0;; round++) {
         int waiting = 0;
+        long answers = 0;
         for (size_t i = 0; i < count; i++) {
             bool pending;
             e64_status status = look_after(&first[i], &pending);
@@ -167,10 +170,14 @@ static e64_status wait_for(struct adoption *first, size_t count)
                 return status;
             if (pending)
                 waiting = first[i].question.tid;
+            answers += first[i].times + !pending;
         }
         if (!waiting)
             return E64_OK;
-        if (now_ms() - start > LONGEST)
+        if (answers > heard)
+            last = now_ms();
+        heard = answers;
+        if (now_ms() - last > LONGEST)
             return fail(E64_UNSUPPORTED, "thread %d does not answer (signal "
                         "33): it is stopped by a tracer, waits for a vfork "
                         "child, or blocks the signal by a raw system call",
