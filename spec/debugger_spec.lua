@@ -327,7 +327,7 @@ describe("gdb #full", function ()
          local file = assert(io.open(arg[2], "w"))
          file:write(self, "\n")
          file:close()
-         local stop = os.time() + 40
+         local stop = os.time() + 200
          while io.open(arg[2]) and os.time() < stop do
             for _ = 1, 10000 do C.gdb_function(4) end
          end
