@@ -3,6 +3,7 @@
 local lfs = require "lfs"
 local elf = require "elf64load"
 local child = require "spec.support.child"
+local debugging = require "spec.support.debugging"
 require "spec.support.assert"
 
 local TEXT <const> = [[
@@ -46,11 +47,7 @@ local function object (name, flags)
    return folder .. "/" .. name .. ".o"
 end
 
--- The words with which a program in this host is started.
-local function host (script, ...)
-   local words = os.getenv "ELF64LOAD_HOST" or child.host
-   return { "sh", "-c", "exec " .. words .. ' "$@"', "host", script, ... }
-end
+local host = debugging.host
 
 describe("perf", function ()
    it("is told of the functions of objects, when that is asked for", function ()
@@ -104,15 +101,8 @@ describe("gdb #full", function ()
    if child.sanitizer then return end -- LeakSanitizer traces the process itself
 
    local function debug (path, ...)
-      local line = { "gdb", "-q", "-nx", "-batch" }
-      for _, command in ipairs { "set debuginfod enabled off",
-         "set breakpoint pending on", "set confirm off", ... } do
-         line[#line + 1] = "-ex"
-         line[#line + 1] = command
-      end
-      line[#line + 1] = "--args"
-      for _, word in ipairs(host(script, path)) do line[#line + 1] = word end
-      local result = child.run(line, { merge = true, seconds = 300 })
+      local result = child.run(debugging.gdb({ ... }, { "--args",
+         table.unpack(host(script, path)) }), { merge = true, seconds = 300 })
       assert.equal(0, result.code, result.out)
       return result.out
    end

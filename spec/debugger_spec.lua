@@ -2,6 +2,7 @@
 
 local assert = require "spec.support.assert"
 local child = require "spec.support.child"
+local debugging = require "spec.support.debugging"
 local cc = require "elf64load.cc"
 local fixtures = require "spec.support.fixtures"
 local elf = require "elf64load"
@@ -241,22 +242,7 @@ local PROGRAM = [[
    print(p:cdef "int gdb_ifunc(int);".gdb_ifunc(3))
 ]]
 
-local function gdb (commands, words)
-   local line = { "gdb", "-q", "-nx", "-batch" }
-   for _, command in ipairs { "set debuginfod enabled off",
-      "set breakpoint pending on", "set confirm off", table.unpack(commands) } do
-      line[#line + 1] = "-ex"
-      line[#line + 1] = command
-   end
-   for _, word in ipairs(words) do line[#line + 1] = word end
-   return line
-end
-
--- The words with which a program in this host is started.
-local function host (script, ...)
-   local words = os.getenv "ELF64LOAD_HOST" or child.host
-   return { "sh", "-c", "exec " .. words .. ' "$@"', "host", script, ... }
-end
+local gdb, host = debugging.gdb, debugging.host
 
 describe("gdb #full", function ()
    if child.sanitizer then return end -- LeakSanitizer traces the process itself

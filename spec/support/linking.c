@@ -7,25 +7,11 @@
 // what is left behind is a line of its own.
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "counting.h"
 #include "error.h"
 #include "object/object.h"
-
-static long live; // blocks
-
-static void *count(void *data, void *block, size_t size)
-{
-    (void)data;
-    if (!size) {
-        live -= block != NULL;
-        free(block);
-        return NULL;
-    }
-    live += block == NULL;
-    return realloc(block, size);
-}
 
 static void show(const struct object_image *image)
 {

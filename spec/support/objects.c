@@ -11,32 +11,16 @@
 
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "counting.h"
 #include "elf/archive.h"
 #include "elf/file.h"
 #include "elf/relocatable.h"
 #include "elf/symbols.h"
 #include "error.h"
 #include "memory.h"
-
-static long live;       // blocks
-static size_t asked;    // bytes, of all that was ever asked for
-
-static void *count(void *data, void *block, size_t size)
-{
-    (void)data;
-    if (!size) {
-        live -= block != NULL;
-        free(block);
-        return NULL;
-    }
-    live += block == NULL;
-    asked += size;
-    return realloc(block, size);
-}
 
 static int failed(void)
 {
