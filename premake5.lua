@@ -300,17 +300,37 @@ local function package_text (name, prefix)
       .. packages[name]
 end
 
+local function built_file (path)
+   if not contents(path) then
+      error(path .. " is not there; build first: make -C build config=release", 0)
+   end
+   return path
+end
+
+-- What files of the archives share among themselves gets names that no program
+-- has, as C cannot spell them: "fail" becomes "e64.fail". Debuggers go on
+-- showing the first.
+local function apart (archives)
+   local renamed = "build/renamed.txt"
+   for _, path in ipairs(archives) do built_file(path) end
+   run("LC_ALL=C readelf -sW " .. table.concat(archives, " ")
+      .. " | awk '($5 == \"GLOBAL\" || $5 == \"WEAK\") && $6 == \"HIDDEN\""
+      .. " && $7 != \"UND\" && $8 !~ /^(e64_|luaopen_|__)/ { print $8, \"e64.\" $8 }'"
+      .. " | sort -u >" .. renamed)
+   os.mkdir("build/installed")
+   for _, path in ipairs(archives) do
+      run("objcopy --redefine-syms=" .. renamed .. " " .. path
+         .. " build/installed/" .. path:match("[^/]*$"))
+   end
+end
+
 local function install ()
    local destdir = _OPTIONS.destdir or os.getenv("DESTDIR") or ""
    local built = "build/release/"
 
    local function put (mode, source, target)
-      if not contents(source) then
-         error(source .. " is not there; build first: "
-            .. "make -C build config=release", 0)
-      end
       print(target)
-      run("install -D -m " .. mode .. " " .. quoted(source) .. " "
+      run("install -D -m " .. mode .. " " .. quoted(built_file(source)) .. " "
          .. quoted(destdir .. target))
    end
 
@@ -348,9 +368,10 @@ local function install ()
       write(made, text)
       put("644", made, prefix .. "/share/" .. file)
    end
+   apart { built .. "lib/libelf64load.a", built .. "lib/libelf64load-lua.a" }
    for _, name in ipairs { "elf64load", "elf64load-lua" } do
       local archive_file = "lib" .. name .. ".a"
-      put("644", built .. "lib/" .. archive_file,
+      put("644", "build/installed/" .. archive_file,
          prefix .. "/lib/" .. archive_file)
       write("build/" .. name .. ".pc", package_text(name, prefix))
       put("644", "build/" .. name .. ".pc",

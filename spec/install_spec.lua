@@ -160,6 +160,42 @@ describe("An installed copy #build", function ()
       assert.equal(zlib, line(compile("elf64load", source)))
    end)
 
+   it("shares no name with a program that has what its files have", function ()
+      local taken, seen = {}, {}
+      for _, archive in ipairs { "libelf64load.a", "libelf64load-lua.a" } do
+         local text = line("env", "LC_ALL=C", "readelf", "-sW",
+            "build/release/lib/" .. archive)
+         for name in text:gmatch " HIDDEN +%d+ ([%a][%w_]*)" do
+            if not seen[name] and not name:find "^e64_"
+               and not name:find "^luaopen_" then
+               seen[name] = true
+               taken[#taken + 1] = name
+            end
+         end
+      end
+      assert.is_true(#taken > 300)
+      local source = snippet "c":gsub("int main%(", function (main)
+         return "int " .. table.concat(taken, " = 7, ") .. " = 7;\n"
+            .. "int *const all[] = { &" .. table.concat(taken, ", &") .. " };\n"
+            .. main
+      end):gsub("return 0;", [[
+         for (int i = 0; i < (int)(sizeof all / sizeof *all); i++)
+            if (*all[i] != 7)
+               return 1;
+         return 0;]])
+      assert.equal(zlib, line(compile("elf64load", source,
+         "-rdynamic -fno-builtin")))
+      -- Of those that are built only its own could be said.
+      local path = top .. "/clashing.c"
+      local file = assert(io.open(path, "w"))
+      file:write(source)
+      file:close()
+      local result = child.run({ "gcc", "-w", "-fno-builtin", "-Isrc", "-o",
+         top .. "/clashing", path, "build/release/lib/libelf64load.a" },
+         { bare = true, merge = true, seconds = 600 })
+      assert.matches("multiple definition", result.out, 1, true)
+   end)
+
    it("lets an engine with a Lua of its own open the module", function ()
       local program = compile("elf64load-lua", [[
          #include <stdio.h>
