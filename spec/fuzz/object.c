@@ -77,7 +77,7 @@ static void link_alone(struct view bytes)
 {
     struct elf_file file = { .name = (char *)"fuzz.o", .view = bytes,
                              .fd = -1 };
-    struct object_input input = { &file, false };
+    struct object_input input = { .file = &file };
     struct object_image linked = { .file = { .fd = -1 } };
     struct elf_image image;
     if (object_link(&input, 1, "fuzz.o", &linked) != E64_OK) {
