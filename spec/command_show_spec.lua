@@ -192,7 +192,8 @@ describe("The command's options", function ()
       local out, err, status = run { "open", loud, "--policy", policy }
       assert.same({ "", 1 }, { out, status })
       assert.truthy(err:find("did you mean 'search'", 1, true))
-      _, err, status = run { "open", loud, "--policy", "/no/such/policy.lua" }
+      out, err, status = run { "open", loud, "--policy", "/no/such/policy.lua" }
+      assert.equal("", out)
       assert.equal(1, status)
       assert.truthy(err:find("/no/such/policy.lua", 1, true))
       local made = read((run { "open", loud, "--json", "--policy",

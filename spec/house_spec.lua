@@ -402,11 +402,11 @@ describe("What is built #build", function ()
 
    it("shows in libelf64load.a just what its headers declare", function ()
       local declared = {}
-      for path, code in pairs(codes) do
+      for path, text in pairs(codes) do
          local header = path:match "^src/elf64load[%w_]*%.h$"
-            and code:gsub("#define[^\n]*", "") or ""
-         for text in header:gmatch "E64_API%s+([^;{]-)%(" do
-            declared[text:match "(e64_[%w_]+)$" or text] = true
+            and text:gsub("#define[^\n]*", "") or ""
+         for said in header:gmatch "E64_API%s+([^;{]-)%(" do
+            declared[said:match "(e64_[%w_]+)$" or said] = true
          end
       end
       assert.is_true(declared.e64_open)

@@ -291,7 +291,7 @@ describe("elf.open", function ()
       local other <close> = elf.runtime {}
       local C, D = reacher(runtime), reacher(other)
       local reached
-      local function search (name)
+      local function by_source (name)
          if name == "libbytes.so" then
             return elf.source { bytes = bytes, name = name }
          elseif name == "libread.so" then
@@ -310,8 +310,8 @@ describe("elf.open", function ()
             error "on purpose"
          end
       end
-      table.insert(runtime.searchers, 1, search)
-      table.insert(other.searchers, 1, search)
+      table.insert(runtime.searchers, 1, by_source)
+      table.insert(other.searchers, 1, by_source)
       assert(other:open "libbytes.so")
       assert(runtime:open "libbytes.so") -- hands the list over
       assert.equal(7, C.reach "libbytes.so")

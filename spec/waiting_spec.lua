@@ -286,7 +286,7 @@ void tell(const char *);
 int needed = 5;
 __attribute__((destructor)) static void end(void) { tell("needed ends"); }
 ]])
-      local slow = assert(cc.shared([[
+      local late = assert(cc.shared([[
 void tell(const char *);
 void runs_now(void);
 void let_close(void);
@@ -324,7 +324,7 @@ int main(int argc, char **argv)
     return 0;
 }
 ]]
-      local theirs, text = each(program, { slow, quick })
+      local theirs, text = each(program, { late, quick })
       assert.equal("slow ends\nquick ends\nneeded ends\n", theirs)
       -- Which of the two is first is not what others can see.
       assert.equal("quick ends\nslow ends\nneeded ends\n", text)

@@ -245,12 +245,13 @@ end
 local function parse (words, at, given)
    local rest, options = {}, true
    while at <= #words do
-      local word, why = words[at], nil
+      local word = words[at]
       if options and word == "--" then
          options = false
       elseif options and word:find "^%-." then
-         at, why = take_option(words, at, given)
-         if not at then return nil, why end
+         local last, why = take_option(words, at, given)
+         if not last then return nil, why end
+         at = last
       else
          rest[#rest + 1] = word
       end

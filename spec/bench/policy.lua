@@ -32,7 +32,8 @@ function policy.build (lister)
       made[kind] = kind == "hooks" and {
          theirs = "spec/bench/hooks_theirs.lua",
          ours = "spec/bench/hooks_ours.lua",
-         pairs = pairs, environment = sides.modules() } or { theirs = program(), ours = program(kind), pairs = pairs }
+         pairs = pairs, environment = sides.modules() }
+         or { theirs = program(), ours = program(kind), pairs = pairs }
    end
    made.lister = lister
    return made
