@@ -73,7 +73,8 @@ describe("The campaign of mutants", function ()
    it("notices what goes wrong, and goes on", function ()
       -- In place of the opener, one that ends in each way.
       local mutants = require "spec.fuzz.mutants"
-      mutants.host, mutants.processor, mutants.say = child.host, 1, function () end
+      mutants.host, mutants.loader = { child.host }, child.host
+      mutants.processor, mutants.say = 1, function () end
       mutants.folder = fixtures.folder .. "/mutants"
       mutants.libraries = fixtures.text(assert(cc.shared "int f;") .. "\n", ".txt")
       mutants.opener = fixtures.text([[
@@ -122,6 +123,8 @@ describe("The fuzzers' command", function ()
          ["--runs"] = "--runs needs a number",
          ["--mutants -1"] = "--mutants needs a number",
          ["--seconds 1 --runs 1"] = "either --seconds or --runs",
+         ["--objects --config debug"] = "--config needs release or asan",
+         ["--objects --host lua5.3"] = "--host needs elf64load or lua5.4",
       } do
          local list = {}
          for word in words:gmatch "%S+" do list[#list + 1] = word end
@@ -156,5 +159,20 @@ describe("The fuzzers' command", function ()
          "findings:    crash 0, hang 0, report 0, failure 0", 1, true))
       local again = command("--mutants", "200", "--resume")
       assert.equal(result.out, again.out)
+   end)
+
+   it("links mutants of objects and archives #build #full", function ()
+      for _, host in ipairs { "elf64load", "lua5.4" } do
+         local words = { "--mutants", "200", "--objects", "--config", "release",
+            "--host", host }
+         local result = command(table.unpack(words))
+         assert.equal(0, result.code, result.out .. result.err)
+         assert.is_not_nil(result.out:find(
+            "^200 mutants of %d+ objects and archives\n"), result.out)
+         assert.is_not_nil(result.out:find(
+            "findings:    crash 0, hang 0, report 0, failure 0", 1, true))
+         local again = command("--resume", table.unpack(words))
+         assert.equal(result.out, again.out)
+      end
    end)
 end)

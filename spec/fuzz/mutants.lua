@@ -1,5 +1,6 @@
---- The campaign of whole-image mutants: opens thousands of changed libraries in
---- children with limits, under the sanitizers, and counts what became of them.
+--- The campaigns of whole-image mutants: open thousands of changed libraries, or
+--- link changed objects and archives, in children with limits, and count what
+--- became of them.
 
 local campaign = require "spec.support.campaign"
 local mutate = require "spec.fuzz.mutate"
@@ -23,9 +24,15 @@ mutants.folder = "build/fuzz/mutants"
 mutants.libraries = "spec/fuzz/libraries.txt"
 
 --- What opens a batch, and how many seconds of processor time it has.
-mutants.host = "build/asan/bin/elf64load"
+mutants.host = { "build/asan/bin/elf64load" }
 mutants.opener = "spec/fuzz/opener.lua"
 mutants.processor = 200
+
+--- What changes them, and the files in which that and the loader's code are.
+---@type mutate|mutate_object
+mutants.mutate = mutate
+mutants.mutator = "spec/fuzz/mutate.lua"
+mutants.loader = "build/asan/bin/elf64load"
 
 --- Where lines of the table go.
 mutants.say = print
@@ -34,12 +41,15 @@ local function child (first, last, libraries)
    local words = {}
    for number, path in ipairs(libraries) do words[number] = quoted(path) end
    local errors = mutants.folder .. "/errors.txt"
+   local host = {}
+   for number, word in ipairs(mutants.host) do host[number] = quoted(word) end
+   host = table.concat(host, " ")
    local command = ("env LSAN_OPTIONS=suppressions=spec/support/leaks.txt:"
       .. "print_suppressions=0 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1:"
       .. "exitcode=86 ASAN_OPTIONS=detect_leaks=1:exitcode=86:"
       .. "hard_rss_limit_mb=%d prlimit --core=0 --nproc=1024 --cpu=%d "
       .. "timeout -k 5 %d %s %s %d %d %s %s 2>%s"):format(MEGABYTES,
-      mutants.processor, CLOCK, quoted(mutants.host), quoted(mutants.opener),
+      mutants.processor, CLOCK, host, quoted(mutants.opener),
       first, last,
       quoted(mutants.folder), table.concat(words, " "), quoted(errors))
    local pipe = assert(io.popen(command))
@@ -61,14 +71,19 @@ end
 -- What makes one run another than one before: its seed, the libraries, the
 -- loader.
 local function identity (seed, libraries)
-   local words = { mutants.host, mutants.opener, "spec/fuzz/mutate.lua" }
+   local words = { mutants.loader, mutants.opener, mutants.mutator }
    for _, path in ipairs(libraries) do words[#words + 1] = path end
    for number, path in ipairs(words) do words[number] = quoted(path) end
    return ("%d %s"):format(seed, assert(campaign.output("cat "
       .. table.concat(words, " ") .. " | sha256sum")):match "%x+")
 end
 
+--- What is changed, when that is no list of libraries.
+---@type string[]?
+mutants.files = nil
+
 local function list ()
+   if mutants.files then return mutants.files end
    local paths = {}
    for number, name in ipairs(campaign.list(mutants.libraries)) do
       paths[number] = assert(campaign.locate(name))
@@ -107,7 +122,7 @@ local function tally (lines)
    end
    sum.opened = sum.outcomes.open or 0
    sum.tables = 0
-   for region in pairs(mutate.tables) do
+   for region in pairs(mutants.mutate.tables) do
       sum.tables = sum.tables + (sum.regions[region] or 0)
    end
    return sum
@@ -119,12 +134,14 @@ mutants.bad = { crash = true, hang = true, report = true, failure = true }
 local function show (sum)
    local libraries = 0
    for _ in pairs(sum.libraries) do libraries = libraries + 1 end
-   mutants.say(("%s mutants of %d libraries"):format(grouped(sum.total), libraries))
+   mutants.say(("%s mutants of %d %s"):format(grouped(sum.total), libraries,
+      mutants.files and "objects and archives" or "libraries"))
    mutants.say("changed as:  " .. words(sum.kinds))
    mutants.say("changed in:  " .. words(sum.regions))
    mutants.say("became:      " .. words(sum.outcomes))
-   mutants.say(("in dynamic, symbol, version and relocation data: %s (%.1f %%)")
-      :format(grouped(sum.tables), 100 * sum.tables / sum.total))
+   mutants.say(("in %s: %s (%.1f %%)"):format(mutants.files and "tables"
+      or "dynamic, symbol, version and relocation data", grouped(sum.tables),
+      100 * sum.tables / sum.total))
    mutants.say(("opened: %s (%.1f %%); the slowest took %.2f s"):format(
       grouped(sum.opened), 100 * sum.opened / sum.total, sum.slowest))
    local bad = {}
@@ -132,6 +149,51 @@ local function show (sum)
       bad[#bad + 1] = ("%s %d"):format(name, sum.ends[name] or 0)
    end
    mutants.say("findings:    " .. table.concat(bad, ", "))
+end
+
+-- The sanitizers' runtimes, which a plain lua5.4 must have before core.so.
+local function runtimes ()
+   local paths = {}
+   for number, name in ipairs { "libasan.so", "libubsan.so" } do
+      paths[number] = campaign.canonical(assert(campaign.output(
+         "gcc -print-file-name=" .. name)))
+   end
+   return table.concat(paths, ":")
+end
+
+--- From now on objects and archives are changed, and linked.
+---@param config string release or asan
+---@param host string elf64load or lua5.4
+function mutants.link (config, host)
+   local seeds = require "spec.fuzz.seeds"
+   local build = "build/" .. config
+   mutants.folder = ("%s/objects-%s-%s"):format(mutants.folder, config, host)
+   -- A thin archive's members are above it.
+   local folder = campaign.output("mkdir -p " .. quoted(mutants.folder
+      .. "/seeds/lib") .. " && readlink -f " .. quoted(mutants.folder))
+      .. "/seeds"
+   seeds.make.object(folder .. "/lib")
+   seeds.make.archive(folder .. "/lib", folder)
+   mutants.files = {}
+   for name in campaign.output("ls " .. quoted(folder .. "/lib"))
+         :gmatch "%S+" do
+      -- What cannot be linked, and what a killed run has left.
+      if name ~= "lto" and name ~= "empty" and not name:find "^mutant" then
+         mutants.files[#mutants.files + 1] = folder .. "/lib/" .. name
+      end
+   end
+   mutants.opener = "spec/fuzz/linking.lua"
+   mutants.mutate = require "spec.fuzz.mutate_object"
+   mutants.mutator = "spec/fuzz/mutate_object.lua"
+   if host == "lua5.4" then
+      mutants.loader = build .. "/lua/elf64load/core.so"
+      mutants.host = { "env", "LUA_PATH=./lua/?.lua;./lua/?/init.lua;./?.lua;;",
+         "LUA_CPATH=" .. build .. "/lua/?.so;;",
+         "LD_PRELOAD=" .. (config == "asan" and runtimes() or ""), "lua5.4" }
+   else
+      mutants.loader = build .. "/bin/elf64load"
+      mutants.host = { mutants.loader }
+   end
 end
 
 --- Runs the campaign.
@@ -205,7 +267,7 @@ function mutants.save (number)
    local libraries = list()
    assert(os.execute("mkdir -p " .. quoted(mutants.folder)))
    local path = ("%s/mutant-%d.so"):format(mutants.folder, number)
-   campaign.write(path, (mutate.mutant(number, libraries)))
+   campaign.write(path, (mutants.mutate.mutant(number, libraries)))
    return path
 end
 

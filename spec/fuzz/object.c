@@ -28,7 +28,9 @@ static void look_at_sections(const struct elf_relocatable *object)
         target_check(section->group <= object->group_count);
         for (uint32_t k = 0; k < elf_rela_count(section); k++) {
             Elf64_Rela rela = elf_rela(section, k);
-            target_check(rela.r_offset <= section->size);
+            // What is compressed is relocated once it is unpacked.
+            target_check(rela.r_offset <= section->size
+                         || section->flags & SHF_COMPRESSED);
             target_check(!ELF64_R_SYM(rela.r_info)
                          || ELF64_R_SYM(rela.r_info) < object->symbol_count);
             target_check(section->type != SHT_NOBITS);

@@ -120,7 +120,7 @@ local function libraries ()
    return found
 end
 
----@type table<string, fun(folder: string)>
+---@type table<string, fun(folder: string, above?: string)>
 seeds.make = {}
 
 function seeds.make.reader (folder)
@@ -189,7 +189,9 @@ function seeds.make.object (folder)
    for name, bytes in pairs(objects()) do put(folder, name, bytes) end
 end
 
-function seeds.make.archive (folder)
+-- A thin one's members are above it: they are put into `above`, too, if that is
+-- given.
+function seeds.make.archive (folder, above)
    local made = fixtures.folder .. "/seeds"
    assert(os.execute(("rm -rf %s && mkdir -p %s/lib"):format(
       campaign.quoted(made), campaign.quoted(made))))
@@ -204,6 +206,10 @@ function seeds.make.archive (folder)
       assert(os.execute(("cd %s/lib && rm -f x && ar %s x ../*.o ../note.txt "
          .. "2>&1 && cp x %s"):format(campaign.quoted(made), flags,
          campaign.quoted(campaign.canonical(folder) .. "/" .. name))))
+   end
+   if above then
+      assert(os.execute(("cp %s/*.o %s/note.txt %s"):format(
+         campaign.quoted(made), campaign.quoted(made), campaign.quoted(above))))
    end
    put(folder, "empty", "!<arch>\n")
 end
