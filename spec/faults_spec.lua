@@ -28,10 +28,10 @@ end
 -- Of each kind one. Sanitizers are slow, and look for leaks each time.
 local FEW <const> = child.sanitizer
    and { "cache", "initial-exec", "ifunc-in-text", "close-tree", "plan",
-      "policy" }
+      "policy", "link" }
    or { "tree-partly-open", "cache", "initial-exec", "ifunc-in-text", "c++",
       "start-text", "close-tree", "lookup-special", "plan", "commit", "policy",
-      "stand-in", "defined" }
+      "stand-in", "defined", "link", "object-far", "replace" }
 
 describe("A fault leaves nothing behind and changes nothing the second time, "
    .. "and without it all works", function ()

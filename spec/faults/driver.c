@@ -13,7 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "scenarios.h"
+#include "linking.h"
 #include "state.h"
 #include "tracer.h"
 
@@ -104,6 +104,12 @@ static void run_round(const char *when)
         finish_round();
 }
 
+static bool names_file(const char *message)
+{
+    return strstr(message, ".so") || strstr(message, ".o")
+        || strstr(message, ".a") || strstr(message, ".map");
+}
+
 // A failure must be of the kind that tells the fault and name what it is about.
 static void check_failure(const struct attempt *attempt)
 {
@@ -115,7 +121,7 @@ static void check_failure(const struct attempt *attempt)
         complain("    of the wrong kind: %s\n", error.message);
     if (status == E64_SYSTEM && !error.system_errno)
         complain("    without an errno: %s\n", error.message);
-    if (!scenario->unnamed && !strstr(error.message, ".so")
+    if (!scenario->unnamed && !names_file(error.message)
         && !strstr(error.message, scenario_subject(scenario)))
         complain("    its message names no file: %s\n", error.message);
 }
@@ -266,13 +272,20 @@ static bool setting(const char *word, const char *yes, const char *no)
     return strcmp(word, yes) == 0;
 }
 
+static const struct scenario *find(const struct scenario *list,
+                                   const char *name)
+{
+    while (list->name && strcmp(list->name, name) != 0)
+        list++;
+    return list->name ? list : NULL;
+}
+
 static void read_words(int argc, char **argv)
 {
-    settings.scenario = scenarios;
-    while (settings.scenario->name
-           && strcmp(settings.scenario->name, argv[1]) != 0)
-        settings.scenario++;
-    if (!settings.scenario->name) {
+    settings.scenario = find(scenarios, argv[1]);
+    if (!settings.scenario)
+        settings.scenario = find(linking_scenarios, argv[1]);
+    if (!settings.scenario) {
         fprintf(stderr, "there is no scenario %s\n", argv[1]);
         exit(2);
     }
@@ -292,6 +305,8 @@ int main(int argc, char **argv)
 {
     if (argc < 7) {
         for (const struct scenario *at = scenarios; at->name; at++)
+            puts(at->name);
+        for (const struct scenario *at = linking_scenarios; at->name; at++)
             puts(at->name);
         return 0;
     }

@@ -58,11 +58,62 @@ local function tree (folder)
    return paths
 end
 
+-- Objects and archives, of which `first` needs all others.
+local function objects (folder, paths)
+   local function add (name, source, flags)
+      local made = assert(cc.object(source, flags or "-fPIC"))
+      paths[name] = link(folder, name .. ".o", made)
+   end
+   add("alone", [[
+      #include <stdio.h>
+      __thread long variable = 20;
+      static long number, (*held)(void);
+      int (*say)(const char *) = puts;
+      static long internal(void) { return 2; }
+      __attribute__((constructor)) static void start(void)
+      { number = 20; held = internal; }
+   ]] .. CHECK:format "say ? number + variable + held() : 0")
+   add("first", [[
+      extern long second(void), third(void), fourth(void);
+      static long internal(void) { return 2; }
+      static long (*volatile held)(void) = internal;
+   ]] .. CHECK:format "held() + second() + third() + fourth()")
+   add("second", [[
+      long common;
+      static long one(void) { return 10; }
+      static void *choose(void) { return one; }
+      long second(void) __attribute__((ifunc("choose")));
+   ]], "-fPIC -fcommon")
+   add("other", "long common; long second(void) { return 10 + common; }",
+      "-fPIC -fcommon")
+   add("third", "long third(void) { return 10; }")
+   add("fourth", "long fourth(void) { return 20; }")
+   add("incomplete", "extern long nowhere_at_all(void);"
+      .. CHECK:format "nowhere_at_all()")
+   -- Words of 32 bits, of the host's data and of its own.
+   add("far", [[
+      #include <stdio.h>
+      extern char **environ;
+      static const char *const texts[] = { "one", "two" };
+   ]] .. CHECK:format "stdout && environ && texts[1][0] == 't' ? 42 : 0",
+      "-fno-pic")
+   for name, words in pairs { archive = "rcs libthird.a third.o",
+      thin = "rcsT libthin.a third.o fourth.o", bare = "rcS libbare.a second.o" }
+   do
+      -- Another process may be using what is there.
+      local made = words:match "%S+%.a"
+      paths[name] = folder .. "/" .. made
+      assert(os.execute(("cd '%s' && rm -f new-%s && ar %s && mv new-%s %s")
+         :format(folder, made, words:gsub(made, "new-%0"), made, made)))
+   end
+end
+
 -- A shared object without what gcc puts into each by itself would not be what
 -- people open: so all are made as usual.
 local function plugins ()
    local folder = fixtures.folder .. "/faults"
    local paths = tree(folder)
+   objects(folder, paths)
    paths.plain = plugin([[
       #include <stdio.h>
       #include <stdlib.h>
@@ -219,8 +270,8 @@ local function driver ()
    if words then return words end
    local sources = {}
    for at, name in ipairs { "driver.c", "scenarios.c", "scenarios.h",
-      "asking.c", "asking.h", "deciding.c", "deciding.h", "state.c",
-      "state.h", "tracer.c", "tracer.h" } do
+      "asking.c", "asking.h", "deciding.c", "deciding.h", "linking.c",
+      "linking.h", "state.c", "state.h", "tracer.c", "tracer.h" } do
       sources[at] = FOLDER .. name
    end
    sources[#sources + 1] = "src/elf64load.h"
@@ -287,8 +338,10 @@ function faults.lua ()
       build .. "/lib/libelf64load-lua.a", build .. "/lib/libelf64load.a" }
    local program = campaign.program(sources, "-I/usr/include/lua5.4 -g -pthread",
       "-l:libffi.a -l:libmd.a -l:liblua5.4-lpeg.a -l:liblua5.4.a -lm -ldl")
+   local paths = plugins()
    return child.run({ program, FOLDER .. "lua.lua", fixtures.folder,
-      plugins().plain, "libfaults-nowhere.so.7" },
+      paths.plain, "libfaults-nowhere.so.7", paths.first, paths.second,
+      paths.thin },
       { seconds = 600, env = ENVIRONMENT, merge = true })
 end
 

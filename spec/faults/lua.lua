@@ -2,7 +2,7 @@
 
 local elf = require "elf64load"
 
-local plain, missing = ...
+local plain, missing, object, second, archive = ...
 
 local function close (plugin) assert(plugin:close()) end
 local function nothing () end
@@ -69,6 +69,10 @@ return {
    { "load-reader", function ()
       return assert(elf.load(elf.source { name = "reader", size = #bytes,
          read = function (at, size) return bytes:sub(at + 1, at + size) end }))
+   end, close },
+   { "open-object", function () return assert(elf.open(second)) end, close },
+   { "link", function ()
+      return assert(elf.link { object, second, archive })
    end, close },
    { "open-missing", function ()
       local plugin, message = elf.open(missing)

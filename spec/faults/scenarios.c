@@ -36,7 +36,7 @@ void scenario_path(const char *key, const char *path)
 }
 
 // What has no file of that name is opened by its name.
-static const char *path_of(const char *key)
+const char *scenario_file(const char *key)
 {
     for (size_t i = 0; i < sizeof paths / sizeof *paths && paths[i].key; i++)
         if (strcmp(paths[i].key, key) == 0)
@@ -46,9 +46,14 @@ static const char *path_of(const char *key)
 
 const char *scenario_subject(const struct scenario *scenario)
 {
-    const char *path = path_of(scenario->key);
+    const char *path = scenario_file(scenario->key);
     const char *slash = strrchr(path, '/');
     return slash ? slash + 1 : path;
+}
+
+e64_plugin **scenario_plugin(void)
+{
+    return &plugin;
 }
 
 static void demand(bool holds, const char *what, const e64_error *error)
@@ -65,7 +70,7 @@ static e64_status open_it(const struct scenario *scenario, e64_error *error)
 {
     e64_open_options options = scenario->options;
     options.struct_size = sizeof options;
-    return e64_open(scenario_runtime, path_of(scenario->key), &options,
+    return e64_open(scenario_runtime, scenario_file(scenario->key), &options,
                     &plugin, error);
 }
 
@@ -100,13 +105,13 @@ static bool is_right_in_threads(const struct scenario *scenario)
         && pthread_join(thread, &answer) == 0 && answer;
 }
 
-static bool finds_nothing(const struct scenario *scenario)
+bool scenario_yes(const struct scenario *scenario)
 {
     (void)scenario;
     return true;
 }
 
-static void nothing(const struct scenario *scenario)
+void scenario_leave(const struct scenario *scenario)
 {
     (void)scenario;
 }
@@ -137,7 +142,7 @@ static e64_status load_as(const struct scenario *scenario,
     return e64_load(scenario_runtime, source, &options, &plugin, error);
 }
 
-static e64_status load_bytes(const struct scenario *scenario, e64_error *error)
+e64_status scenario_load(const struct scenario *scenario, e64_error *error)
 {
     return load_as(scenario, &(e64_source){
         .struct_size = sizeof(e64_source), .kind = E64_SOURCE_BYTES,
@@ -169,12 +174,7 @@ static e64_status start_it(const struct scenario *scenario, e64_error *error)
     return e64_start(plugin, error);
 }
 
-static void hold_ready(const struct scenario *scenario)
-{
-    open_ready(scenario);
-}
-
-static e64_status close_under_faults(const struct scenario *scenario,
+e64_status scenario_close(const struct scenario *scenario,
                                      e64_error *error)
 {
     (void)scenario;
@@ -314,7 +314,7 @@ static e64_status make_runtime(const struct scenario *scenario,
 
 static bool opens(const struct scenario *scenario)
 {
-    return e64_open(second, path_of(scenario->key), NULL, &plugin, NULL)
+    return e64_open(second, scenario_file(scenario->key), NULL, &plugin, NULL)
                == E64_OK
         && is_right(scenario);
 }
@@ -334,7 +334,7 @@ static void runtime_ready(const struct scenario *scenario)
     if (second)
         return;
     demand(make_runtime(scenario, &error) == E64_OK, "runtime", &error);
-    demand(e64_open(second, path_of(scenario->key), NULL, &plugin, &error)
+    demand(e64_open(second, scenario_file(scenario->key), NULL, &plugin, &error)
                == E64_OK, "open", &error);
 }
 
@@ -353,7 +353,7 @@ static e64_status plan_it(const struct scenario *scenario, e64_error *error)
 {
     e64_open_options options = scenario->options;
     options.struct_size = sizeof options;
-    return e64_plan(scenario_runtime, path_of(scenario->key), &options, &plan,
+    return e64_plan(scenario_runtime, scenario_file(scenario->key), &options, &plan,
                     error);
 }
 
@@ -407,11 +407,11 @@ const struct scenario scenarios[] = {
     { .name = "tree-private", .key = "root", .before = { "root" },
       .options = { .private_ = 1 } },
     { .name = "tree-held", .key = "root", .options = { .hold = 1 },
-      .works = finds_nothing },
-    { .name = "bytes", .key = "plain", .operate = load_bytes },
+      .works = scenario_yes },
+    { .name = "bytes", .key = "plain", .operate = scenario_load },
     { .name = "reader", .key = "plain", .operate = load_reader },
     { .name = "descriptor", .key = "plain", .operate = load_descriptor },
-    { .name = "cache", .key = "libz.so.1", .works = finds_nothing },
+    { .name = "cache", .key = "libz.so.1", .works = scenario_yes },
     { .name = "nowhere", .key = "libfaults-nowhere.so.7",
       .expected = E64_NOTFOUND },
     { .name = "undefined", .key = "undefined", .expected = E64_UNDEFINED },
@@ -437,23 +437,23 @@ const struct scenario scenarios[] = {
     { .name = "c++", .key = "cpp", .works = is_right_in_threads },
     { .name = "nested", .key = "nested" },
     { .name = "start", .key = "ifunc", .options = { .hold = 1 },
-      .ready = hold_ready, .operate = start_it, .steps = true },
+      .ready = open_ready, .operate = start_it, .steps = true },
     { .name = "start-text", .key = "text", .options = { .hold = 1 },
-      .ready = hold_ready, .operate = start_it, .steps = true },
+      .ready = open_ready, .operate = start_it, .steps = true },
     { .name = "start-tree", .key = "root", .options = { .hold = 1 },
-      .ready = hold_ready, .operate = start_it, .steps = true },
+      .ready = open_ready, .operate = start_it, .steps = true },
     { .name = "close", .key = "plain", .ready = open_ready,
-      .operate = close_under_faults, .works = finds_nothing,
-      .undo = nothing },
+      .operate = scenario_close, .works = scenario_yes,
+      .undo = scenario_leave },
     { .name = "close-tree", .key = "root", .ready = open_ready,
-      .operate = close_under_faults, .works = finds_nothing,
-      .undo = nothing },
+      .operate = scenario_close, .works = scenario_yes,
+      .undo = scenario_leave },
     { .name = "close-lazy", .key = "root", .ready = open_ready,
-      .options = { .lazy = 1, .global = 1 }, .operate = close_under_faults,
-      .works = finds_nothing, .undo = nothing },
+      .options = { .lazy = 1, .global = 1 }, .operate = scenario_close,
+      .works = scenario_yes, .undo = scenario_leave },
     { .name = "close-c++", .key = "cpp", .ready = open_ready,
-      .operate = close_under_faults, .works = finds_nothing,
-      .undo = nothing },
+      .operate = scenario_close, .works = scenario_yes,
+      .undo = scenario_leave },
     { .name = "lookup", .key = "versions", .ready = open_ready,
       .operate = look_up, .works = has_found },
     { .name = "lookup-missing", .key = "plain", .ready = open_ready,
@@ -471,8 +471,8 @@ const struct scenario scenarios[] = {
     { .name = "runtime", .key = "plain", .operate = make_runtime,
       .works = opens, .undo = free_runtime, .unnamed = true },
     { .name = "runtime-free", .key = "root", .ready = runtime_ready,
-      .operate = free_under_faults, .works = finds_nothing,
-      .undo = nothing },
+      .operate = free_under_faults, .works = scenario_yes,
+      .undo = scenario_leave },
     { .name = "plan", .key = "root", .before = { "leaf" },
       .operate = plan_it, .works = is_planned, .undo = forget_plan },
     { .name = "plan-family", .key = "family", .operate = plan_it,
@@ -493,7 +493,7 @@ const struct scenario scenarios[] = {
     { .name = "stand-in", .key = "root", .policy = deciding_provide },
     { .name = "defined", .key = "lonely", .ready = deciding_ready },
     { .name = "define", .key = "plain", .operate = deciding_define,
-      .works = finds_nothing, .undo = deciding_undefine, .unnamed = true },
+      .works = scenario_yes, .undo = deciding_undefine, .unnamed = true },
     { .name = NULL },
 };
 
@@ -523,7 +523,7 @@ void scenario_prepare(const struct scenario *scenario)
     pthread_create(&thread, NULL, do_nothing, NULL);
     pthread_join(thread, NULL);
     e64_last_error(); // this thread's, which stays
-    read_file(path_of(scenario->key));
+    read_file(scenario_file(scenario->key));
     const e64_runtime_options *policy = scenario->policy
                                       ? scenario->policy() : NULL;
     demand(e64_runtime_new(policy, &scenario_runtime, &error) == E64_OK,
@@ -533,11 +533,11 @@ void scenario_prepare(const struct scenario *scenario)
         e64_open_options options = { .struct_size = sizeof options };
         options.global = strcmp(key, "leaf-global") == 0;
         demand(e64_open(scenario_runtime,
-                        path_of(options.global ? "leaf" : key), &options,
+                        scenario_file(options.global ? "leaf" : key), &options,
                         &others[i], &error) == E64_OK, key, &error);
     }
     if (scenario->host) {
-        provider = dlopen(path_of(scenario->host), RTLD_NOW | RTLD_GLOBAL);
+        provider = dlopen(scenario_file(scenario->host), RTLD_NOW | RTLD_GLOBAL);
         demand(provider, scenario->host, NULL);
     }
 }
@@ -573,7 +573,7 @@ void scenario_settle(void)
                                        .private_ = 1 };
     e64_error error;
     e64_plugin *other;
-    demand(e64_open(scenario_runtime, path_of("plain"), &options, &other,
+    demand(e64_open(scenario_runtime, scenario_file("plain"), &options, &other,
                     &error) == E64_OK
            && e64_close(other, &error) == E64_OK, "open", &error);
 }
@@ -592,5 +592,5 @@ bool scenario_finish(const struct scenario *scenario)
     if (!provider)
         return true;
     dlclose(provider);
-    return dlopen(path_of(scenario->host), RTLD_NOW | RTLD_NOLOAD) == NULL;
+    return dlopen(scenario_file(scenario->host), RTLD_NOW | RTLD_NOLOAD) == NULL;
 }

@@ -32,8 +32,17 @@ extern e64_runtime *scenario_runtime;
 
 // The file of a plugin, as the command line names it.
 void scenario_path(const char *key, const char *path);
+const char *scenario_file(const char *key);
+// Where the plugin is kept that it opens; NULL there: none.
+e64_plugin **scenario_plugin(void);
 // Its base name: what messages must name.
 const char *scenario_subject(const struct scenario *scenario);
+
+// Some of the steps of a scenario, for other lists of them.
+e64_status scenario_load(const struct scenario *scenario, e64_error *error);
+e64_status scenario_close(const struct scenario *scenario, e64_error *error);
+bool scenario_yes(const struct scenario *scenario);
+void scenario_leave(const struct scenario *scenario);
 
 void scenario_prepare(const struct scenario *scenario);
 void scenario_ready(const struct scenario *scenario);

@@ -127,16 +127,26 @@ static bool is_plugin(const char *path)
                                    strlen(state_folder)) == 0;
 }
 
-static void add_mapping(struct state *state, enum state_kind kind, char *line)
+// An anchor, by which glibc knows the loader, may stay.
+static bool is_linked(const char *path)
+{
+    return strncmp(path, "/memfd:", 7) == 0
+        && strncmp(path, "/memfd:elf64load-", 17) != 0;
+}
+
+// Objects that are linked again come to other addresses: what lies there is said
+// after all else.
+static void add_mapping(struct state *state, enum state_kind kind,
+                        const char *line, bool linked)
 {
     unsigned long from, to;
     char mode[5], path[4096] = "";
     sscanf(line, "%lx-%lx %4s %*s %*s %*s %4095s", &from, &to, mode, path);
-    if (is_passing(path))
+    if (is_passing(path) || linked != is_linked(path))
         return;
-    if (kind == STATE_EXACT || kind == STATE_AGAIN)
+    if (kind == STATE_EXACT || (kind == STATE_AGAIN && !linked))
         say(state, "map %lx-%lx %s %s\n", from, to, mode, path);
-    else if (is_plugin(path)) // glibc's own may be left by a failing dlopen
+    else if (linked || is_plugin(path)) // glibc's own may be left by a failing dlopen
         say(state, "map %lx %s %s\n", to - from, mode, path);
 }
 
@@ -150,20 +160,29 @@ static void add_mappings(struct state *state, enum state_kind kind)
         size += (size_t)got;
     close(fd);
     maps[size] = '\0';
-    for (char *line = maps, *end; (end = strchr(line, '\n')); line = end + 1) {
-        *end = '\0';
-        add_mapping(state, kind, line);
+    for (int linked = 0; linked < 2; linked++) {
+        for (char *line = maps, *end; (end = strchr(line, '\n'));
+             line = end + 1) {
+            *end = '\0';
+            add_mapping(state, kind, line, linked);
+            *end = '\n';
+        }
     }
 }
 
-static void add_descriptors(struct state *state)
+// The same is true of copies of objects that are kept to be linked again.
+static void add_descriptors(struct state *state, enum state_kind kind,
+                            bool linked)
 {
     for (int fd = 0; fd < 64; fd++) {
         char link[64], target[1024];
         snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
         ssize_t size = readlink(link, target, sizeof target - 1);
-        if (size > 0)
-            say(state, "descriptor %d %.*s\n", fd, (int)size, target);
+        target[size > 0 ? size : 0] = '\0';
+        if (size <= 0 || linked != is_linked(target))
+            continue;
+        say(state, "descriptor %d %s\n",
+            linked && kind != STATE_EXACT ? -1 : fd, target);
     }
 }
 
@@ -191,6 +210,28 @@ static int add_plugin(void *data, e64_plugin *plugin)
     say(data, "plugin %s %s, state %d, handles %u\n", info.name, info.path,
         (int)info.state, info.handles);
     return 0;
+}
+
+// GDB's manual, "JIT Compilation Interface".
+struct jit_code_entry {
+    struct jit_code_entry *next, *previous;
+    const char *file;
+    uint64_t size;
+};
+
+extern struct {
+    uint32_t version, action;
+    struct jit_code_entry *relevant, *first;
+} __jit_debug_descriptor;
+
+static void add_debugged(struct state *state)
+{
+    const struct jit_code_entry *entry = __jit_debug_descriptor.first;
+    int count = 0;
+    for (; entry; entry = entry->next)
+        count++;
+    say(state, "debugger %d objects, action %u\n", count,
+        __jit_debug_descriptor.action);
 }
 
 // What malloc has given to others. A block may have a few bytes more than the
@@ -233,7 +274,9 @@ void state_take(struct state *state, enum state_kind kind)
         e64_plugins(scenario_runtime, add_plugin, state);
     // Through this program's import, which shows plugins too.
     dl_iterate_phdr(add_object, &objects);
-    add_descriptors(state);
+    add_debugged(state);
+    add_descriptors(state, kind, false);
+    add_descriptors(state, kind, true);
     add_mappings(state, kind);
 }
 

@@ -8,10 +8,17 @@
 #include "../memory.h"
 #include "objects.h"
 
-// Opens one, with the policy's leave. One that stays to be linked again must be
-// what it is by then.
-static e64_status open_source(e64_runtime *runtime, const e64_source *source,
-                              bool stays, struct object_source **opened)
+// What a source is called where nothing of it is open yet.
+static const char *name_of(const e64_source *source)
+{
+    return source->struct_size < sizeof *source ? "(a source)"
+         : source->name ? source->name
+         : source->kind == E64_SOURCE_PATH && source->path ? source->path
+         : "(a source)";
+}
+
+static e64_status open_it(e64_runtime *runtime, const e64_source *source,
+                          bool stays, struct object_source **opened)
 {
     struct elf_file file;
     e64_status status = elf_file_open(source, &file);
@@ -25,6 +32,24 @@ static e64_status open_source(e64_runtime *runtime, const e64_source *source,
         return status;
     }
     return object_source_new(&file, opened);
+}
+
+// Opens one, with the policy's leave. One that stays to be linked again must be
+// what it is by then.
+static e64_status open_source(e64_runtime *runtime, const e64_source *source,
+                              bool stays, struct object_source **opened)
+{
+    e64_status status = open_it(runtime, source, stays, opened);
+    if (status != E64_OK)
+        error_about(name_of(source));
+    return status;
+}
+
+static e64_status fail_list(size_t count, const char *name)
+{
+    e64_status status = fail_memory(count * sizeof(struct object_source *));
+    error_about(name);
+    return status;
 }
 
 static void release(struct object_source **list, size_t count)
@@ -63,7 +88,7 @@ static e64_status link_new(e64_runtime *runtime, const e64_source *sources,
         return status;
     struct object_source **list = memory_array(count, sizeof *list);
     if (!list)
-        return fail_memory(count * sizeof *list);
+        return fail_list(count, name_of(&sources[0]));
     for (size_t i = 0; status == E64_OK && i < count; i++)
         status = open_source(runtime, &sources[i], options->hold, &list[i]);
     if (status == E64_OK)
@@ -162,7 +187,7 @@ static e64_status link_again(const e64_plugin *old, uint32_t replaced,
     uint32_t count = objects->count;
     struct object_source **list = memory_array(count, sizeof *list);
     if (!list)
-        return fail_memory(count * sizeof *list);
+        return fail_list(count, old->unit.object.name);
     e64_status status = open_source(old->runtime, source, true,
                                     &list[replaced]);
     for (uint32_t i = 0; i < count; i++)
