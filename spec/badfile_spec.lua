@@ -3,6 +3,7 @@
 
 local assert = require "spec.support.assert"
 local child = require "spec.support.child"
+local disk = require "spec.support.disk"
 local cc = require "elf64load.cc"
 local fixtures = require "spec.support.fixtures"
 local elfedit = require "spec.support.elfedit"
@@ -25,9 +26,7 @@ local function refused (kind, words, path, name)
    assert.equal(path, detail.path)
    assert.leaves_nothing(elf.open, path)
    assert.keeps_heap(elf.open, path)
-   local file = assert(io.open(path, "rb"))
-   local bytes = file:read "a"
-   file:close()
+   local bytes = disk.contents(path)
    assert.fails_with(kind, elf.load, bytes, name or "some bytes")
    assert.says(words, elf.load, bytes, name or "some bytes")
    assert.leaves_nothing(elf.load, bytes, "some bytes")

@@ -2,6 +2,7 @@
 
 local lfs = require "lfs"
 local child = require "spec.support.child"
+local disk = require "spec.support.disk"
 
 local function run (folder, ...)
    local result = child.run({ ... },
@@ -42,9 +43,7 @@ for _, premake in ipairs(generators) do
       local top
 
       local function write (path, text)
-         local file = assert(io.open(top .. "/" .. path, "w"))
-         file:write(text)
-         file:close()
+         disk.write(top .. "/" .. path, text)
       end
 
       local function generate ()

@@ -4,6 +4,7 @@
 local campaign = require "spec.support.campaign"
 local searching = require "spec.support.searching"
 local child = require "spec.support.child"
+local disk = require "spec.support.disk"
 local cc = require "elf64load.cc"
 
 local tree
@@ -128,7 +129,7 @@ describe("ld.so.cache", function ()
       both "libsearched.so.1"
       -- No processor has level 9.
       local path = tree:at "etc/ld.so.cache"
-      local text = searching.contents(path)
+      local text = disk.contents(path)
       local changed = 0
       for at = 49, 48 + 24 * string.unpack("<I4", text, 21), 24 do
          local hwcap = string.unpack("<I8", text, at + 16)
@@ -137,7 +138,7 @@ describe("ld.so.cache", function ()
             text = text:sub(1, at + 15)
                .. string.pack("<I8", hwcap & ~(0x3ff << 32) | 9 << 32)
                .. text:sub(at + 24)
-            searching.write(path, text)
+            disk.write(path, text)
             both "libsearched.so.1"
          end
       end
@@ -201,7 +202,7 @@ describe("ld.so.cache", function ()
       library("opt/one/libsearched.so.1", "libsearched.so.1")
       library("usr/lib/libsearched.so.1", "libsearched.so.1")
       configure("new", "/opt/one")
-      local good = searching.contents(tree:at "etc/ld.so.cache")
+      local good = disk.contents(tree:at "etc/ld.so.cache")
       for _, text in ipairs {
          "", "x", ("nonsense "):rep(100), good:sub(1, 47), good:sub(1, 48),
          -- More entries than there are bytes.

@@ -4,6 +4,7 @@
 local lfs = require "lfs"
 local assert = require "spec.support.assert"
 local child = require "spec.support.child"
+local disk = require "spec.support.disk"
 local cc = require "elf64load.cc"
 local elf = require "elf64load"
 
@@ -13,19 +14,10 @@ setup(function () top = child.run({ "mktemp", "-d" }).out:match "[^\n]+" end)
 teardown(function () child.run { "rm", "-rf", top } end)
 
 local function write (name, text)
-   local path = top .. "/" .. name
-   local file = assert(io.open(path, "wb"))
-   file:write(text)
-   file:close()
-   return path
+   return disk.write(top .. "/" .. name, text)
 end
 
-local function contents (path)
-   local file = assert(io.open(path, "rb"))
-   local text = file:read "a"
-   file:close()
-   return text
-end
+local contents = disk.contents
 
 local number = 0
 

@@ -2,6 +2,7 @@
 --- complete, which are all made from one text.
 
 local child = require "spec.support.child"
+local disk = require "spec.support.disk"
 local fixtures = require "spec.support.fixtures"
 local core = require "elf64load.core"
 local manual = require "elf64load.manual"
@@ -15,12 +16,7 @@ local function run (...)
    return result.out, result.err, result.code
 end
 
-local function contents (path)
-   local file = assert(io.open(path, "rb"))
-   local text = file:read "a"
-   file:close()
-   return text
-end
+local contents = disk.contents
 
 -- Every command and option by its name.
 local function each_name (visit)

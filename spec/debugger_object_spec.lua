@@ -4,6 +4,7 @@ local lfs = require "lfs"
 local elf = require "elf64load"
 local child = require "spec.support.child"
 local debugging = require "spec.support.debugging"
+local disk = require "spec.support.disk"
 require "spec.support.assert"
 
 local TEXT <const> = [[
@@ -32,11 +33,7 @@ assert(lfs.mkdir(folder))
 teardown(function () child.run { "rm", "-rf", folder } end)
 
 local function write (name, text)
-   local path = folder .. "/" .. name
-   local file = assert(io.open(path, "w"))
-   file:write(text)
-   file:close()
-   return path
+   return disk.write(folder .. "/" .. name, text)
 end
 
 local function object (name, flags)

@@ -3,6 +3,7 @@
 local assert = require "spec.support.assert"
 local child = require "spec.support.child"
 local debugging = require "spec.support.debugging"
+local disk = require "spec.support.disk"
 local cc = require "elf64load.cc"
 local fixtures = require "spec.support.fixtures"
 local elf = require "elf64load"
@@ -207,9 +208,7 @@ local function two (through)
          { merge = true })
       assert.equal(0, result.code, result.out)
    end
-   local file = assert(io.open(folder .. "/two.c", "w"))
-   file:write(TWO)
-   file:close()
+   disk.write(folder .. "/two.c", TWO)
    local gcc = ("gcc -w -I%s/src "):format(lfs.currentdir())
    local archive = child.build .. "/lib/libelf64load.a"
    make("printf '%s\\n' '#include \"elf64load.h\"' 'E64_TLS_POOL(1024)' >pool.c",

@@ -4,14 +4,10 @@
 -- for anything within a line.
 
 local child = require "spec.support.child"
+local disk = require "spec.support.disk"
 local lfs = require "lfs"
 
-local function contents (path)
-   local file = assert(io.open(path, "rb"))
-   local text = file:read "a"
-   file:close()
-   return text
-end
+local contents = disk.contents
 
 local function tidy (text)
    local lines = {}

@@ -2,12 +2,13 @@
 
 local assert = require "spec.support.assert"
 local child = require "spec.support.child"
+local disk = require "spec.support.disk"
 local golang = require "spec.support.golang"
 local lfs = require "lfs"
 local core = require "elf64load.core"
 
 local build <const>, run <const> = golang.build, golang.run
-local env <const>, quoted <const> = golang.env, golang.quoted
+local env <const>, quoted <const> = golang.env, disk.quoted
 
 -- What Go gives as a string is malloc's, and the script's to free.
 local TAKE <const> = [[
@@ -73,9 +74,9 @@ describe("A Go plugin in a program that is not Go #full", function ()
       local path = build(HELLO, "plugin")
       local hash = assert(core.peek(path, "go.link.pkghashbytes.runtime")
          or core.peek(path, "go:link.pkghashbytes.runtime"))
-      local text = golang.contents(path)
+      local text = disk.contents(path)
       local at = assert(text:find(hash, 1, true))
-      local other = golang.write(golang.folder .. "/other.so", text:sub(1, at - 1)
+      local other = disk.write(golang.folder .. "/other.so", text:sub(1, at - 1)
          .. string.char(hash:byte() ~ 0xff) .. text:sub(at + 1))
       local said = run([[
          local plugin, message, kind = require "elf64load".open(...)
@@ -89,7 +90,7 @@ describe("A Go plugin in a program that is not Go #full", function ()
 
    it("that Go refuses is refused in Go's words", function ()
       local path = build(HELLO, "plugin")
-      local copy = golang.write(golang.folder .. "/copy.so", golang.contents(path))
+      local copy = disk.write(golang.folder .. "/copy.so", disk.contents(path))
       local said = run([[
          local elf = require "elf64load"
          assert(elf.open((...)))

@@ -3,6 +3,7 @@
 
 local assert = require "spec.support.assert"
 local child = require "spec.support.child"
+local disk = require "spec.support.disk"
 local cc = require "elf64load.cc"
 local fixtures = require "spec.support.fixtures"
 local golang = require "spec.support.golang"
@@ -11,7 +12,7 @@ local elf = require "elf64load"
 local core = require "elf64load.core"
 
 local build <const>, run <const> = golang.build, golang.run
-local env <const>, quoted <const> = golang.env, golang.quoted
+local env <const>, quoted <const> = golang.env, disk.quoted
 
 -- What Go's linker writes into each file, but for what is after the name.
 local function note (owner, kind)
@@ -85,7 +86,7 @@ end)
 
 describe("A Go plugin", function ()
    it("is not loaded from bytes: Go opens files", function ()
-      local text = golang.contents(plugin_like "12345678")
+      local text = disk.contents(plugin_like "12345678")
       assert.says({ "bytes", "Go plugin", "elf.open" }, elf.load, text, "bytes")
       assert.fails_with("unsupported", elf.load, text, "bytes")
    end)
@@ -125,7 +126,7 @@ describe("A Go plugin", function ()
       local folder = fixtures.folder .. "/bad-go"
       os.execute(("rm -rf %s && cp -r %s %s"):format(quoted(folder),
          quoted(golang.absent()), quoted(folder)))
-      golang.write(folder .. "/go", "#!/bin/sh\necho 'no space left'\nexit 1\n")
+      disk.write(folder .. "/go", "#!/bin/sh\necho 'no space left'\nexit 1\n")
       os.execute("chmod +x " .. quoted(folder .. "/go"))
       local result = open_in(folder, fixtures.folder .. "/no-cache")
       assert.equal(0, result.code, result.err)

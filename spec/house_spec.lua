@@ -3,6 +3,7 @@
 
 local lfs = require "lfs"
 local child = require "spec.support.child"
+local disk = require "spec.support.disk"
 
 -- What a room may include: itself and all of a lower rank. Files that are
 -- directly in src are everyone's.
@@ -15,12 +16,7 @@ local function allowed (from, to)
    return from == to or RANKS[to] < RANKS[from]
 end
 
-local function contents (path)
-   local file = assert(io.open(path, "rb"))
-   local text = file:read "a"
-   file:close()
-   return text
-end
+local contents = disk.contents
 
 local function files (folder, pattern, found)
    found = found or {}

@@ -25,9 +25,7 @@ long by_pointer(void) { return pointer() + hidden_pointer(); }
 long same(void) { return pointer == picked; }
 ]]
 
-local function needing (library, source)
-   return assert(cc.shared(source, "-Wl,--no-as-needed " .. library))
-end
+local needing = fixtures.needing
 
 describe("An IFUNC", function ()
    it("is called, pointed to and looked up as what its resolver chose", function ()

@@ -3,13 +3,9 @@
 
 local lfs = require "lfs"
 local child = require "spec.support.child"
+local disk = require "spec.support.disk"
 
-local function contents (path)
-   local file = assert(io.open(path, "rb"))
-   local text = file:read "a"
-   file:close()
-   return text
-end
+local contents = disk.contents
 
 local function run (limits, ...)
    limits.bare, limits.merge, limits.seconds = true, true, 600
@@ -134,9 +130,7 @@ describe("An installed copy #build", function ()
    -- Compiles C against the copy, with what pkg-config says of a package.
    local function compile (package, source, more)
       local path = top .. "/" .. package .. "-user"
-      local file = assert(io.open(path .. ".c", "w"))
-      file:write(source)
-      file:close()
+      disk.write(path .. ".c", source)
       -- A staged copy is not where its files say; pkg-config calls that a
       -- sysroot. What it quotes is for a shell.
       run({ env = {
@@ -218,9 +212,7 @@ describe("An installed copy #build", function ()
              return 0;
          }]], "-I/usr/include/lua5.4 -l:liblua5.4-lpeg.a -l:liblua5.4.a -lm -ldl")
       local script = top .. "/engine.lua"
-      local file = assert(io.open(script, "w"))
-      file:write(snippet "lua")
-      file:close()
+      disk.write(script, snippet "lua")
       assert.equal(zlib, line(program, script))
    end)
 
@@ -228,9 +220,7 @@ describe("An installed copy #build", function ()
       local moved = top .. "/moved"
       run({}, "cp", root .. "/bin/elf64load", moved)
       local script = top .. "/moved.lua"
-      local file = assert(io.open(script, "w"))
-      file:write(snippet "lua")
-      file:close()
+      disk.write(script, snippet "lua")
       assert.equal(zlib, line("env", "-i", moved, script))
    end)
 

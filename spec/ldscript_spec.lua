@@ -1,6 +1,7 @@
 --- GNU ld scripts: which files they name.
 
 local ldscript = require "elf64load.ldscript"
+local disk = require "spec.support.disk"
 
 -- The list in one line: "path", "-lname", and "?" after what AS_NEEDED holds.
 local function parsed (text)
@@ -31,9 +32,7 @@ GROUP ( /lib/x86_64-linux-gnu/libc.so.6 /usr/lib/x86_64-linux-gnu/libc_nonshared
       local pipe = assert(io.popen "gcc -print-file-name=libm.so")
       local path = pipe:read "l"
       pipe:close()
-      local file = assert(io.open(path, "rb"))
-      local text = file:read "a"
-      file:close()
+      local text = disk.contents(path)
       local inputs = assert(ldscript.parse(text))
       assert.is_not_nil(inputs[1].path:match "/libm%.so%.6$")
       assert.is_false(inputs[1].as_needed)

@@ -3,15 +3,11 @@
 -- a sanitizer cannot live, specs are tagged #build.
 
 local child = require "spec.support.child"
+local disk = require "spec.support.disk"
 local cc = require "elf64load.cc"
 local threads = require "spec.support.threads"
 
-local function contents (path)
-   local file = assert(io.open(path, "rb"))
-   local text = file:read "a"
-   file:close()
-   return text
-end
+local contents = disk.contents
 
 local LIMIT <const> = contents "spec/support/limit.c"
 

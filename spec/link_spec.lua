@@ -2,6 +2,7 @@
 
 local elf = require "elf64load"
 local child = require "spec.support.child"
+local disk = require "spec.support.disk"
 require "spec.support.assert"
 
 local folder = os.tmpname()
@@ -14,9 +15,7 @@ teardown(function () child.run { "rm", "-rf", folder } end)
 local function object (name, text, flags)
    local source = ("%s/%s.c"):format(folder, name)
    local path = ("%s/%s.o"):format(folder, name)
-   local file = assert(io.open(source, "w"))
-   file:write(text)
-   file:close()
+   disk.write(source, text)
    local result = child.run({ "sh", "-c", ("gcc -w -c %s -o %s %s"):format(
       flags or "-fPIC", path, source) }, { bare = true, merge = true })
    assert(result.code == 0, result.out)

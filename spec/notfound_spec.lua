@@ -3,26 +3,19 @@
 
 local assert = require "spec.support.assert"
 local child = require "spec.support.child"
+local disk = require "spec.support.disk"
 local cc = require "elf64load.cc"
 local elf = require "elf64load"
 
 -- A folder with copies of fixtures.
 local scratch
 
-local function contents (path)
-   local file = assert(io.open(path, "rb"))
-   local bytes = file:read "a"
-   file:close()
-   return bytes
-end
+local contents = disk.contents
 
 local function write (name, bytes)
    local path = scratch .. "/" .. name
    child.run { "mkdir", "-p", path:match "^(.*)/" }
-   local file = assert(io.open(path, "wb"))
-   file:write(bytes)
-   file:close()
-   return path
+   return disk.write(path, bytes)
 end
 
 local function place (name, path) return write(name, contents(path)) end

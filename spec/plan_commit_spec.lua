@@ -3,33 +3,14 @@
 
 local assert = require "spec.support.assert"
 local campaign = require "spec.support.campaign"
-local child = require "spec.support.child"
 local cc = require "elf64load.cc"
 local fixtures = require "spec.support.fixtures"
+local planning = require "spec.support.planning"
 local elf = require "elf64load"
 local lfs = require "lfs"
 
-local function needing (libraries, source)
-   return assert(cc.shared(source, "-Wl,--no-as-needed " .. libraries))
-end
-
-local function object (plan, name)
-   for _, one in ipairs(plan.objects) do
-      if one.name == name then return one end
-   end
-end
-
--- In another process, with nothing open.
-local function run (code, ...)
-   local result = child.lua("local elf = require 'elf64load'\n" .. code, { ... })
-   assert.equal(0, result.code, child.describe(result) .. "\n" .. result.err)
-   return result.out
-end
-
-local leaf = assert(cc.shared [[
-   long leaf(void) { return 1; }
-   long twice(void) { return 10; }]])
-local other = assert(cc.shared [[ long twice(void) { return 20; } ]])
+local leaf, other = planning.leaf, planning.other
+local needing, object, run = fixtures.needing, planning.object, planning.run
 local root = needing(leaf .. " " .. other, [[
    #include <stdlib.h>
    extern long leaf(void), twice(void);

@@ -5,18 +5,11 @@ local assert = require "spec.support.assert"
 local child = require "spec.support.child"
 local cc = require "elf64load.cc"
 local fixtures = require "spec.support.fixtures"
+local planning = require "spec.support.planning"
 local elf = require "elf64load"
 local lfs = require "lfs"
 
-local function needing (libraries, source, language)
-   return assert(cc.shared(source, { language = language,
-      flags = "-Wl,--no-as-needed " .. libraries }))
-end
-
-local function versioned (source, script, flags)
-   return assert(cc.shared(source, ("-Wl,--version-script=%s %s"):format(
-      fixtures.text(script, ".map"), flags or "")))
-end
+local needing, versioned = fixtures.needing, fixtures.versioned
 
 -- The binding of a symbol that a file imports.
 local function binding (plan, symbol, wanter)
@@ -27,23 +20,8 @@ local function binding (plan, symbol, wanter)
    end
 end
 
-local function object (plan, name)
-   for _, one in ipairs(plan.objects) do
-      if one.name == name then return one end
-   end
-end
-
--- In another process: what is open here would be "host" or "open" in a plan.
-local function run (code, ...)
-   local result = child.lua("local elf = require 'elf64load'\n" .. code, { ... })
-   assert.equal(0, result.code, child.describe(result) .. "\n" .. result.err)
-   return result.out
-end
-
-local leaf = assert(cc.shared [[
-   long leaf(void) { return 1; }
-   long twice(void) { return 10; }]])
-local other = assert(cc.shared [[ long twice(void) { return 20; } ]])
+local leaf, other = planning.leaf, planning.other
+local object, run = planning.object, planning.run
 local root = needing(leaf .. " " .. other, [[
    #include <unistd.h>
    extern long leaf(void), twice(void);

@@ -3,6 +3,7 @@
 
 local assert = require "spec.support.assert"
 local child = require "spec.support.child"
+local disk = require "spec.support.disk"
 local cc = require "elf64load.cc"
 local fixtures = require "spec.support.fixtures"
 local elf = require "elf64load"
@@ -71,12 +72,7 @@ describe("accept", function ()
 end)
 
 describe("verify", function ()
-   local function bytes_of (path)
-      local file = assert(io.open(path, "rb"))
-      local bytes = file:read "a"
-      file:close()
-      return bytes
-   end
+   local bytes_of <const> = disk.contents
 
    it("sees the bytes: their count, parts and digests", function ()
       local bytes, seen = bytes_of(plugin), {}
@@ -131,9 +127,7 @@ describe("verify", function ()
 
    it("has what it has seen mapped, whatever the file becomes", function ()
       local path = os.tmpname()
-      local file = assert(io.open(path, "wb"))
-      file:write(bytes_of(plugin))
-      file:close()
+      disk.write(path, bytes_of(plugin))
       local runtime <close> = elf.runtime {
          verify = function (image)
             -- The same file, in place.

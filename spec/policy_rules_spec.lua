@@ -3,6 +3,7 @@
 
 local assert = require "spec.support.assert"
 local child = require "spec.support.child"
+local disk = require "spec.support.disk"
 local cc = require "elf64load.cc"
 local fixtures = require "spec.support.fixtures"
 local elf = require "elf64load"
@@ -197,12 +198,7 @@ describe("provide", function ()
    local real = assert(cc.shared
       "int foo(int x) { return x + 1; } int foo_level = 4;")
 
-   local function bytes ()
-      local file = assert(io.open(real, "rb"))
-      local text = file:read "a"
-      file:close()
-      return text
-   end
+   local function bytes () return disk.contents(real) end
 
    it("has a table stand in for a library", function ()
       local runtime <close> = elf.runtime {

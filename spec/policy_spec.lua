@@ -3,17 +3,14 @@
 
 local assert = require "spec.support.assert"
 local child = require "spec.support.child"
+local disk = require "spec.support.disk"
 local cc = require "elf64load.cc"
 local elf = require "elf64load"
 local searching = require "spec.support.searching"
 
 local plugin = assert(cc.shared "int answer(void) { return 42; }")
 
-local function write (path, text)
-   local file = assert(io.open(path, "wb"))
-   file:write(text)
-   file:close()
-end
+local write = disk.write
 
 -- What elf.runtime says of a policy, without where the script is.
 local function refused (policy)
@@ -126,9 +123,7 @@ end)
 
 describe("The policy's search", function ()
    it("may answer a path or a source", function ()
-      local file = assert(io.open(plugin, "rb"))
-      local bytes = file:read "a"
-      file:close()
+      local bytes = disk.contents(plugin)
       local runtime <close> = elf.runtime {
          search = function (name)
             if name == "by path" then return plugin end

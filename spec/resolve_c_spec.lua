@@ -3,22 +3,13 @@
 local cc = require "elf64load.cc"
 local policy = require "spec.support.policy"
 
-local lacking = assert(cc.shared [[
-   extern long missing(long), perhaps(long) __attribute__((weak));
-   extern int gone;
-   extern int puts(const char *);
-   __attribute__((constructor)) static void begin(void) { puts("begin"); }
-   long (*pointer)(long) = missing;
-   long ask(void) { return missing(1) + pointer(2) + gone; }
-   long weak(void) { return perhaps ? perhaps(3) : -3; }
-]])
+local lacking, helper = policy.lacking, policy.helper
 local replaced = assert(cc.shared([[
    extern long a64l(const char *), absent(const char *)
       __attribute__((weak));
    long number(void) { return a64l("e"); }
    long absents(void) { return absent ? absent("e") : 42; }
 ]], "-fno-builtin"))
-local helper = assert(cc.shared [[ long helps(long x) { return 100 * x; } ]])
 
 describe("The resolve hook", function ()
    local HOOK = [[

@@ -4,15 +4,7 @@
 local cc = require "elf64load.cc"
 local policy = require "spec.support.policy"
 
-local lacking = assert(cc.shared [[
-   extern long missing(long), perhaps(long) __attribute__((weak));
-   extern int gone;
-   extern int puts(const char *);
-   __attribute__((constructor)) static void begin(void) { puts("begin"); }
-   long (*pointer)(long) = missing;
-   long ask(void) { return missing(1) + pointer(2) + gone; }
-   long weak(void) { return perhaps ? perhaps(3) : -3; }
-]])
+local lacking, helper = policy.lacking, policy.helper
 local replaced = assert(cc.shared([[
    #include <dlfcn.h>
    extern long a64l(const char *), absent(const char *)
@@ -27,7 +19,6 @@ local replaced = assert(cc.shared([[
    long seeks(void) { return sought(RTLD_DEFAULT); }
    long seeks_handle(void) { return sought(dlopen("libc.so.6", RTLD_LAZY)); }
 ]], "-fno-builtin"))
-local helper = assert(cc.shared [[ long helps(long x) { return 100 * x; } ]])
 local user = assert(cc.shared([[
    #include <dlfcn.h>
    #include <stddef.h>

@@ -4,6 +4,7 @@
 
 local assert = require "spec.support.assert"
 local child = require "spec.support.child"
+local disk = require "spec.support.disk"
 local cc = require "elf64load.cc"
 local fixtures = require "spec.support.fixtures"
 local searching = require "spec.support.searching"
@@ -14,18 +15,10 @@ local scratch
 local function write (name, bytes)
    local path = scratch .. "/" .. name
    child.run { "mkdir", "-p", path:match "^(.*)/" }
-   local file = assert(io.open(path, "wb"))
-   file:write(bytes)
-   file:close()
-   return path
+   return disk.write(path, bytes)
 end
 
-local function contents (path)
-   local file = assert(io.open(path, "rb"))
-   local bytes = file:read "a"
-   file:close()
-   return bytes
-end
+local contents = disk.contents
 
 local function place (name, path) return write(name, contents(path)) end
 
@@ -47,10 +40,7 @@ local function runpath (folders)
    return "-Wl,--enable-new-dtags -Wl,-rpath,'" .. folders .. "'"
 end
 
-local function versioned (source, script, flags)
-   return plain(source, ("-Wl,--version-script=%s %s"):format(
-      fixtures.text(script, ".map"), flags or ""))
-end
+local versioned = fixtures.versioned
 
 -- The same file for another machine, or of 32 bits.
 local function foreign (path, machine, class)

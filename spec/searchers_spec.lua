@@ -5,6 +5,7 @@ local core = require "elf64load.core"
 local search = require "elf64load.search"
 local child = require "spec.support.child"
 local cc = require "elf64load.cc"
+local disk = require "spec.support.disk"
 local searching = require "spec.support.searching"
 
 local tree
@@ -259,7 +260,7 @@ describe("elf.open", function ()
          asked[#asked + 1] = { name, wanter }
          if name == "libmine.so" then return found end
          if name == "libbytes.so" then
-            return elf.source { bytes = searching.contents(found), name = name }
+            return elf.source { bytes = disk.contents(found), name = name }
          end
          return nil, "no mine of ours has it"
       end)
@@ -275,7 +276,7 @@ describe("elf.open", function ()
    end)
 
    it("asks them for what a plugin opens that Lua has called", function ()
-      local bytes = searching.contents(assert(cc.shared "int f(void) { return 7; }"))
+      local bytes = disk.contents(assert(cc.shared "int f(void) { return 7; }"))
       local opener = assert(cc.shared [[
          #include <dlfcn.h>
          int reach(const char *name)

@@ -5,6 +5,7 @@ local assert = require "spec.support.assert"
 local cc = require "elf64load.cc"
 local fixtures = require "spec.support.fixtures"
 local child = require "spec.support.child"
+local disk = require "spec.support.disk"
 local elfedit = require "spec.support.elfedit"
 local elf = require "elf64load"
 
@@ -233,9 +234,7 @@ SECTIONS {
 
    it("come from a source as from a path, wherever it holds them", function ()
       local path = assert(cc.shared(USUAL))
-      local file = assert(io.open(path, "rb"))
-      local bytes = file:read "a"
-      file:close()
+      local bytes = disk.contents(path)
       for _, offset in ipairs { 0, 4096, 1, 4099 } do
          local pack = fixtures.text(("x"):rep(offset) .. bytes .. "tail", ".pack")
          for _, source in ipairs {

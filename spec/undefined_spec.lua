@@ -8,15 +8,7 @@ local cc = require "elf64load.cc"
 local fixtures = require "spec.support.fixtures"
 local elf = require "elf64load"
 
-local function needing (libraries, source, language)
-   return assert(cc.shared(source, { language = language,
-      flags = "-Wl,--no-as-needed " .. libraries }))
-end
-
-local function versioned (source, script, flags)
-   return assert(cc.shared(source, ("-Wl,--version-script=%s %s"):format(
-      fixtures.text(script, ".map"), flags or "")))
-end
+local needing, versioned = fixtures.needing, fixtures.versioned
 
 local function base (path) return path:match "[^/]*$" end
 

@@ -7,6 +7,7 @@ local cc = require "elf64load.cc"
 local fixtures = require "spec.support.fixtures"
 local compare = require "spec.support.compare"
 local child = require "spec.support.child"
+local disk = require "spec.support.disk"
 local elfedit = require "spec.support.elfedit"
 
 local SOURCE = [[
@@ -77,9 +78,7 @@ local function make_libgcc (source)
       lfs.symlinkattributes("/proc/self", "target"))
    shell("mkdir -p " .. temporary)
    local function put (name, text)
-      local file = assert(io.open(temporary .. "/" .. name, "wb"))
-      file:write(text)
-      file:close()
+      disk.write(temporary .. "/" .. name, text)
    end
    put("names", table.concat(names))
    put("jumps.S", table.concat(jumps) .. '.section .note.GNU-stack,"",@progbits\n')

@@ -8,20 +8,13 @@ local elfedit = require "spec.support.elfedit"
 local elf = require "elf64load"
 
 -- A shared object with a version script.
-local function versioned (source, script, flags)
-   return assert(cc.shared(source, ("-Wl,--version-script=%s %s"):format(
-      fixtures.text(script, ".map"), flags or "")))
-end
+local needing, versioned = fixtures.needing, fixtures.versioned
 
 -- An empty one that only lends its path as DT_SONAME to the linker.
 local function standin (path, source, script)
    local flags = "-Wl,-soname," .. path
    if script then return versioned(source or "", script, flags) end
    return assert(cc.shared(source or "", flags))
-end
-
-local function needing (libraries, source)
-   return assert(cc.shared(source, "-Wl,--no-as-needed " .. libraries))
 end
 
 -- What an image needs of a file.

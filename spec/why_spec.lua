@@ -2,6 +2,7 @@
 
 local assert = require "spec.support.assert"
 local child = require "spec.support.child"
+local disk = require "spec.support.disk"
 local cc = require "elf64load.cc"
 local fixtures = require "spec.support.fixtures"
 local elf = require "elf64load"
@@ -78,13 +79,9 @@ describe("plugin:why", function ()
 
    it("says what was passed over", function ()
       local path = assert(cc.shared "long d(void) { return 1; }")
-      local file = assert(io.open(path, "rb"))
-      local bytes = file:read "a"
-      file:close()
-      local other = place("one/libx.so", path)
-      file = assert(io.open(other, "wb"))
-      file:write(bytes:sub(1, 18), "\183\0", bytes:sub(21))
-      file:close()
+      local bytes = disk.contents(path)
+      local other = disk.write(place("one/libx.so", path),
+         bytes:sub(1, 18) .. "\183\0" .. bytes:sub(21))
       local found = place("two/libx.so", path)
       local folders <close> = elf.runtime { path = scratch .. "/one/?;"
          .. scratch .. "/two/?" }

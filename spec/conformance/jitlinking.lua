@@ -12,30 +12,14 @@ local function output (command)
    return text or error(("%s\n%s"):format(command, wrong), 0)
 end
 
--- The RUN lines, each as one.
-local function commands (text)
+-- What follows a mark, of which a line that ends with a backslash goes on in the
+-- next one that has it.
+local function marked (text, mark)
    local out, open = {}, ""
    for line in text:gmatch "[^\n]+" do
-      local run = line:match "RUN:%s*(.-)%s*$"
-      if run then
-         open = open .. run
-         if open:sub(-1) == "\\" then
-            open = open:sub(1, -2) .. " "
-         else
-            out[#out + 1], open = open, ""
-         end
-      end
-   end
-   return out
-end
-
--- What is after "jitlink-check:", whole expressions.
-local function checks (text)
-   local out, open = {}, ""
-   for line in text:gmatch "[^\n]+" do
-      local check = line:match "jitlink%-check:%s*(.-)%s*$"
-      if check then
-         open = open .. check
+      local part = line:match(mark .. ":%s*(.-)%s*$")
+      if part then
+         open = open .. part
          if open:sub(-1) == "\\" then
             open = open:sub(1, -2) .. " "
          else
@@ -101,7 +85,7 @@ end
 
 local function evaluate (text, plugin, given)
    local wrong = {}
-   for _, check in ipairs(checks(text)) do
+   for _, check in ipairs(marked(text, "jitlink%-check")) do
       local holds, why = expression.holds(check, plugin, given)
       if not holds then
          wrong[#wrong + 1] = ("%s\n   %s"):format(check, why)
@@ -130,7 +114,7 @@ return function (folder, name, how)
       os.execute("rm -rf " .. place)
    end })
    run.linked = 0
-   for _, command in ipairs(commands(text)) do
+   for _, command in ipairs(marked(text, "RUN")) do
       command = command:gsub("%s*2>&1", ""):gsub("%s*|.*$", "")
          :gsub("%%([stSp])", { s = path, t = place .. "/t",
          S = path:match "^(.*)/", p = path:match "^(.*)/" })

@@ -2,20 +2,16 @@
 --- building their programs, showing how far they are.
 
 local lfs = require "lfs"
+local disk = require "spec.support.disk"
 local fixtures = require "spec.support.fixtures"
 local cc = require "elf64load.cc"
 
 ---@class campaign
 local campaign = {}
 
---- A word that a POSIX shell reads as this text.
----@param text string
----@return string
-function campaign.quoted (text)
-   return "'" .. text:gsub("'", "'\\''") .. "'"
-end
+campaign.quoted, campaign.write = disk.quoted, disk.replace
 
-local quoted = campaign.quoted
+local quoted = disk.quoted
 
 --- The output of a command, without its last newline; nil and the output when
 --- it fails.
@@ -31,25 +27,12 @@ function campaign.output (command)
    return text
 end
 
+--- What is in a file, or nil when it cannot be read.
 ---@param path string
 ---@return string?
 function campaign.contents (path)
-   local file = io.open(path, "rb")
-   if not file then return nil end
-   local text = file:read "a"
-   file:close()
-   return text
-end
-
---- Writes a file as a whole: a reader sees the old text or the new one.
----@param path string
----@param text string
-function campaign.write (path, text)
-   local temporary = path .. ".new"
-   local file = assert(io.open(temporary, "wb"))
-   assert(file:write(text))
-   assert(file:close())
-   assert(os.rename(temporary, path))
+   local there, text = pcall(disk.contents, path)
+   return there and text or nil
 end
 
 ---@param path string

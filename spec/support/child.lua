@@ -1,6 +1,7 @@
 --- Runs programs in children, with limits, and captures what they print.
 
 local lfs = require "lfs"
+local disk = require "spec.support.disk"
 local fixtures = require "spec.support.fixtures"
 
 ---@class child
@@ -13,9 +14,7 @@ child.host = lfs.symlinkattributes("/proc/self/exe", "target")
 child.build = os.getenv "ELF64LOAD_BUILD"
    or lfs.currentdir() .. "/build/release"
 
-local quoted = function (text)
-   return "'" .. text:gsub("'", "'\\''") .. "'"
-end
+local quoted = disk.quoted
 
 -- Its short name and the path of its library.
 local function sanitizer ()

@@ -14,6 +14,7 @@
 
 local fixtures = require "spec.support.fixtures"
 local lfs = require "lfs"
+local disk = require "spec.support.disk"
 
 ---@class elfedit
 local elfedit = {
@@ -463,9 +464,7 @@ function image:save ()
    end
    local path = ("%s/%s.so"):format(folder, fixtures.digest(self.bytes))
    if lfs.attributes(path, "size") ~= #self.bytes then
-      local file = assert(io.open(path, "wb"))
-      file:write(self.bytes)
-      file:close()
+      disk.write(path, self.bytes)
    end
    return path
 end

@@ -5,6 +5,7 @@
 -- this module before all specs; commands that need fixtures ask for it.
 
 local lfs = require "lfs"
+local disk = require "spec.support.disk"
 
 ---@class fixtures
 local fixtures = {}
@@ -41,6 +42,7 @@ if not found "elf64load.core" then
 end
 
 local cc = require "elf64load.cc"
+local quoted = disk.quoted
 
 ---@type string Absolute, because plugins name one another by their full path.
 fixtures.folder = lfs.currentdir() .. "/build/fixtures"
@@ -48,22 +50,9 @@ fixtures.folder = lfs.currentdir() .. "/build/fixtures"
 cc.folder = fixtures.folder
 cc.flags = "-O1 -g0 -fno-stack-protector -w"
 
-local quoted = function (text)
-   return "'" .. text:gsub("'", "'\\''") .. "'"
-end
-
--- Two hosts may make the same file at the same time: whoever is last renames a
--- whole file over a whole file.
+-- Two hosts may make the same folder at the same time.
 local function scratch (path)
    return ("%s.%s"):format(path, lfs.symlinkattributes("/proc/self", "target"))
-end
-
-local function write (path, text)
-   local temporary = scratch(path)
-   local file = assert(io.open(temporary, "wb"))
-   file:write(text)
-   file:close()
-   assert(os.rename(temporary, path))
 end
 
 --- Sixteen bytes that stand for a text, as 32 hexadecimal digits.
@@ -89,8 +78,30 @@ function fixtures.text (text, suffix)
    prepare()
    local path = ("%s/%s%s"):format(fixtures.folder,
       fixtures.digest(text .. suffix), suffix)
-   if lfs.attributes(path, "mode") ~= "file" then write(path, text) end
+   if lfs.attributes(path, "mode") ~= "file" then
+      disk.replace(path, text)
+   end
    return path
+end
+
+--- A shared object that needs others, whatever it uses of them.
+---@param libraries string paths
+---@param source string
+---@param language? string
+---@return string path
+function fixtures.needing (libraries, source, language)
+   return assert(cc.shared(source, { language = language,
+      flags = "-Wl,--no-as-needed " .. libraries }))
+end
+
+--- A shared object whose symbols have versions.
+---@param source string
+---@param script string for the linker
+---@param flags? string
+---@return string path
+function fixtures.versioned (source, script, flags)
+   return assert(cc.shared(source, ("-Wl,--version-script=%s %s"):format(
+      fixtures.text(script, ".map"), flags or "")))
 end
 
 ---@class member
@@ -139,7 +150,7 @@ function fixtures.group (members)
       assert(os.execute(("cp %s %s"):format(quoted(path),
          quoted(("%s/%s.so"):format(temporary, name)))))
    end
-   write(temporary .. "/made", "")
+   disk.write(temporary .. "/made", "")
    -- When somebody else was faster, theirs is as good.
    if not os.rename(temporary, folder) then
       assert(os.execute("rm -rf " .. quoted(temporary)))

@@ -3,6 +3,7 @@
 
 local assert = require "luassert"
 local child = require "spec.support.child"
+local disk = require "spec.support.disk"
 local fixtures = require "spec.support.fixtures"
 local lfs = require "lfs"
 
@@ -17,42 +18,15 @@ golang.env = {
    XDG_CACHE_HOME = golang.folder, GOCACHE = golang.folder .. "/build",
 }
 
----@param text string
----@return string
-function golang.quoted (text)
-   return "'" .. text:gsub("'", "'\\''") .. "'"
-end
-
-local quoted <const> = golang.quoted
-
----@param path string
----@return string
-function golang.contents (path)
-   local file = assert(io.open(path, "rb"))
-   local text = file:read "a"
-   file:close()
-   return text
-end
-
----@param path string
----@param text string
----@return string path
-function golang.write (path, text)
-   local file = assert(io.open(path, "wb"))
-   file:write(text)
-   file:close()
-   return path
-end
-
 --- A folder for PATH with the commands that specs themselves need, and no
 --- toolchain.
 ---@return string
 function golang.absent ()
    local folder = fixtures.folder .. "/no-go"
-   os.execute("mkdir -p " .. quoted(folder))
+   os.execute("mkdir -p " .. disk.quoted(folder))
    for _, name in ipairs { "env", "sh", "timeout", "mkdir", "mktemp", "rm" } do
       os.execute(("ln -sf \"$(command -v %s)\" %s/"):format(name,
-         quoted(folder)))
+         disk.quoted(folder)))
    end
    return folder
 end
@@ -87,11 +61,11 @@ function golang.build (source, mode, flags)
    local stem = golang.folder .. "/spec" .. fixtures.digest(text)
    local path = stem .. (mode == "c-archive" and ".a" or ".so")
    if not lfs.attributes(path) then
-      golang.command("mkdir -p " .. quoted(golang.folder))
+      golang.command("mkdir -p " .. disk.quoted(golang.folder))
       golang.write(stem .. ".go", source)
       golang.command(("go build -buildmode=%s %s -o %s.new %s.go && mv %s.new %s")
-         :format(mode, flags, quoted(stem), quoted(stem), quoted(stem),
-            quoted(path)))
+         :format(mode, flags, disk.quoted(stem), disk.quoted(stem), disk.quoted(stem),
+            disk.quoted(path)))
    end
    return path
 end

@@ -1,9 +1,24 @@
 --- C programs that decide by the C API, for the specs of the policy in C.
 
+local cc = require "elf64load.cc"
 local threads = require "spec.support.threads"
 
 ---@class policy
 local policy = {}
+
+---@type string imports what nothing defines
+policy.lacking = assert(cc.shared [[
+   extern long missing(long), perhaps(long) __attribute__((weak));
+   extern int gone;
+   extern int puts(const char *);
+   __attribute__((constructor)) static void begin(void) { puts("begin"); }
+   long (*pointer)(long) = missing;
+   long ask(void) { return missing(1) + pointer(2) + gone; }
+   long weak(void) { return perhaps ? perhaps(3) : -3; }
+]])
+
+---@type string defines what may stand for it
+policy.helper = assert(cc.shared [[ long helps(long x) { return 100 * x; } ]])
 
 -- What they have in common: options to fill, a log of events, what happened.
 local HEAD <const> = [[

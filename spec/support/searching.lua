@@ -4,6 +4,7 @@
 local lfs = require "lfs"
 local assert = require "luassert"
 local child = require "spec.support.child"
+local disk = require "spec.support.disk"
 local cc = require "elf64load.cc"
 local fixtures = require "spec.support.fixtures"
 
@@ -33,28 +34,11 @@ local HEADERS = {
    "src/mapping.h", "src/memory.h", "src/elf64load.h",
 }
 
-function searching.contents (path)
-   local file = assert(io.open(path, "rb"))
-   local text = file:read "a"
-   file:close()
-   return text
-end
-
-function searching.write (path, text)
-   local file = assert(io.open(path, "wb"))
-   file:write(text)
-   file:close()
-end
-
-local function quoted (text)
-   return "'" .. text:gsub("'", "'\\''") .. "'"
-end
-
 --- Runs a command of the shell that must work.
 ---@param format string
 function searching.shell (format, ...)
    local words = table.pack(...)
-   for at = 1, words.n do words[at] = quoted(tostring(words[at])) end
+   for at = 1, words.n do words[at] = disk.quoted(tostring(words[at])) end
    local command = format:format(table.unpack(words))
    local result = child.run({ "sh", "-c", command }, { bare = true, merge = true })
    assert(result.code == 0, command .. "\n" .. result.out)
@@ -69,7 +53,7 @@ local function digest ()
       local texts = {}
       for _, list in ipairs { SOURCES, HEADERS } do
          for _, name in ipairs(list) do
-            texts[#texts + 1] = searching.contents(name)
+            texts[#texts + 1] = disk.contents(name)
          end
       end
       known = fixtures.digest(table.concat(texts))
@@ -86,13 +70,13 @@ end
 function searching.compile (path, link, all)
    local here = lfs.currentdir()
    local words = {
-      "-r -nostdlib -std=gnu11 -D_GNU_SOURCE= -I", quoted(here), " -DSOURCES=",
+      "-r -nostdlib -std=gnu11 -D_GNU_SOURCE= -I", disk.quoted(here), " -DSOURCES=",
       digest(), " ", all or "",
    }
    for _, name in ipairs(SOURCES) do
-      words[#words + 1] = " " .. quoted(here .. "/" .. name)
+      words[#words + 1] = " " .. disk.quoted(here .. "/" .. name)
    end
-   local object = assert(cc.program(searching.contents(path), table.concat(words)))
+   local object = assert(cc.program(disk.contents(path), table.concat(words)))
    return assert(cc.program("", ("%s %s '%s'"):format(all or "", link or "",
       object)))
 end
@@ -162,7 +146,7 @@ end
 ---@return string
 function tree:write (name, text)
    local path = self:at(name)
-   searching.write(path, text)
+   disk.write(path, text)
    return path
 end
 
@@ -194,7 +178,7 @@ end
 ---@param bytes string
 ---@return string
 function tree:patched (name, offset, bytes)
-   local text = searching.contents(assert(cc.shared("int searched;")))
+   local text = disk.contents(assert(cc.shared("int searched;")))
    return self:write(name, text:sub(1, offset) .. bytes
       .. text:sub(offset + #bytes + 1))
 end
