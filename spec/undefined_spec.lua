@@ -3,6 +3,7 @@
 --- said at once.
 
 local assert = require "spec.support.assert"
+local campaign = require "spec.support.campaign"
 local child = require "spec.support.child"
 local cc = require "elf64load.cc"
 local fixtures = require "spec.support.fixtures"
@@ -269,6 +270,31 @@ describe("Symbols that are missing", function ()
          assert.is_not_nil(name:find "^missing_%d%d%d_x+$")
       end
       assert.equal(#detail.missing, #detail.groups[1].symbols)
+   end)
+
+   it("of C++ are looked for among many without a system call for each",
+   function ()
+      local defined, wanted = {}, {}
+      for number = 1, 200 do
+         defined[number] = ("long audio_%d(long n) { return n; }"):format(number)
+      end
+      for number = 1, 40 do
+         wanted[number] = ("long audio_%d(int);"):format(number)
+         wanted[40 + number] = ("long f%d() { return audio_%d(1); }")
+            :format(number, number)
+      end
+      local many = assert(cc.shared(table.concat(defined, "\n"),
+         { language = "c++" }))
+      local path = needing(many, table.concat(wanted, "\n"), "c++")
+      local function reads ()
+         return tonumber(campaign.contents("/proc/self/io")
+            :match "syscr: (%d+)")
+      end
+      local before = reads()
+      local kind, _, detail = failure(path)
+      assert.equal("undefined", kind)
+      assert.is_not_nil(detail.demangled:find "^audio_%d+%(int%)$")
+      assert.is_true(reads() - before < 500, reads() - before)
    end)
 
    it("leave nothing behind", function ()
