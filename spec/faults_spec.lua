@@ -31,7 +31,7 @@ local FEW <const> = child.sanitizer
       "policy", "link" }
    or { "tree-partly-open", "cache", "initial-exec", "ifunc-in-text", "c++",
       "start-text", "close-tree", "lookup-special", "plan", "commit", "policy",
-      "stand-in", "defined", "link", "object-far", "replace" }
+      "stand-in", "defined", "link" }
 
 describe("A fault leaves nothing behind and changes nothing the second time, "
    .. "and without it all works", function ()
