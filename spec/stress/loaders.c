@@ -133,6 +133,8 @@ static long run_rounds(long seconds)
         show(i, rounds);
         tasks_begin_round(i);
         run_round(seconds * 1000 / rounds);
+        // What waits to be unmapped keeps libraries of the host open.
+        tasks_settle();
         check_counts();
         // What grows with what is done at once has grown in the first round.
         if (i == 0) {
