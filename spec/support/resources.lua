@@ -162,19 +162,29 @@ function resources.descriptors ()
    return core.descriptors()
 end
 
---- Bytes that malloc has given out, as of now, after a full collection.
+-- What a finaliser still refers to goes with a later collection, and what has a
+-- finaliser of its own with one later still.
+local function collect ()
+   local before, after = math.huge, collectgarbage "count"
+   while after < before do
+      before = after
+      collectgarbage()
+      collectgarbage()
+      after = collectgarbage "count"
+   end
+end
+
+--- Bytes that malloc has given out, as of now, after full collections.
 ---@return integer
 function resources.heap ()
-   collectgarbage()
-   collectgarbage()
+   collect()
    return core.heap()
 end
 
 --- Resident memory in bytes, after what is free was given back.
 ---@return integer
 function resources.resident ()
-   collectgarbage()
-   collectgarbage()
+   collect()
    core.trim()
    local text = core.contents "/proc/self/smaps_rollup"
    return tonumber(text:match "\nRss:%s+(%d+) kB") * 1024
@@ -194,8 +204,7 @@ end
 --- Mappings, descriptors and glibc's list as they are now.
 ---@return snapshot
 function resources.snapshot ()
-   collectgarbage()
-   collectgarbage()
+   collect()
    return {
       mappings = resources.mappings(),
       descriptors = resources.descriptors(),
