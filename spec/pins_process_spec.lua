@@ -200,6 +200,36 @@ int main(int argc, char **argv)
    end
 end)
 
+describe("Words that only look like the frame of a signal handler", function ()
+   it("lead to no other stack", function ()
+      -- The kernel's own struct names the code that handlers return to.
+      local out = threads.program(MAPPED .. [[
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <ucontext.h>
+
+static void handle(int number) { }
+
+int main(int argc, char **argv)
+{
+    struct { void *handler; unsigned long flags; void *restorer, *mask; } seen;
+    struct { void *restorer; ucontext_t context; } volatile frame = { 0 };
+    size_t size = (size_t)1 << 42; // would be looked at for an hour
+    signal(SIGUSR2, handle);
+    syscall(SYS_rt_sigaction, SIGUSR2, NULL, &seen, 8);
+    e64_plugin *p = open_plugin(argv[1]);
+    frame.restorer = seen.restorer;
+    frame.context.uc_mcontext.gregs[REG_RSP] = (greg_t)mmap(NULL, size,
+        PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    e64_close(p, NULL);
+    puts(frame.restorer ? mapped(argv[1]) : "no frame");
+    return 0;
+}
+]], { target })
+      assert.equal("gone\n", out)
+   end)
+end)
+
 describe("A thread that has been joined", function ()
    it("keeps nothing, however long the kernel takes for its end", function ()
       -- It closes descriptors of its own, as many as there may be.

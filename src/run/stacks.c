@@ -118,7 +118,7 @@ static void scan_stack(struct pass *pass, uintptr_t from, bool limited)
     pass->scan.elsewhere = 0;
     scan_from(pass, from, limited);
     if (pass->scan.elsewhere)
-        scan_from(pass, pass->scan.elsewhere, limited);
+        scan_from(pass, pass->scan.elsewhere, true);
 }
 
 // --------------------------------------------------------- this thread's ---

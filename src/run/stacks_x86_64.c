@@ -68,22 +68,28 @@ RAW void stack_note(const struct stack_scan *scan, uintptr_t address)
 }
 
 // The frame of a signal handler: the address that it returns to, then the
-// interrupted context, with the instruction and the stack pointer in it (psABI
-// 3.4 and sigaction(2)). On the same stack what was interrupted comes right
-// after it.
+// interrupted context, with the instruction and the stack pointer in it, and
+// the stack that the thread had for handlers (psABI 3.4, sigaction(2) and
+// sigaltstack(2)). Where the handler is on that one and what it has interrupted
+// is not, the latter has a stack of its own; else it comes right after the
+// frame. Words that only look like a frame do not lead anywhere.
 static RAW void look_at_signal(struct stack_scan *scan, const uintptr_t *word,
                                const uintptr_t *end, uintptr_t address)
 {
     enum { REGISTERS = 1 + (offsetof(ucontext_t, uc_mcontext)
                             + offsetof(mcontext_t, gregs)) / 8,
            POINTER = REGISTERS + REG_RIP, STACK = REGISTERS + REG_RSP,
-           LARGEST = 1 << 14 };
+           OWN = 1 + offsetof(ucontext_t, uc_stack) / 8,
+           START = OWN + offsetof(stack_t, ss_sp) / 8,
+           SIZE = OWN + offsetof(stack_t, ss_size) / 8 };
     _Static_assert((int)POINTER < (int)STACK_BEYOND
-                   && (int)STACK < (int)POINTER, "STACK_BEYOND");
+                   && (int)STACK < (int)POINTER && (int)SIZE < (int)POINTER,
+                   "STACK_BEYOND");
     for (uint32_t i = 0; i < scan->search->restorer_count; i++)
         if (*word == scan->search->restorers[i] && end - word > POINTER) {
             stack_note(scan, word[POINTER]);
-            if (!scan->elsewhere && word[STACK] - address > LARGEST)
+            if (!scan->elsewhere && address - word[START] < word[SIZE]
+                && word[STACK] - word[START] >= word[SIZE])
                 scan->elsewhere = word[STACK];
         }
 }
