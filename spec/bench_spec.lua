@@ -67,6 +67,7 @@ describe("The bench", function ()
             assert(side.map.median + side.resolve.median + side.apply.median
                <= side.total.high * 1.5)
             assert(side.dirty.median > 0)
+            assert.equal(row == "index", side.built.median > 0)
          end
          assert(result.ours.apply.median > 0)
          assert(math.abs(result.ratio - result.theirs.total.median

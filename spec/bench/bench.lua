@@ -1,6 +1,7 @@
 --- Measures how fast libraries open, beside dlopen in the same run.
 
 local campaign = require "spec.support.campaign"
+local primer = require "spec.bench.primer"
 local sides = require "spec.bench.sides"
 local statistics = require "spec.bench.statistics"
 
@@ -9,7 +10,7 @@ local quoted = campaign.quoted
 local bench = {}
 
 --- The rows that can be measured, in the order in which they are shown.
-bench.rows = { "first", "closure", "lazy" }
+bench.rows = { "first", "index", "closure", "lazy" }
 
 --- Builds the measuring programs.
 ---@return programs
@@ -30,20 +31,23 @@ end
 --- Measures one library in one row.
 ---@param programs programs
 ---@param path string
----@param row "first"|"closure"|"lazy"
+---@param row "first"|"index"|"closure"|"lazy"
 ---@param count integer pairs
 ---@return measured? result
 ---@return string? why
 function bench.measure (programs, path, row, count)
-   local words = { row == "lazy" and "lazy" or "open", path }
+   local words = { (row == "lazy" or row == "index") and row or "open", path }
    if row ~= "closure" then
       local listing, why = campaign.output(("exec %s list %s 2>&1"):format(
          quoted(programs.theirs), quoted(path)))
       if not listing then return nil, why end
+      local needed = {}
       -- Libraries may print things of their own.
       for name in listing:gmatch "%f[^\n\0]/[^\n]+" do
-         words[#words + 1] = name
+         needed[#needed + 1] = name
       end
+      if row == "index" then words[3] = primer.build(needed) end
+      table.move(needed, 1, #needed, #words + 1, words)
    end
    local columns, why = sides.run(programs, count, words)
    if not columns then return nil, why end
@@ -84,9 +88,7 @@ function bench.machine ()
 end
 
 -- One line of the table for each side of a measurement.
-local HEAD = ("%-8s %-30s %-6s %9s %9s %9s %6s %8s %8s %8s %8s %7s"):format(
-   "row", "library", "side", "median", "low", "high", "ratio", "map",
-   "resolve", "apply", "init", "dirty")
+local LINE <const> = "%-8s %-30s %-6s %9s %9s %9s %6s %8s %8s %8s %8s %8s %7s"
 
 local function ms (nanoseconds)
    return ("%.3f"):format(nanoseconds / 1e6)
@@ -96,19 +98,19 @@ end
 ---@param results measured[]
 ---@return string[]
 function bench.table (results)
-   local lines = { HEAD }
+   local lines = { LINE:format("row", "library", "side", "median", "low", "high",
+      "ratio", "map", "resolve", "apply", "init", "built", "dirty") }
    for _, result in ipairs(results) do
       for _, name in ipairs(sides.names) do
          local side, first = result[name], name == "theirs"
-         lines[#lines + 1] = ("%-8s %-30s %-6s %9s %9s %9s %6s %8s %8s %8s %8s %7.0f")
-            :format(first and result.row or "",
-               first and result.library or "",
-               first and "dlopen" or "ours",
-               ms(side.total.median), ms(side.total.low), ms(side.total.high),
-               first and "" or ("%.2f"):format(result.ratio),
-               ms(side.map.median), ms(side.resolve.median),
-               first and "-" or ms(side.apply.median),
-               ms(side.init.median), side.dirty.median)
+         lines[#lines + 1] = LINE:format(first and result.row or "",
+            first and result.library or "", first and "dlopen" or "ours",
+            ms(side.total.median), ms(side.total.low), ms(side.total.high),
+            first and "" or ("%.2f"):format(result.ratio),
+            ms(side.map.median), ms(side.resolve.median),
+            first and "-" or ms(side.apply.median), ms(side.init.median),
+            result.row == "index" and ms(side.built.median) or "-",
+            ("%.0f"):format(side.dirty.median))
       end
    end
    return lines

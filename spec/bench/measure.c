@@ -5,9 +5,11 @@
 //     measure list LIB              what dlopen of LIB brings in besides LIB,
 //                                   and what it needs, a path a line
 //     measure open|lazy LIB [DEPENDENCY...]
+//     measure index LIB PRIMER [DEPENDENCY...]
 //         the dependencies are opened first, by the same side, and do not
-//         count; prints one line of NAME=VALUE, times in nanoseconds, memory in
-//         KB. Exit status 5: a dependency has opened LIB already.
+//         count; then PRIMER, which is closed again; what its open took is
+//         `built`. Prints one line of NAME=VALUE, times in nanoseconds, memory
+//         in KB. Exit status 5: a dependency has opened LIB already.
 
 #include <dlfcn.h>
 #include <err.h>
@@ -60,6 +62,15 @@ static long faults(void)
     return usage.ru_minflt;
 }
 
+static int64_t prime(const char *plugin)
+{
+    int64_t begin = now();
+    void *opened = opener_open(plugin);
+    int64_t took = now() - begin;
+    opener_close(opened);
+    return took;
+}
+
 int main(int count, char **words)
 {
     // The program's file has a digest for a name.
@@ -70,7 +81,8 @@ int main(int count, char **words)
         _exit(0);
     }
     bool lazy = count > 1 && strcmp(words[1], "lazy") == 0;
-    if (count < 3 || (!lazy && strcmp(words[1], "open") != 0))
+    bool index = count > 3 && strcmp(words[1], "index") == 0;
+    if (count < 3 || (!lazy && !index && strcmp(words[1], "open") != 0))
         errx(2, "see the head of measure.c");
     // What libraries print is not the result.
     int out = fcntl(1, F_DUPFD_CLOEXEC, 10);
@@ -80,10 +92,11 @@ int main(int count, char **words)
     const char *library = words[2];
     struct sample sample = { 0 };
     constructors_install();
-    for (int i = 3; i < count; i++)
+    for (int i = index ? 4 : 3; i < count; i++)
         opener_dependency(words[i]);
     if (opener_has(library))
         errx(5, "%s is open already", library);
+    int64_t built = index ? prime(words[3]) : 0;
     private_dirty();
     faults();
     long dirty = private_dirty();
@@ -92,8 +105,9 @@ int main(int count, char **words)
     fault = faults() - fault;
     dirty = private_dirty() - dirty;
     dprintf(out, "total=%ld setup=%ld map=%ld resolve=%ld apply=%ld init=%ld "
-            "dirty=%ld faults=%ld\n", sample.total, sample.setup, sample.map,
-            sample.resolve, sample.apply, sample.init, dirty, fault);
+            "built=%ld dirty=%ld faults=%ld\n", sample.total, sample.setup,
+            sample.map, sample.resolve, sample.apply, sample.init, built, dirty,
+            fault);
     // Destructors are not what this is about.
     _exit(0);
 }
