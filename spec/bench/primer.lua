@@ -15,14 +15,18 @@ local LIBC <const>, NEEDED <const>, OWN <const> = 2000, 2000, 3000
 local LINKERS <const> = { _init = true, _fini = true, _end = true,
    _edata = true, __bss_start = true }
 
+local KINDS <const> = { FUNC = true, OBJECT = true, IFUNC = true }
+
 -- The functions and variables that a library exports, none of them of an old or a
 -- private version, and none thread-local or unique.
 local function exported (path)
    local names = {}
-   local text = assert(campaign.output("nm -D --defined-only "
+   local text = assert(campaign.output("readelf -W --dyn-syms "
       .. campaign.quoted(path)))
-   for name, version in text:gmatch "%x+ [TWVDBRi] ([^%s@]+)([^\n]*)" do
-      if not LINKERS[name] and (version == "" or version:sub(1, 2) == "@@")
+   for kind, bind, section, name, version in text:gmatch
+         "\n +%d+: %x+ +%S+ +(%u+) +(%u+) +%u+ +(%w+) ([^%s@]+)([^\n]*)" do
+      if KINDS[kind] and bind ~= "UNIQUE" and section ~= "UND" and section ~= "ABS"
+            and not LINKERS[name] and (version == "" or version:sub(1, 2) == "@@")
             and version ~= "@@GLIBC_PRIVATE" then
          names[#names + 1] = name
       end
