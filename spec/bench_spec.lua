@@ -3,6 +3,7 @@
 local campaign = require "spec.support.campaign"
 local bench = require "spec.bench.bench"
 local policy = require "spec.bench.policy"
+local call = require "spec.bench.call"
 local calls = require "spec.bench.calls"
 local callback = require "spec.bench.callback"
 local link = require "spec.bench.link"
@@ -152,7 +153,7 @@ describe("The bench", function ()
                growth.close)
             assert.equal(0, side.descriptors.high)
          end
-         local lines = many.table(result)
+         local lines = many.table { result }
          assert.equal(3, #lines)
          assert.matches(("%.2f"):format(result.growth.ours.close), lines[3], 1,
             true)
@@ -210,6 +211,16 @@ describe("The bench", function ()
          assert.matches(("%.3f"):format(results[2].cost.total), lines[5], 1, true)
       end)
 
+   it("measures calls beside a binding that is written by hand #build", function ()
+      local result = assert(call.measure(call.build(), 2))
+      assert(result.theirs.int.low > 0 and result.ours.int.low > 0)
+      assert.equal(result.ours.int.median / result.theirs.int.median,
+         result.cost.int)
+      local lines = call.table { result }
+      assert.equal(3, #lines)
+      assert.matches(("%.2f"):format(result.cost.int), lines[3], 1, true)
+   end)
+
    it("measures callbacks beside another module's, of each signature #build",
       function ()
          -- In its place the loader's own, under the other's names.
@@ -227,7 +238,7 @@ describe("The bench", function ()
             "%0" .. folder .. "/?.lua;")
          local result = assert(callback.measure(made, 2))
          os.execute("rm -r " .. folder)
-         local lines = callback.table(result)
+         local lines = callback.table { result }
          assert.equal(2 + #calls.signatures, #lines)
          for number, it in ipairs(calls.signatures) do
             local cost = result.cost[it.name]

@@ -6,7 +6,10 @@ local cc = require "elf64load.cc"
 local sides = require "spec.bench.sides"
 local statistics = require "spec.bench.statistics"
 
-local callback = {}
+local callback = { name = "callback", key = "callbacks" }
+
+callback.legend = "Times in ns of the process; %d pairs; cost is how many times as "
+   .. "much as with cffi-lua"
 
 --- The scripts that measure; they need no building. Both are given what finds
 --- the modules.
@@ -31,15 +34,21 @@ function callback.measure (made, count)
    return sides.costs("callback", columns, count)
 end
 
+--- What the row measures.
+---@param context context
+---@return task[]
+function callback.tasks (context)
+   local made = callback.build(context.cffi)
+   return { { what = "callback", run = function (count)
+      return callback.measure(made, count)
+   end } }
+end
+
 local LINE = "%-8s %-46s %9s %9s %9s %6s"
 
---- The lines of the table for a measurement.
----@param result costs
----@return string[]
-function callback.table (result)
+-- Each function of one measurement.
+local function shown (result, lines)
    local function ns (picoseconds) return ("%.1f"):format(picoseconds / 1e3) end
-   local lines = { LINE:format("row", "function", "cffi-lua", "ours", "high",
-      "cost") }
    local all = {}
    for number, it in ipairs(calls.signatures) do
       local theirs, ours = result.theirs[it.name], result.ours[it.name]
@@ -50,6 +59,15 @@ function callback.table (result)
    end
    lines[#lines + 1] = ("callback geometric mean of %d: %.2f"):format(#all,
       statistics.mean(all))
+end
+
+--- The lines of the table for these measurements.
+---@param results costs[]
+---@return string[]
+function callback.table (results)
+   local lines = { LINE:format("row", "function", "cffi-lua", "ours", "high",
+      "cost") }
+   for _, result in ipairs(results) do shown(result, lines) end
    return lines
 end
 

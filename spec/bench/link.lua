@@ -6,7 +6,9 @@ local cc = require "elf64load.cc"
 local fixtures = require "spec.support.fixtures"
 local sides = require "spec.bench.sides"
 
-local link = {}
+local link = { name = "link", key = "links" }
+
+link.legend = "Times in ms; %d pairs; a ratio above 1 is faster than the other"
 
 --- What is linked, in the order in which it is shown.
 link.kinds = { "object", "archive" }
@@ -130,6 +132,18 @@ function link.measure (made, kind, count)
       result.ratio[column] = 1 / cost
    end
    return result
+end
+
+--- What the row measures.
+---@param context context
+---@return task[]
+function link.tasks (context)
+   local made, tasks = link.build(context.jitlink), {}
+   for number, kind in ipairs(link.kinds) do
+      tasks[number] = { what = "link " .. kind,
+         run = function (count) return link.measure(made, kind, count) end }
+   end
+   return tasks
 end
 
 local LINE = "%-8s %-14s %-13s" .. (" %9s %9s %9s %6s"):rep(2)

@@ -5,7 +5,9 @@ local campaign = require "spec.support.campaign"
 local cc = require "elf64load.cc"
 local sides = require "spec.bench.sides"
 
-local many = {}
+local many = { name = "many", key = "many" }
+
+many.legend = "Times in us; %d pairs; growth is how many times as much as the tenth"
 
 --- How many plugins the row opens.
 many.count = 5000
@@ -81,18 +83,23 @@ function many.measure (programs, plugins, count)
    return result
 end
 
+--- What the row measures.
+---@return task[]
+function many.tasks ()
+   local programs = many.build()
+   return { { what = "many", run = function (count)
+      return many.measure(programs, many.count, count)
+   end } }
+end
+
 local LINE = "%-8s %-30s %-6s" .. (" %9s"):rep(9)
 
 local function us (nanoseconds)
    return ("%.1f"):format(nanoseconds / 1e3)
 end
 
---- The lines of the table for a measurement.
----@param result crowd
----@return string[]
-function many.table (result)
-   local lines = { LINE:format("row", "plugins", "side", "tenth", "last",
-      "growth", "close 10th", "of all", "growth", "mappings", "fds", "bytes") }
+-- Both sides of one measurement.
+local function shown (result, lines)
    for _, name in ipairs(sides.names) do
       local side, growth, head = result[name], result.growth[name],
          name == "theirs"
@@ -105,6 +112,15 @@ function many.table (result)
          ("%.0f"):format(side.descriptors.median),
          ("%.0f"):format(side.bytes.median))
    end
+end
+
+--- The lines of the table for these measurements.
+---@param results crowd[]
+---@return string[]
+function many.table (results)
+   local lines = { LINE:format("row", "plugins", "side", "tenth", "last",
+      "growth", "close 10th", "of all", "growth", "mappings", "fds", "bytes") }
+   for _, result in ipairs(results) do shown(result, lines) end
    return lines
 end
 

@@ -5,7 +5,10 @@ local campaign = require "spec.support.campaign"
 local fixtures = require "spec.support.fixtures"
 local sides = require "spec.bench.sides"
 
-local policy = {}
+local policy = { name = "policy", key = "policies", libraries = true }
+
+policy.legend = "Times in ms; %d pairs; cost is how many times as much as without "
+   .. "a policy"
 
 --- The policies, in the order in which they are shown.
 policy.kinds = { "empty", "provide", "intercept", "allow", "tables", "hooks" }
@@ -59,6 +62,22 @@ function policy.measure (made, path, kind, count)
    local result = sides.costs(kind, columns, count)
    result.library = path:match "[^/]*$"
    return result
+end
+
+--- What the row measures.
+---@param context context
+---@return task[]
+function policy.tasks (context)
+   local made, tasks = policy.build(context.programs.theirs), {}
+   for _, kind in ipairs(policy.kinds) do
+      for _, path in ipairs(context.paths) do
+         tasks[#tasks + 1] = {
+            what = ("policy %s %s"):format(kind, path:match "[^/]*$"),
+            run = function (count) return policy.measure(made, path, kind, count) end,
+         }
+      end
+   end
+   return tasks
 end
 
 local LINE = "%-8s %-30s %-7s %9s %9s %9s %6s %8s"

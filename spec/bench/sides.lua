@@ -18,6 +18,17 @@ sides.names = { "theirs", "ours" }
 ---@field pairs string
 ---@field environment? string assignments
 
+---@class task something that a row measures
+---@field what string
+---@field run fun(count: integer): table?, string? the result of so many pairs, or
+--- why there is none
+
+---@class context what rows are told
+---@field paths string[] of the libraries that were asked for
+---@field programs programs that open one library
+---@field cffi? string the folder of cffi-lua's cffi.so
+---@field jitlink? string LLVM's linker
+
 --- Builds a program of the bench with each side's way of opening.
 ---@param main string a file of this folder
 ---@return programs
@@ -54,20 +65,13 @@ end
 
 ---@alias columns table<string, integer[]> by name, one value of each pair
 
---- Runs both sides by turns. They print lines of NAME=VALUE.
----@param programs programs
----@param count integer pairs
----@param words string[] what the programs are given
----@param environment? string assignments
----@return table<"theirs"|"ours", columns>? columns
----@return string? why
-function sides.run (programs, count, words, environment)
-   local command = { environment or "", "exec", quoted(programs.pairs), tostring(count),
-      quoted(programs.theirs), quoted(programs.ours) }
+-- Runs a program, which prints lines of a side's number and NAME=VALUE, and adds
+-- these to the columns. Answers why it failed.
+local function gather (columns, program, words, environment)
+   local command = { environment or "", "exec", quoted(program) }
    for _, word in ipairs(words) do command[#command + 1] = quoted(word) end
    local messages = os.tmpname()
    command[#command + 1] = "2>" .. quoted(messages)
-   local columns = { theirs = {}, ours = {} }
    local pipe = assert(io.popen(table.concat(command, " ")))
    for line in pipe:lines() do
       local side = columns[sides.names[tonumber(line:sub(1, 1))]]
@@ -79,9 +83,11 @@ function sides.run (programs, count, words, environment)
    local ok, _, status = pipe:close()
    local why = (campaign.contents(messages) or ""):gsub("%s+$", "")
    os.remove(messages)
-   if not ok then
-      return nil, ("status %s: %s"):format(status, why)
-   end
+   if not ok then return ("status %s: %s"):format(status, why) end
+end
+
+-- The columns, if each has so many values.
+local function complete (columns, count)
    for _, side in pairs(columns) do
       for _, values in pairs(side) do
          if #values ~= count then
@@ -90,6 +96,38 @@ function sides.run (programs, count, words, environment)
       end
    end
    return columns
+end
+
+--- Runs both sides by turns. They print lines of NAME=VALUE.
+---@param programs programs
+---@param count integer pairs
+---@param words string[] what the programs are given
+---@param environment? string assignments
+---@return table<"theirs"|"ours", columns>? columns
+---@return string? why
+function sides.run (programs, count, words, environment)
+   local columns = { theirs = {}, ours = {} }
+   local why = gather(columns, programs.pairs, { tostring(count), programs.theirs,
+      programs.ours, table.unpack(words) }, environment)
+   if why then return nil, why end
+   return complete(columns, count)
+end
+
+--- Runs a program that measures both sides by turns itself, so many times. It
+--- prints lines of a side's number, 1 or 2, and NAME=VALUE.
+---@param program string
+---@param count integer
+---@param words string[] what it is given
+---@param environment? string assignments
+---@return table<"theirs"|"ours", columns>? columns
+---@return string? why
+function sides.alone (program, count, words, environment)
+   local columns = { theirs = {}, ours = {} }
+   for _ = 1, count do
+      local why = gather(columns, program, words, environment)
+      if why then return nil, why end
+   end
+   return complete(columns, count)
 end
 
 ---@class costs

@@ -5,7 +5,10 @@ local campaign = require "spec.support.campaign"
 local cc = require "elf64load.cc"
 local sides = require "spec.bench.sides"
 
-local throw = {}
+local throw = { name = "throw", key = "throws", libraries = true }
+
+throw.legend = "Times in us; %d pairs; cost is how many times as much as when "
+   .. "dlopen opened it"
 
 --- Builds the measuring programs.
 ---@return programs
@@ -33,6 +36,18 @@ function throw.measure (programs, path, count)
    local result = sides.costs("throw", columns, count)
    result.library, result.path = path:match "[^/]*$", path
    return result
+end
+
+--- What the row measures.
+---@param context context
+---@return task[]
+function throw.tasks (context)
+   local programs, tasks = throw.build(), {}
+   for number, path in ipairs(context.paths) do
+      tasks[number] = { what = "throw " .. path:match "[^/]*$",
+         run = function (count) return throw.measure(programs, path, count) end }
+   end
+   return tasks
 end
 
 local function us (nanoseconds)

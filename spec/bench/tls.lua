@@ -5,7 +5,10 @@ local campaign = require "spec.support.campaign"
 local cc = require "elf64load.cc"
 local sides = require "spec.bench.sides"
 
-local tls = {}
+local tls = { name = "tls", key = "tls" }
+
+tls.legend = "Times in ns; %d pairs; cost is how many times as much as when "
+   .. "dlopen opened it"
 
 ---@class access
 ---@field name string
@@ -48,6 +51,17 @@ function tls.measure (programs, access, count)
    local result = sides.costs("tls", columns, count)
    result.access = access.name
    return result
+end
+
+--- What the row measures.
+---@return task[]
+function tls.tasks ()
+   local programs, tasks = tls.build(), {}
+   for number, access in ipairs(tls.accesses) do
+      tasks[number] = { what = "tls " .. access.name,
+         run = function (count) return tls.measure(programs, access, count) end }
+   end
+   return tasks
 end
 
 local function ns (picoseconds)

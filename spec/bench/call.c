@@ -1,0 +1,6 @@
+// What the row `call` opens.
+
+int f(int a, int b)
+{
+    return a - b;
+}
