@@ -6,6 +6,8 @@ local policy = require "spec.bench.policy"
 local call = require "spec.bench.call"
 local calls = require "spec.bench.calls"
 local callback = require "spec.bench.callback"
+local lookup = require "spec.bench.lookup"
+local whence = require "spec.bench.whence"
 local link = require "spec.bench.link"
 local throw = require "spec.bench.throw"
 local tls = require "spec.bench.tls"
@@ -219,6 +221,35 @@ describe("The bench", function ()
       local lines = call.table { result }
       assert.equal(3, #lines)
       assert.matches(("%.2f"):format(result.cost.int), lines[3], 1, true)
+   end)
+
+   -- A line of the table for each column, with the ratio of its medians.
+   local function shows_ratios (lines, result, columns)
+      assert.equal(1 + #columns, #lines)
+      for number, column in ipairs(columns) do
+         local theirs, ours = result.theirs[column], result.ours[column]
+         assert(theirs.low > 0 and ours.low > 0, column)
+         assert(math.abs(result.cost[column] * theirs.median / ours.median - 1)
+            < 1e-9)
+         assert.matches((" %.2f"):format(1 / result.cost[column]),
+            lines[number + 1], 1, true)
+      end
+   end
+
+   it("measures lookups and opening again beside dlsym and dlopen #build",
+      function ()
+         local result = assert(lookup.measure(lookup.build(4), 2))
+         shows_ratios(lookup.table { result }, result, lookup.kinds)
+      end)
+
+   it("measures finding symbols at addresses beside dladdr #build", function ()
+      local result = assert(whence.measure(whence.build(),
+         assert(campaign.locate "libsqlite3"), 2))
+      shows_ratios(whence.table { result }, result, { "first", "hot" })
+      local none, why = whence.measure(whence.build(),
+         assert(cc.shared "int f(void) { return 0; }"), 1)
+      assert.is_nil(none)
+      assert.matches("less than 64 functions", why, 1, true)
    end)
 
    it("measures callbacks beside another module's, of each signature #build",

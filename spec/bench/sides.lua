@@ -188,4 +188,33 @@ function sides.table (results, what, first, second, shown)
    return lines
 end
 
+local RATIO <const> = "%-8s %-42s" .. (" %10s %9s %9s"):rep(2) .. " %8s"
+
+--- The lines of a table of times in picoseconds, a line for each column of each
+--- result.
+---@param results costs[]
+---@param theirs string the name of the other side
+---@param names string[] of columns
+---@param what fun(result: costs, column: string): string what was measured
+---@return string[]
+function sides.ratios (results, theirs, names, what)
+   local lines = { RATIO:format("row", "what", theirs, "low", "high", "ours",
+      "low", "high", "ratio") }
+   for _, result in ipairs(results) do
+      for _, column in ipairs(names) do
+         local words = {}
+         for _, name in ipairs(sides.names) do
+            for _, field in ipairs { "median", "low", "high" } do
+               words[#words + 1] = ("%.1f"):format(result[name][column][field]
+                  / 1e3)
+            end
+         end
+         words[7] = ("%.2f"):format(1 / result.cost[column])
+         lines[#lines + 1] = RATIO:format(result.row, what(result, column),
+            table.unpack(words))
+      end
+   end
+   return lines
+end
+
 return sides
