@@ -1,6 +1,6 @@
 // Looks names up in one object.
 
-#include "symbols.h"
+#include "spans.h"
 
 #include <stddef.h>
 
@@ -261,6 +261,7 @@ bool elf_defines_version(const struct elf_symbols *symbols, const char *version,
 
 void elf_symbols_free(struct elf_symbols *symbols)
 {
+    elf_spans_free(symbols);
     memory_free(symbols->versions);
     symbols->versions = NULL;
     symbols->version_count = 0;

@@ -19,6 +19,8 @@ struct elf_version {
     bool weak;     // VER_FLG_WEAK: its absence is no error
 };
 
+struct elf_spans;
+
 struct elf_symbols {
     struct view symtab;
     struct view strtab; // its last byte is NUL, or it is empty
@@ -45,6 +47,8 @@ struct elf_symbols {
     // The link editor made it of objects: what it imports is of no version, and
     // ld would have given it the default one.
     bool of_objects;
+
+    struct elf_spans *_Atomic spans; // spans.c
 };
 
 // A name to look up, hashed once for DT_GNU_HASH, which nearly all have.

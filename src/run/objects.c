@@ -166,6 +166,7 @@ void objects_free(e64_plugin *plugin)
         return;
     jit_remove(plugin);
     objects_settle(plugin);
+    elf_symbols_free(&objects->statics);
     memory_free((void *)objects->statics.symtab.data);
     memory_free(objects);
     plugin->objects = NULL;

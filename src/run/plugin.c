@@ -31,7 +31,7 @@ e64_status plugin_new(e64_runtime *runtime, e64_plugin **plugin)
 e64_status plugin_new_outside(e64_runtime *runtime, const char *name,
                               e64_plugin **plugin)
 {
-    static const struct elf_symbols none;
+    static struct elf_symbols none;
     e64_plugin *made;
     e64_status status = plugin_new(runtime, &made);
     if (status != E64_OK)
