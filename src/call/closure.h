@@ -3,6 +3,8 @@
 #ifndef CALL_CLOSURE_H
 #define CALL_CLOSURE_H
 
+#include <stdatomic.h>
+
 #include "call/shape.h"
 
 struct call_closure;
@@ -41,7 +43,8 @@ void **call_closure_cell(struct call_closure *closure);
 // For who finds in the work that it cannot be done any more.
 void call_closure_came_late(void);
 
-// How many calls came too late since this was asked last, in the process.
-unsigned long call_closure_late(void);
+// How many calls came too late, in the process. Who tells of them sets it to
+// zero.
+extern atomic_ulong call_closure_late __attribute__((visibility("hidden")));
 
 #endif

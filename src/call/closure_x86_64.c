@@ -50,7 +50,8 @@ enum { WAITING = 256 };
 static struct lock lock = LOCK_INITIALIZER;
 static struct call_closure *oldest, *newest, *retired;
 static size_t waiting;
-static atomic_ulong late;
+
+atomic_ulong call_closure_late;
 
 static void before_fork(void)
 {
@@ -64,7 +65,7 @@ static void after_fork(bool child)
 
 void call_closure_came_late(void)
 {
-    atomic_fetch_add(&late, 1);
+    atomic_fetch_add(&call_closure_late, 1);
 }
 
 void call_rest_next(struct call_rest *rest, enum call_kind kind,
@@ -88,39 +89,11 @@ void call_rest_next(struct call_rest *rest, enum call_kind kind,
     rest->stack = from + size;
 }
 
-// libffi wants results that are narrower than a register extended to one, and
-// so may who calls.
-static void extend(enum call_kind kind, union call_value *value)
-{
-    switch (kind) {
-    case CALL_BOOL:
-    case CALL_UINT8:
-        value->bits = (uint8_t)value->bits;
-        break;
-    case CALL_INT8:
-        value->integer = (int8_t)value->bits;
-        break;
-    case CALL_UINT16:
-        value->bits = (uint16_t)value->bits;
-        break;
-    case CALL_INT16:
-        value->integer = (int16_t)value->bits;
-        break;
-    case CALL_UINT32:
-        value->bits = (uint32_t)value->bits;
-        break;
-    case CALL_INT32:
-        value->integer = (int32_t)value->bits;
-        break;
-    default:
-        break;
-    }
-}
-
-// It has room for what the kind takes, and for a register.
+// It has room for what the kind takes, and for a register: libffi wants results
+// that are narrower extended to one, and so may who calls.
 static void put_result(enum call_kind kind, union call_value *value, void *into)
 {
-    extend(kind, value);
+    call_extend(kind, value);
     if (kind == CALL_LONGDOUBLE)
         memcpy(into, &value->extended, sizeof value->extended);
     else if (kind == CALL_FLOAT)
@@ -160,7 +133,7 @@ void call_thunk_called(void *data, char *frame, union call_value *result)
         closure->work(closure->data, values, NULL, result);
     else
         call_closure_came_late();
-    extend(closure->result, result);
+    call_extend(closure->result, result);
 }
 
 // Where the arguments come (psABI 3.2.3). A long double comes and goes in ways
@@ -316,9 +289,4 @@ void call_closure_retire(struct call_closure *closure)
 void **call_closure_cell(struct call_closure *closure)
 {
     return &closure->cell;
-}
-
-unsigned long call_closure_late(void)
-{
-    return atomic_load(&late) ? atomic_exchange(&late, 0) : 0;
 }

@@ -20,7 +20,15 @@ _Unwind_Reason_Code guard_personality(int version, _Unwind_Action actions,
                                       _Unwind_Exception_Class class,
                                       struct _Unwind_Exception *exception,
                                       struct _Unwind_Context *context);
-void guard_enter(void (*function)(void *data), void *data);
+
+// What came back: %rax and %xmm0.
+struct answer {
+    uint64_t integer;
+    double number;
+};
+
+struct answer guard_enter(void (*entry)(void), const union call_value *values,
+                          bool vectors);
 
 _Unwind_Reason_Code guard_personality(int version, _Unwind_Action actions,
                                       _Unwind_Exception_Class class,
@@ -40,7 +48,10 @@ _Unwind_Reason_Code guard_personality(int version, _Unwind_Action actions,
     return _URC_INSTALL_CONTEXT;
 }
 
-// 0x1b: the personality is a 32-bit distance from where it is written.
+// 0x1b: the personality is a 32-bit distance from where it is written. A struct
+// of an integer and a double is returned as the function that is called returns
+// either (psABI 3.2.3). %al tells a variadic function how many vector registers
+// there are, at most (3.5.7).
 __asm__ (
     "   .text\n"
     "   .globl guard_enter\n"
@@ -52,9 +63,27 @@ __asm__ (
     "   .cfi_personality 0x1b, guard_personality\n"
     "   subq $8, %rsp\n"
     "   .cfi_adjust_cfa_offset 8\n"
-    "   movq %rdi, %rax\n"
-    "   movq %rsi, %rdi\n"
-    "   call *%rax\n"
+    "   movq %rdi, %r10\n"
+    "   movq %rsi, %r11\n"
+    "   xorl %eax, %eax\n"
+    "   testb %dl, %dl\n"
+    "   je 1f\n"
+    "   movsd 96(%r11), %xmm0\n"
+    "   movsd 112(%r11), %xmm1\n"
+    "   movsd 128(%r11), %xmm2\n"
+    "   movsd 144(%r11), %xmm3\n"
+    "   movsd 160(%r11), %xmm4\n"
+    "   movsd 176(%r11), %xmm5\n"
+    "   movsd 192(%r11), %xmm6\n"
+    "   movsd 208(%r11), %xmm7\n"
+    "   movl $8, %eax\n"
+    "1: movq (%r11), %rdi\n"
+    "   movq 16(%r11), %rsi\n"
+    "   movq 32(%r11), %rdx\n"
+    "   movq 48(%r11), %rcx\n"
+    "   movq 64(%r11), %r8\n"
+    "   movq 80(%r11), %r9\n"
+    "   call *%r10\n"
     "   addq $8, %rsp\n"
     "   .cfi_adjust_cfa_offset -8\n"
     "   ret\n"
@@ -62,9 +91,18 @@ __asm__ (
     "   .size guard_enter, . - guard_enter\n"
 );
 
-struct _Unwind_Exception *guard_call(void (*function)(void *data), void *data)
+_Static_assert(sizeof(union call_value) == 16, "values lie so far apart");
+
+struct _Unwind_Exception *guard_call(void (*entry)(void), enum call_kind kind,
+                                     union call_value *result,
+                                     const union call_value *values,
+                                     bool vectors)
 {
-    guard_enter(function, data);
+    struct answer answer = guard_enter(entry, values, vectors);
+    if (kind == CALL_FLOAT || kind == CALL_DOUBLE)
+        result->number = answer.number;
+    else
+        result->bits = answer.integer;
     struct _Unwind_Exception *exception = caught;
     if (exception)
         caught = NULL;

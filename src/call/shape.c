@@ -1,18 +1,19 @@
 // Preparing and making calls.
+//
+// Most functions take their arguments in registers alone: up to six integers or
+// pointers and up to eight floating-point numbers, whatever their order (psABI
+// 3.2.3). A caller that loads all of these registers can call any such
+// function, for what a function does not take it does not look at. This costs
+// a fraction of what libffi needs to work out the same for each call.
 
 #include "call/shape.h"
 
 #include <ffi.h>
 #include <string.h>
 
-#include "call/direct.h"
+#include "call/guard.h"
 
-struct call_shape {
-    struct call_shape *next; // for the same function type
-    size_t count;            // of all arguments
-    enum call_kind result;
-    bool direct;             // libffi is not needed
-    unsigned char *kinds;    // of all arguments
+struct prepared {
     ffi_cif cif;
     ffi_type *arguments[];
 };
@@ -50,15 +51,69 @@ ffi_type *call_machine_type(enum call_kind kind)
     }
 }
 
+static bool takes(const struct call_shape *shape, size_t named,
+                  const unsigned char *kinds, size_t count)
+{
+    if (shape->count != count)
+        return false;
+    for (size_t i = named; i < count; i++)
+        if (shape->arguments[i].kind != kinds[i - named])
+            return false;
+    return true;
+}
+
 static struct call_shape *find(const struct call_type *function,
                                const unsigned char *kinds, size_t count)
 {
-    size_t named = function->count;
     struct call_shape *shape = function->shapes;
-    while (shape && (shape->count != count
-                     || memcmp(shape->kinds + named, kinds, count - named)))
+    while (shape && !takes(shape, function->count, kinds, count))
         shape = shape->next;
     return shape;
+}
+
+// Gives each argument its place; false when registers are not enough. An x87
+// number goes through memory and comes back in st(0).
+static bool place(struct call_shape *shape)
+{
+    size_t integers = 0, vectors = 0;
+    for (size_t i = 0; i < shape->count; i++) {
+        struct call_argument *argument = &shape->arguments[i];
+        if (argument->kind == CALL_LONGDOUBLE)
+            return false;
+        bool vector = argument->kind == CALL_FLOAT
+                   || argument->kind == CALL_DOUBLE;
+        size_t at = vector ? GUARD_INTEGERS + vectors++ : integers++;
+        if (integers > GUARD_INTEGERS || vectors > GUARD_VECTORS)
+            return false;
+        argument->place = (unsigned char)at;
+    }
+    shape->vectors = vectors > 0;
+    return shape->result != CALL_LONGDOUBLE;
+}
+
+// For libffi the values stand in the order of the arguments.
+static bool prepare_stack(struct call_types *types, struct call_shape *shape,
+                          const struct call_type *function)
+{
+    unsigned count = (unsigned)shape->count;
+    struct prepared *made = call_types_take(
+        types, sizeof *made + count * sizeof *made->arguments);
+    if (!made)
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        made->arguments[i] = call_machine_type(shape->arguments[i].kind);
+        shape->arguments[i].place = (unsigned char)i;
+    }
+    // Scalars only and a known ABI: there is nothing that libffi could refuse.
+    ffi_type *result = call_machine_type(shape->result);
+    if (function->variadic)
+        ffi_prep_cif_var(&made->cif, FFI_DEFAULT_ABI, (unsigned)function->count,
+                         count, result, made->arguments);
+    else
+        ffi_prep_cif(&made->cif, FFI_DEFAULT_ABI, count, result,
+                     made->arguments);
+    shape->prepared = made;
+    return true;
 }
 
 static struct call_shape *prepare(struct call_types *types,
@@ -66,27 +121,17 @@ static struct call_shape *prepare(struct call_types *types,
                                   const unsigned char *kinds, size_t count)
 {
     struct call_shape *shape = call_types_take(
-        types, sizeof *shape + count * (sizeof *shape->arguments + 1));
+        types, sizeof *shape + count * sizeof *shape->arguments);
     if (!shape)
         return NULL;
     size_t named = function->count;
     shape->count = count;
     shape->result = function->target->kind;
-    shape->kinds = (unsigned char *)(shape->arguments + count);
-    for (size_t i = 0; i < named; i++)
-        shape->kinds[i] = (unsigned char)function->parameters[i]->kind;
-    memcpy(shape->kinds + named, kinds, count - named);
-    shape->direct = direct_fits(shape->result, shape->kinds, count);
     for (size_t i = 0; i < count; i++)
-        shape->arguments[i] = call_machine_type(shape->kinds[i]);
-    // Scalars only and a known ABI: there is nothing that libffi could refuse.
-    ffi_type *result = call_machine_type(shape->result);
-    if (function->variadic)
-        ffi_prep_cif_var(&shape->cif, FFI_DEFAULT_ABI, (unsigned)named,
-                         (unsigned)count, result, shape->arguments);
-    else
-        ffi_prep_cif(&shape->cif, FFI_DEFAULT_ABI, (unsigned)count, result,
-                     shape->arguments);
+        shape->arguments[i].kind = i < named
+            ? (unsigned char)function->parameters[i]->kind : kinds[i - named];
+    if (!place(shape) && !prepare_stack(types, shape, function))
+        return NULL;
     return shape;
 }
 
@@ -115,16 +160,47 @@ struct call_shape *call_shape(struct call_types *types,
     return call_shape_variadic(types, function, none, function->count);
 }
 
-void call_invoke(const struct call_shape *shape, void (*entry)(void),
-                 union call_value *result, union call_value *values)
+void call_extend(enum call_kind kind, union call_value *value)
 {
-    if (shape->direct) {
-        direct_call(entry, shape->result, result, shape->kinds, values,
-                    shape->count);
-        return;
+    switch (kind) {
+    case CALL_BOOL:
+    case CALL_UINT8:
+        value->bits = (uint8_t)value->bits;
+        break;
+    case CALL_INT8:
+        value->integer = (int8_t)value->bits;
+        break;
+    case CALL_UINT16:
+        value->bits = (uint16_t)value->bits;
+        break;
+    case CALL_INT16:
+        value->integer = (int16_t)value->bits;
+        break;
+    case CALL_UINT32:
+        value->bits = (uint32_t)value->bits;
+        break;
+    case CALL_INT32:
+        value->integer = (int32_t)value->bits;
+        break;
+    default:
+        break;
     }
+}
+
+struct _Unwind_Exception *call_invoke(const struct call_shape *shape,
+                                      void (*entry)(void),
+                                      union call_value *result,
+                                      union call_value *values)
+{
+    const struct prepared *prepared = shape->prepared;
+    if (!prepared)
+        return guard_call(entry, shape->result, result, values, shape->vectors);
     void *arguments[shape->count + 1];
     for (size_t i = 0; i < shape->count; i++)
         arguments[i] = &values[i];
-    ffi_call((ffi_cif *)&shape->cif, entry, result, arguments);
+    union call_value nothing, registers[GUARD_INTEGERS] = {
+        { .pointer = (void *)&prepared->cif }, { .pointer = (void *)entry },
+        { .pointer = result }, { .pointer = arguments },
+    };
+    return guard_call(FFI_FN(ffi_call), CALL_VOID, &nothing, registers, false);
 }

@@ -6,6 +6,8 @@
 
 #include "call/type.h"
 
+struct _Unwind_Exception;
+
 // Room for one argument or result of any scalar type. The low bytes are the
 // value; what is above them in a result means nothing.
 union call_value {
@@ -17,7 +19,19 @@ union call_value {
     void *pointer;
 };
 
-struct call_shape;
+// An argument: what it is, and which of the values has it.
+struct call_argument {
+    unsigned char kind, place;
+};
+
+struct call_shape {
+    struct call_shape *next; // for the same function type
+    enum call_kind result;
+    bool vectors;   // some arguments go in registers for floating-point numbers
+    void *prepared; // what libffi needs; NULL: it is not needed
+    size_t count;
+    struct call_argument arguments[];
+};
 
 // libffi's name for a scalar type.
 struct _ffi_type *call_machine_type(enum call_kind kind);
@@ -35,8 +49,15 @@ struct call_shape *call_shape_variadic(struct call_types *types,
                                        const unsigned char *kinds,
                                        size_t count);
 
-// Calls `entry` with as many values as the shape has arguments.
-void call_invoke(const struct call_shape *shape, void (*entry)(void),
-                 union call_value *result, union call_value *values);
+// Extends an integer from its kind to 64 bits.
+void call_extend(enum call_kind kind, union call_value *value);
+
+// Calls `entry`. The values stand where the shape's arguments have their
+// places; compilers expect that the caller has extended what is narrower than
+// int. Answers NULL, or the exception that would have left the function.
+struct _Unwind_Exception *call_invoke(const struct call_shape *shape,
+                                      void (*entry)(void),
+                                      union call_value *result,
+                                      union call_value *values);
 
 #endif

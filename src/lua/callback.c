@@ -8,6 +8,7 @@
 
 #include "call/closure.h"
 #include "lua/calling.h"
+#include "lua/plain.h"
 #include "lua/typed.h"
 
 // The key in the registry of a weak table: userdata by the address of theirs.
@@ -25,8 +26,7 @@ struct callback {
     atomic_ulong missed; // calls from threads that are in no call of its state
 };
 
-// All of these, of all states.
-static atomic_ulong missed;
+atomic_ulong callback_missed;
 
 // ------------------------------------------------------------------- the call
 
@@ -132,60 +132,6 @@ static int answer(lua_State *L)
     return 0;
 }
 
-// Takes what is on top if that cannot raise, and says whether it did.
-static bool take(lua_State *L, enum call_kind kind, union call_value *result)
-{
-    lua_Integer least, most;
-    switch (kind) {
-    case CALL_BOOL:
-        result->integer = lua_toboolean(L, -1);
-        return lua_isboolean(L, -1);
-    case CALL_DOUBLE:
-        result->number = lua_tonumber(L, -1);
-        return lua_type(L, -1) == LUA_TNUMBER;
-    case CALL_INT64:
-    case CALL_UINT64:
-        least = LUA_MININTEGER, most = LUA_MAXINTEGER;
-        break;
-    case CALL_INT32:
-        least = INT32_MIN, most = INT32_MAX;
-        break;
-    case CALL_UINT32:
-        least = 0, most = UINT32_MAX;
-        break;
-    default:
-        return false;
-    }
-    if (!lua_isinteger(L, -1))
-        return false;
-    result->integer = lua_tointeger(L, -1);
-    return least <= result->integer && result->integer <= most;
-}
-
-// What comes most often is not worth a call.
-static inline void push_plain(lua_State *L, const struct call_type *type,
-                              const void *cell)
-{
-    union call_value value;
-    switch (type->kind) {
-    case CALL_INT32:
-        memcpy(&value, cell, sizeof(int32_t));
-        lua_pushinteger(L, (int32_t)value.bits);
-        return;
-    case CALL_INT64:
-    case CALL_UINT64:
-        memcpy(&value, cell, sizeof value.integer);
-        lua_pushinteger(L, value.integer);
-        return;
-    case CALL_DOUBLE:
-        memcpy(&value, cell, sizeof value.number);
-        lua_pushnumber(L, value.number);
-        return;
-    default:
-        value_push(L, type, cell);
-    }
-}
-
 // With numbers alone nothing but the function can raise, and it is all that is
 // called protected.
 static int call_plain(lua_State *L, const struct invocation *invocation,
@@ -196,10 +142,11 @@ static int call_plain(lua_State *L, const struct invocation *invocation,
     int count = (int)type->count;
     lua_getiuservalue(L, at, 1);
     for (int i = 0; i < count; i++)
-        push_plain(L, type->parameters[i], invocation->values[i]);
+        if (!plain_push(L, type->parameters[i]->kind, invocation->values[i]))
+            value_push(L, type->parameters[i], invocation->values[i]);
     int status = lua_pcall(L, count, kind != CALL_VOID, 0);
     if (status != LUA_OK || kind == CALL_VOID
-        || take(L, kind, invocation->result))
+        || plain_take(L, -1, kind, invocation->result))
         return status;
     lua_pushcfunction(L, answer);
     lua_pushvalue(L, at);
@@ -222,7 +169,7 @@ static int call_any(lua_State *L, struct invocation *invocation, int at)
 static void miss(struct callback *self)
 {
     atomic_fetch_add(&self->missed, 1);
-    atomic_fetch_add(&missed, 1);
+    atomic_fetch_add(&callback_missed, 1);
 }
 
 static void run(lua_State *L, struct calling *here,
@@ -301,7 +248,7 @@ static void report(lua_State *L, struct callback *callback)
     unsigned long count = atomic_exchange(&callback->missed, 0);
     if (!count)
         return;
-    atomic_fetch_sub(&missed, count);
+    atomic_fetch_sub(&callback_missed, count);
     warn_of(L, "a callback '", callback->type->spelling, "' was called ",
             count, " times by a thread that is in no call from its Lua state, "
             "and answered zero");
@@ -326,9 +273,9 @@ static void report_missed(lua_State *L)
 
 void callback_report(lua_State *L)
 {
-    if (atomic_load(&missed))
+    if (atomic_load(&callback_missed))
         report_missed(L);
-    unsigned long late = call_closure_late();
+    unsigned long late = atomic_exchange(&call_closure_late, 0);
     if (!late)
         return;
     warn_of(L, "callbacks", "", " were called ", late, " times after they had "
@@ -347,7 +294,7 @@ static int collect(lua_State *L)
     else
         call_closure_free(self->closure);
     self->closure = NULL;
-    atomic_fetch_sub(&missed, atomic_exchange(&self->missed, 0));
+    atomic_fetch_sub(&callback_missed, atomic_exchange(&self->missed, 0));
     return 0;
 }
 

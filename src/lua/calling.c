@@ -4,8 +4,6 @@
 
 #include <lauxlib.h>
 
-#include "lua/typed.h"
-
 __thread struct calling *calling;
 
 // The key in the registry of what callbacks have raised, by depth of the call.
@@ -21,20 +19,6 @@ const lua_State *calling_main(lua_State *L)
     const lua_State *state = lua_tothread(L, -1);
     lua_pop(L, 1);
     return state;
-}
-
-void calling_enter(struct calling *self, lua_State *L)
-{
-    *self = (struct calling){ .outer = calling, .L = L,
-                              .main = calling_main(L),
-                              .depth = calling ? calling->depth + 1 : 1 };
-    calling = self;
-}
-
-void calling_leave(const struct calling *self)
-{
-    calling = self->outer;
-    callback_report(self->L);
 }
 
 void calling_open(lua_State *L)

@@ -9,6 +9,7 @@
 #include <lua.h>
 
 #include "lua/source.h"
+#include "lua/typed.h"
 
 // A call into C that a Lua state is in. It lies on the stack of its thread.
 struct calling {
@@ -29,10 +30,23 @@ struct calling {
 extern __thread struct calling *calling
     __attribute__((visibility("hidden"), tls_model("initial-exec")));
 
-void calling_enter(struct calling *self, lua_State *L);
+// `main` is the first thread of the state.
+static inline void calling_enter(struct calling *self, lua_State *L,
+                                 const lua_State *main)
+{
+    *self = (struct calling){ .outer = calling, .L = L, .main = main,
+                              .depth = calling ? calling->depth + 1 : 1 };
+    calling = self;
+}
+
 // Tells of callbacks that could not be made, too. Does not raise, so what the
 // call has given out is not lost.
-void calling_leave(const struct calling *self);
+static inline void calling_leave(const struct calling *self)
+{
+    calling = self->outer;
+    if (callback_unreported())
+        callback_report(self->L);
+}
 
 // Makes room in a state for what callbacks raise.
 void calling_open(lua_State *L);

@@ -4,8 +4,8 @@
 #include <lauxlib.h>
 #include <string.h>
 
-#include "call/guard.h"
 #include "lua/calling.h"
+#include "lua/plain.h"
 #include "lua/typed.h"
 
 static int wrong_count(lua_State *L, const struct reference *self, int given)
@@ -51,53 +51,67 @@ static enum call_kind promote(lua_State *L, int index,
     }
 }
 
-// Converts what stands in place of "..." and finds how to call that.
-static struct call_shape *convert_rest(lua_State *L,
-                                       const struct call_type *type,
-                                       size_t count,
-                                       struct value_place *place,
-                                       union call_value *values)
+// Lua's stack keeps the texts and memory that the arguments point to. A
+// callback that is made for the call takes the place of its function there.
+static void convert(lua_State *L, const struct reference *self, size_t i,
+                    union call_value *value)
 {
+    const struct call_type *parameter = self->type->parameters[i];
+    const struct value_place place = { .reference = self, .argument = true,
+                                       .number = (lua_Integer)i + 1 };
+    int at = (int)i + 2;
+    if (callback_wanted(L, at, parameter)) {
+        callback_push(L, at, parameter->target);
+        lua_replace(L, at);
+    }
+    value_store(L, at, parameter, value, &place);
+    call_extend(parameter->kind, value);
+}
+
+static void convert_all(lua_State *L, const struct reference *self,
+                        union call_value *values)
+{
+    const struct call_shape *shape = self->shape;
+    for (size_t i = 0; i < shape->count; i++) {
+        struct call_argument argument = shape->arguments[i];
+        union call_value *value = &values[argument.place];
+        if (!plain_take(L, (int)i + 2, argument.kind, value))
+            convert(L, self, i, value);
+    }
+}
+
+// What stands in place of "..." decides how such a function is called.
+static struct call_shape *convert_variadic(lua_State *L,
+                                           const struct reference *self,
+                                           size_t count,
+                                           union call_value *values)
+{
+    const struct call_type *type = self->type;
+    union call_value given[CALL_MOST_ARGUMENTS];
     unsigned char kinds[CALL_MOST_ARGUMENTS];
     size_t named = type->count;
+    for (size_t i = 0; i < named; i++)
+        convert(L, self, i, &given[i]);
     for (size_t i = named; i < count; i++) {
-        place->number = (lua_Integer)i + 1;
-        enum call_kind kind = promote(L, (int)i + 2, place, &values[i]);
-        kinds[i - named] = (unsigned char)kind;
+        const struct value_place place = { .reference = self, .argument = true,
+                                           .number = (lua_Integer)i + 1 };
+        kinds[i - named] = (unsigned char)promote(L, (int)i + 2, &place,
+                                                  &given[i]);
     }
     struct call_shape *shape =
         call_shape_variadic(ctype_pool(L), type, kinds, count);
     if (!shape)
         luaL_error(L, "not enough memory for a C call");
+    for (size_t i = 0; i < count; i++)
+        values[shape->arguments[i].place] = given[i];
     return shape;
-}
-
-// reference_check, without its way through the registry.
-static const struct reference *check_self(lua_State *L)
-{
-    const struct reference *self = lua_touserdata(L, 1);
-    if (!self || !lua_getmetatable(L, 1)
-        || !lua_rawequal(L, -1, lua_upvalueindex(1)))
-        return reference_check(L, 1);
-    return self;
-}
-
-struct invocation {
-    const struct call_shape *shape;
-    void (*entry)(void);
-    union call_value *result, *values;
-};
-
-static void invoke(void *data)
-{
-    const struct invocation *call = data;
-    call_invoke(call->shape, call->entry, call->result, call->values);
 }
 
 int function_call(lua_State *L)
 {
-    size_t count = (size_t)lua_gettop(L) - 1;
-    const struct reference *self = check_self(L);
+    int top = lua_gettop(L);
+    size_t count = (size_t)top - 1;
+    const struct reference *self = reference_check(L, 1);
     const struct call_type *type = self->type;
     if (type->kind != CALL_FUNCTION)
         return luaL_error(L, "'%s' is no function",
@@ -108,39 +122,29 @@ int function_call(lua_State *L)
         return wrong_count(L, self, (int)count);
 
     union call_value result, values[CALL_MOST_ARGUMENTS];
-    struct value_place place = { .reference = self, .argument = true };
-    for (size_t i = 0; i < type->count; i++) {
-        const struct call_type *parameter = type->parameters[i];
-        int at = (int)i + 2;
-        place.number = (lua_Integer)i + 1;
-        // It is there until the function returns.
-        if (callback_wanted(L, at, parameter)) {
-            callback_push(L, at, parameter->target);
-            lua_replace(L, at);
-        }
-        value_store(L, at, parameter, &values[i], &place);
-    }
-    struct call_shape *shape = self->shape;
+    const struct call_shape *shape = self->shape;
     if (type->variadic)
-        shape = convert_rest(L, type, count, &place, values);
+        shape = convert_variadic(L, self, count, values);
+    else
+        convert_all(L, self, values);
 
-    // Lua's stack keeps the texts and memory that the arguments point to.
-    struct invocation call = { shape, (void (*)(void))self->address, &result,
-                               values };
     struct calling here;
-    calling_enter(&here, L);
+    calling_enter(&here, L, self->main);
     // The place for the callback that C calls last; until then it is marked.
     lua_pushlightuserdata(L, &here);
-    here.kept = lua_gettop(L);
+    here.kept = top + 1;
     here.callback = &here;
-    struct _Unwind_Exception *exception = guard_call(invoke, &call);
+    struct _Unwind_Exception *exception =
+        call_invoke(shape, (void (*)(void))self->address, &result, values);
     calling_leave(&here);
     if (exception)
         return thrown_raise(L, exception);
-    calling_rethrow(L, &here);
-    if (type->target->kind == CALL_VOID)
+    if (here.raised)
+        calling_rethrow(L, &here);
+    if (shape->result == CALL_VOID)
         return 0;
-    value_push(L, type->target, &result);
+    if (!plain_push(L, shape->result, &result))
+        value_push(L, type->target, &result);
     return 1;
 }
 

@@ -98,7 +98,7 @@ static int close(lua_State *L)
     e64_error error;
     struct calling here;
     handle->closed = true;
-    calling_enter(&here, L);
+    calling_enter(&here, L, calling_main(L));
     e64_status status = e64_close(handle->plugin, &error);
     handle->closed = status == E64_OK;
     calling_leave(&here);
@@ -119,7 +119,7 @@ static int end_scope(lua_State *L)
     if (is_closed(handle) || !handle->counted)
         return 0;
     handle->closed = true;
-    calling_enter(&here, L);
+    calling_enter(&here, L, calling_main(L));
     e64_status status = e64_close(handle->plugin, &error);
     handle->closed = status != E64_INUSE;
     calling_leave(&here);
@@ -193,7 +193,7 @@ static int start(lua_State *L)
     e64_plugin *plugin = handle_check(L, 1);
     struct calling here;
     e64_error error;
-    calling_enter(&here, L);
+    calling_enter(&here, L, calling_main(L));
     e64_status status = e64_start(plugin, &error);
     calling_leave(&here);
     calling_rethrow(L, &here);
@@ -235,7 +235,7 @@ static int look_up(lua_State *L, e64_plugin *plugin)
     e64_symbol symbol;
     struct calling here;
     e64_error error;
-    calling_enter(&here, L);
+    calling_enter(&here, L, calling_main(L));
     e64_status status = e64_lookup(plugin, name, version, &symbol, &error);
     calling_leave(&here);
     calling_rethrow(L, &here);

@@ -58,7 +58,7 @@ int object_link_new(lua_State *L)
     struct list list = check_list(L, 2);
     struct handle *handle = handle_push(L, 1);
     int place = lua_gettop(L);
-    calling_enter(&here, L);
+    calling_enter(&here, L, calling_main(L));
     e64_status status = e64_link(runtime->runtime, list.sources, list.count,
                                  &options, &plugin, &error);
     calling_leave(&here);
@@ -85,7 +85,7 @@ int object_replace(lua_State *L)
     lua_settop(L, 3);
     luaL_checkstack(L, 16, NULL);
     source_check(L, 3, &source, &reader);
-    calling_enter(&here, L);
+    calling_enter(&here, L, calling_main(L));
     e64_status status = e64_replace(&plugin, name, &source, &error);
     calling_leave(&here);
     if (status == E64_OK)

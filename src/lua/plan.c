@@ -39,7 +39,7 @@ int plan_new(lua_State *L)
     lua_setiuservalue(L, place, BEFORE_VALUE);
     lua_newtable(L);
     lua_setiuservalue(L, place, FIELDS_VALUE);
-    calling_enter(&here, L);
+    calling_enter(&here, L, calling_main(L));
     e64_status status = e64_plan(runtime->runtime, name, &options,
                                  &plan->plan, &error);
     calling_leave(&here);
@@ -83,7 +83,7 @@ static int commit(lua_State *L)
     // A hook may close it.
     struct e64_plan *own = plan->plan;
     plan->plan = NULL;
-    calling_enter(&here, L);
+    calling_enter(&here, L, calling_main(L));
     e64_status status = e64_plan_commit(own, &plugin, &error);
     calling_leave(&here);
     plan->plan = own;

@@ -4,23 +4,15 @@
 #include <lauxlib.h>
 #include <string.h>
 
+#include "lua/calling.h"
 #include "lua/typed.h"
 
 // Keys in the registry are the addresses of these.
 static const char meta_key = 'm', kept_key = 'k';
 
-static const char *const metaname = "elf64load.pointer";
+const char reference_mark = 'r';
 
-struct reference *reference_test(lua_State *L, int index)
-{
-    struct reference *reference = lua_touserdata(L, index);
-    if (!reference || !lua_getmetatable(L, index))
-        return NULL;
-    lua_rawgetp(L, LUA_REGISTRYINDEX, &meta_key);
-    bool ours = lua_rawequal(L, -1, -2);
-    lua_pop(L, 2);
-    return ours ? reference : NULL;
-}
+static const char *const metaname = "elf64load.pointer";
 
 struct reference *reference_check(lua_State *L, int index)
 {
@@ -38,6 +30,16 @@ void reference_alive(lua_State *L, const struct reference *reference)
 
 // ------------------------------------------------------------------- making
 
+static void prepare(lua_State *L, struct reference *function)
+{
+    function->main = calling_main(L);
+    if (function->type->variadic)
+        return;
+    function->shape = call_shape(ctype_pool(L), function->type);
+    if (!function->shape)
+        luaL_error(L, "not enough memory for a C function");
+}
+
 static struct reference *push(lua_State *L, enum reference_origin origin,
                               void *address, const struct call_type *type,
                               size_t count)
@@ -46,14 +48,12 @@ static struct reference *push(lua_State *L, enum reference_origin origin,
     struct reference *reference =
         lua_newuserdatauv(L, sizeof *reference, values);
     *reference = (struct reference) {
-        .address = address, .type = type, .count = count, .origin = origin
+        .mark = &reference_mark, .address = address, .type = type,
+        .count = count, .origin = origin
     };
     // Functions that C hands out as pointers are called like others.
-    if (type->kind == CALL_FUNCTION && !type->variadic) {
-        reference->shape = call_shape(ctype_pool(L), type);
-        if (!reference->shape)
-            luaL_error(L, "not enough memory for a C function");
-    }
+    if (type->kind == CALL_FUNCTION)
+        prepare(L, reference);
     lua_rawgetp(L, LUA_REGISTRYINDEX, &meta_key);
     lua_setmetatable(L, -2);
     return reference;
@@ -108,8 +108,8 @@ struct reference *reference_push_memory(lua_State *L,
     // Aligned as malloc's, for code that was compiled to expect that.
     uintptr_t start = ((uintptr_t)(reference + 1) + 15) & ~(uintptr_t)15;
     *reference = (struct reference) {
-        .address = memset((void *)start, 0, bytes), .type = type,
-        .count = count, .origin = REFERENCE_MEMORY
+        .mark = &reference_mark, .address = memset((void *)start, 0, bytes),
+        .type = type, .count = count, .origin = REFERENCE_MEMORY
     };
     lua_rawgetp(L, LUA_REGISTRYINDEX, &meta_key);
     lua_setmetatable(L, -2);
@@ -424,6 +424,7 @@ static const luaL_Reg methods[] = {
     { "__sub", subtract },
     { "__eq", equal },
     { "__tostring", show },
+    { "__call", function_call },
     { NULL, NULL },
 };
 
@@ -452,9 +453,6 @@ void reference_open(lua_State *L)
 {
     luaL_newmetatable(L, metaname);
     luaL_setfuncs(L, methods, 0);
-    lua_pushvalue(L, -1);
-    lua_pushcclosure(L, function_call, 1);
-    lua_setfield(L, -2, "__call");
     lua_rawsetp(L, LUA_REGISTRYINDEX, &meta_key);
     if (lua_rawgetp(L, LUA_REGISTRYINDEX, &kept_key) == LUA_TNIL) {
         lua_newtable(L);

@@ -99,7 +99,7 @@ static int open(lua_State *L)
     luaL_checkstack(L, 16, NULL);
     struct handle *handle = handle_push(L, 1);
     int place = lua_gettop(L);
-    calling_enter(&here, L);
+    calling_enter(&here, L, calling_main(L));
     e64_status status = e64_open(runtime->runtime, name, &options, &plugin,
                                  &error);
     calling_leave(&here);
@@ -130,7 +130,7 @@ static int load(lua_State *L)
         source.name = luaL_checkstring(L, 3);
     struct handle *handle = handle_push(L, 1);
     int place = lua_gettop(L);
-    calling_enter(&here, L);
+    calling_enter(&here, L, calling_main(L));
     e64_status status = e64_load(runtime->runtime, &source, &options, &plugin,
                                  &error);
     calling_leave(&here);
@@ -253,7 +253,7 @@ static int close(lua_State *L)
     const e64_runtime *freed = runtime->runtime;
     struct calling here;
     e64_error error;
-    calling_enter(&here, L);
+    calling_enter(&here, L, calling_main(L));
     e64_status status = e64_runtime_free(runtime->runtime, &error);
     calling_leave(&here);
     if (status == E64_OK)

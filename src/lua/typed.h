@@ -5,10 +5,12 @@
 #ifndef LUA_TYPED_H
 #define LUA_TYPED_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #include <lua.h>
 
+#include "call/closure.h"
 #include "call/shape.h"
 #include "call/type.h"
 #include "lua/symbol.h"
@@ -56,18 +58,29 @@ enum reference_origin {
 // A place in memory and what C says is there: function, variable, array and
 // pointer are this one thing.
 struct reference {
+    const void *mark; // &reference_mark: what it is told by
     void *address;
     const struct call_type *type; // of one element
     size_t count;                 // CALL_UNBOUNDED when not known
     bool single;                  // one variable rather than an array
     enum reference_origin origin;
     struct call_shape *shape;        // of a function without "..."
+    const lua_State *main;           // of a function: its state's first thread
     const struct lua_symbol *symbol; // whose plugin it lies in, or NULL
 };
 
+extern const char reference_mark __attribute__((visibility("hidden")));
+
 void reference_open(lua_State *L);
 
-struct reference *reference_test(lua_State *L, int index);
+// NULL for anything else. To compare metatables takes longer than a call.
+static inline struct reference *reference_test(lua_State *L, int index)
+{
+    struct reference *reference = lua_touserdata(L, index);
+    return reference && lua_rawlen(L, index) >= sizeof *reference
+        && reference->mark == &reference_mark ? reference : NULL;
+}
+
 struct reference *reference_check(lua_State *L, int index);
 
 // Raises when the plugin that it lies in has been stopped.
@@ -102,7 +115,7 @@ void reference_store(lua_State *L, int index, lua_Integer at, int value);
 // The same for what a script may write: not const.
 void reference_write(lua_State *L, int index, lua_Integer at, int value);
 
-// __call of references (function.c); upvalue 1 is their metatable.
+// __call of references (function.c).
 int function_call(lua_State *L);
 
 // Pushes new zeroed memory of Lua's for `count` elements.
@@ -159,8 +172,17 @@ void callback_push(lua_State *L, int index, const struct call_type *function);
 // elf.callback; the arguments follow the handle at `scope`, if that is not 0.
 int callback_make(lua_State *L, int scope);
 
-// Warns of calls that could not be made. Does not raise.
+// Calls that could not be made, of all states.
+extern atomic_ulong callback_missed __attribute__((visibility("hidden")));
+
+// Warns of them, and of those that came too late. Does not raise.
 void callback_report(lua_State *L);
+
+static inline bool callback_unreported(void)
+{
+    return atomic_load_explicit(&callback_missed, memory_order_relaxed)
+        || atomic_load_explicit(&call_closure_late, memory_order_relaxed);
+}
 
 // ------------------------------------------------------------------ thrown.c
 

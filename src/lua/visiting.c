@@ -109,7 +109,7 @@ bool calling_visit(struct calling *self, const lua_State *main)
     lua_State *L = threads.enter(threads.data);
     if (!L)
         return false;
-    calling_enter(self, L);
+    calling_enter(self, L, main);
     self->top = lua_gettop(L);
     return true;
 }
