@@ -90,6 +90,28 @@ describe("The bench", function ()
       end
    end)
 
+   -- Constructors of a library and of one that it needs, 50 million instructions
+   -- each.
+   local BUSY <const> = [[
+      static volatile long n;
+      __attribute__((constructor)) static void one(void)
+      {
+          for (long i = 0; i < 10000000; i++) n++;
+      }
+   ]]
+
+   it("counts instructions on both sides, without constructors #full #build",
+      function ()
+         local path = fixtures.needing(assert(cc.shared(BUSY)), BUSY)
+         local result = assert(bench.measure(programs, path, "closure", 1, true))
+         for _, name in ipairs { "theirs", "ours" } do
+            local number = result.instructions[name]
+            assert(number > 10e3 and number < 10e6, number)
+         end
+         assert.equal(("%.2f"):format(result.instructions.ratio),
+            bench.table { result }[3]:match "%S+$")
+      end)
+
    it("opens dependencies by paths under which they are open already", function ()
       -- Some of libgtk-3's open libm by its name before its own turn comes.
       local result = assert(bench.measure(programs,

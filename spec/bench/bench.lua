@@ -1,6 +1,7 @@
 --- Measures how fast libraries open, beside dlopen in the same run.
 
 local campaign = require "spec.support.campaign"
+local count = require "spec.bench.count"
 local primer = require "spec.bench.primer"
 local sides = require "spec.bench.sides"
 local statistics = require "spec.bench.statistics"
@@ -25,6 +26,7 @@ end
 ---@field pairs integer
 ---@field ratio number how many times faster than dlopen, by medians
 ---@field spread summary of the ratios of the pairs
+---@field instructions? table<"theirs"|"ours"|"ratio", number>
 ---@field theirs table<string, summary> by column, times in nanoseconds
 ---@field ours table<string, summary>
 
@@ -32,10 +34,11 @@ end
 ---@param programs programs
 ---@param path string
 ---@param row "first"|"index"|"closure"|"lazy"
----@param count integer pairs
+---@param times integer pairs
+---@param counting? boolean whether instructions are counted as well
 ---@return measured? result
 ---@return string? why
-function bench.measure (programs, path, row, count)
+function bench.measure (programs, path, row, times, counting)
    local words = { (row == "lazy" or row == "index") and row or "open", path }
    if row ~= "closure" then
       local listing, why = campaign.output(("exec %s list %s 2>&1"):format(
@@ -49,11 +52,11 @@ function bench.measure (programs, path, row, count)
       if row == "index" then words[3] = primer.build(needed) end
       table.move(needed, 1, #needed, #words + 1, words)
    end
-   local columns, why = sides.run(programs, count, words)
+   local columns, why = sides.run(programs, times, words)
    if not columns then return nil, why end
 
    local result = { row = row, library = path:match "[^/]*$", path = path,
-      pairs = count, theirs = {}, ours = {} }
+      pairs = times, theirs = {}, ours = {} }
    for _, name in ipairs(sides.names) do
       for column, values in pairs(columns[name]) do
          result[name][column] = statistics.summary(values)
@@ -65,6 +68,15 @@ function bench.measure (programs, path, row, count)
    end
    result.spread = statistics.summary(ratios)
    result.ratio = result.theirs.total.median / result.ours.total.median
+   if not counting then return result end
+   result.instructions = {}
+   for _, name in ipairs(sides.names) do
+      local number
+      number, why = count.instructions(programs[name], words)
+      if not number then return nil, why end
+      result.instructions[name] = number
+   end
+   result.instructions.ratio = result.instructions.theirs / result.instructions.ours
    return result
 end
 
@@ -89,6 +101,7 @@ end
 
 -- One line of the table for each side of a measurement.
 local LINE <const> = "%-8s %-30s %-6s %9s %9s %9s %6s %8s %8s %8s %8s %8s %7s"
+   .. " %9s %6s"
 
 local function ms (nanoseconds)
    return ("%.3f"):format(nanoseconds / 1e6)
@@ -99,10 +112,11 @@ end
 ---@return string[]
 function bench.table (results)
    local lines = { LINE:format("row", "library", "side", "median", "low", "high",
-      "ratio", "map", "resolve", "apply", "init", "built", "dirty") }
+      "ratio", "map", "resolve", "apply", "init", "built", "dirty", "thousands", "ratio") }
    for _, result in ipairs(results) do
       for _, name in ipairs(sides.names) do
          local side, first = result[name], name == "theirs"
+         local counts = result.instructions
          lines[#lines + 1] = LINE:format(first and result.row or "",
             first and result.library or "", first and "dlopen" or "ours",
             ms(side.total.median), ms(side.total.low), ms(side.total.high),
@@ -110,7 +124,9 @@ function bench.table (results)
             ms(side.map.median), ms(side.resolve.median),
             first and "-" or ms(side.apply.median), ms(side.init.median),
             result.row == "index" and ms(side.built.median) or "-",
-            ("%.0f"):format(side.dirty.median))
+            ("%.0f"):format(side.dirty.median),
+            counts and ("%.0f"):format(counts[name] / 1e3) or "-",
+            first and "" or counts and ("%.2f"):format(counts.ratio) or "-")
       end
    end
    return lines

@@ -21,7 +21,7 @@ struct entry {
 };
 
 // A stub passes its number as fourth argument:
-//     mov ecx, NUMBER; mov rax, run; jmp rax
+//     mov ecx, NUMBER; mov rax, run_constructors; jmp rax
 #define STUB_SIZE 32
 #define ENTRIES 4096
 
@@ -52,7 +52,8 @@ int64_t now(void)
     return time.tv_sec * INT64_C(1000000000) + time.tv_nsec;
 }
 
-static void run(int count, char **words, char **environment, uint32_t number)
+static void run_constructors(int count, char **words, char **environment,
+                             uint32_t number)
 {
     const struct entry *entry = &entries[number];
     int64_t begin = now();
@@ -112,7 +113,7 @@ static struct link_map *end_of_list(void)
 
 // What glibc calls instead of its empty function: before its list changes, with
 // the reason, and when it has changed. An open that fails adds and deletes.
-static void changed(void)
+static void redirect_new(void)
 {
     if (!watching || depth)
         return;
@@ -165,7 +166,7 @@ void constructors_install(void)
         err(3, "stubs");
     for (uint32_t number = 0; number < ENTRIES; number++) {
         uint8_t *stub = stubs + number * STUB_SIZE;
-        void (*target)(int, char **, char **, uint32_t) = run;
+        void (*target)(int, char **, char **, uint32_t) = run_constructors;
         memcpy(stub, "\xb9", 1);
         memcpy(stub + 1, &number, 4);
         memcpy(stub + 5, "\x48\xb8", 2);
@@ -178,7 +179,7 @@ void constructors_install(void)
     uint8_t *code = (uint8_t *)state->r_brk;
     uintptr_t page = sysconf(_SC_PAGESIZE);
     void *start = (void *)((uintptr_t)code & -page);
-    void (*target)(void) = changed;
+    void (*target)(void) = redirect_new;
     if (!empty_function(code))
         errx(3, "this C library's _dl_debug_state is not the empty function "
              "that constructors.c knows");
