@@ -11,24 +11,13 @@
 #include <stddef.h>
 #include <unwind.h>
 
-// The exception that ended the call, from when the personality has it until the
-// call is over. Nothing else runs in this thread in between.
-static __thread struct _Unwind_Exception *caught
+__thread struct _Unwind_Exception *guard_caught
     __attribute__((tls_model("initial-exec")));
 
 _Unwind_Reason_Code guard_personality(int version, _Unwind_Action actions,
                                       _Unwind_Exception_Class class,
                                       struct _Unwind_Exception *exception,
                                       struct _Unwind_Context *context);
-
-// What came back: %rax and %xmm0.
-struct answer {
-    uint64_t integer;
-    double number;
-};
-
-struct answer guard_enter(void (*entry)(void), const union call_value *values,
-                          bool vectors);
 
 _Unwind_Reason_Code guard_personality(int version, _Unwind_Action actions,
                                       _Unwind_Exception_Class class,
@@ -44,7 +33,7 @@ _Unwind_Reason_Code guard_personality(int version, _Unwind_Action actions,
         return _URC_HANDLER_FOUND;
     if (!(actions & _UA_HANDLER_FRAME))
         return _URC_CONTINUE_UNWIND;
-    caught = exception;
+    guard_caught = exception;
     return _URC_INSTALL_CONTEXT;
 }
 
@@ -92,19 +81,3 @@ __asm__ (
 );
 
 _Static_assert(sizeof(union call_value) == 16, "values lie so far apart");
-
-struct _Unwind_Exception *guard_call(void (*entry)(void), enum call_kind kind,
-                                     union call_value *result,
-                                     const union call_value *values,
-                                     bool vectors)
-{
-    struct answer answer = guard_enter(entry, values, vectors);
-    if (kind == CALL_FLOAT || kind == CALL_DOUBLE)
-        result->number = answer.number;
-    else
-        result->bits = answer.integer;
-    struct _Unwind_Exception *exception = caught;
-    if (exception)
-        caught = NULL;
-    return exception;
-}

@@ -127,9 +127,14 @@ static struct call_shape *prepare(struct call_types *types,
     size_t named = function->count;
     shape->count = count;
     shape->result = function->target->kind;
-    for (size_t i = 0; i < count; i++)
-        shape->arguments[i].kind = i < named
-            ? (unsigned char)function->parameters[i]->kind : kinds[i - named];
+    for (size_t i = 0; i < named; i++) {
+        const struct call_type *parameter = function->parameters[i];
+        shape->arguments[i].kind = (unsigned char)parameter->kind;
+        shape->arguments[i].text = parameter->kind == CALL_POINTER
+                                && call_text(parameter->target);
+    }
+    for (size_t i = named; i < count; i++)
+        shape->arguments[i].kind = kinds[i - named];
     if (!place(shape) && !prepare_stack(types, shape, function))
         return NULL;
     return shape;
@@ -187,14 +192,12 @@ void call_extend(enum call_kind kind, union call_value *value)
     }
 }
 
-struct _Unwind_Exception *call_invoke(const struct call_shape *shape,
-                                      void (*entry)(void),
-                                      union call_value *result,
-                                      union call_value *values)
+struct _Unwind_Exception *call_on_stack(const struct call_shape *shape,
+                                        void (*entry)(void),
+                                        union call_value *result,
+                                        union call_value *values)
 {
     const struct prepared *prepared = shape->prepared;
-    if (!prepared)
-        return guard_call(entry, shape->result, result, values, shape->vectors);
     void *arguments[shape->count + 1];
     for (size_t i = 0; i < shape->count; i++)
         arguments[i] = &values[i];

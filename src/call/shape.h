@@ -22,6 +22,7 @@ union call_value {
 // An argument: what it is, and which of the values has it.
 struct call_argument {
     unsigned char kind, place;
+    bool text; // a pointer that a text may be given for
 };
 
 struct call_shape {
@@ -52,12 +53,10 @@ struct call_shape *call_shape_variadic(struct call_types *types,
 // Extends an integer from its kind to 64 bits.
 void call_extend(enum call_kind kind, union call_value *value);
 
-// Calls `entry`. The values stand where the shape's arguments have their
-// places; compilers expect that the caller has extended what is narrower than
-// int. Answers NULL, or the exception that would have left the function.
-struct _Unwind_Exception *call_invoke(const struct call_shape *shape,
-                                      void (*entry)(void),
-                                      union call_value *result,
-                                      union call_value *values);
+// Calls `entry` by libffi, or by registers where they are enough (invoke.h).
+struct _Unwind_Exception *call_on_stack(const struct call_shape *shape,
+                                        void (*entry)(void),
+                                        union call_value *result,
+                                        union call_value *values);
 
 #endif

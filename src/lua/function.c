@@ -4,6 +4,7 @@
 #include <lauxlib.h>
 #include <string.h>
 
+#include "call/guard.h"
 #include "lua/calling.h"
 #include "lua/plain.h"
 #include "lua/typed.h"
@@ -16,6 +17,12 @@ static int wrong_count(lua_State *L, const struct reference *self, int given)
     return luaL_error(L, "wrong number of arguments to '%s' (%s%d expected, "
                       "got %d): %s", name, type->variadic ? "at least " : "",
                       (int)type->count, given, reference_spell(L, self));
+}
+
+static int no_function(lua_State *L)
+{
+    return luaL_error(L, "'%s' is no function",
+                      reference_spell(L, reference_check(L, 1)));
 }
 
 // What a Lua value is to C where the prototype says "...": C11 6.5.2.2p7, with
@@ -51,8 +58,9 @@ static enum call_kind promote(lua_State *L, int index,
     }
 }
 
-// Lua's stack keeps the texts and memory that the arguments point to. A
-// callback that is made for the call takes the place of its function there.
+// Converts an argument. Lua's stack keeps the texts and memory that it points
+// to. A callback that is made for the call takes the place of its function
+// there.
 static void convert(lua_State *L, const struct reference *self, size_t i,
                     union call_value *value)
 {
@@ -68,71 +76,18 @@ static void convert(lua_State *L, const struct reference *self, size_t i,
     call_extend(parameter->kind, value);
 }
 
-static void convert_all(lua_State *L, const struct reference *self,
-                        union call_value *values)
-{
-    const struct call_shape *shape = self->shape;
-    for (size_t i = 0; i < shape->count; i++) {
-        struct call_argument argument = shape->arguments[i];
-        union call_value *value = &values[argument.place];
-        if (!plain_take(L, (int)i + 2, argument.kind, value))
-            convert(L, self, i, value);
-    }
-}
-
-// What stands in place of "..." decides how such a function is called.
-static struct call_shape *convert_variadic(lua_State *L,
-                                           const struct reference *self,
-                                           size_t count,
-                                           union call_value *values)
+// Calls with the values of that many arguments, and pushes what is returned.
+static inline int perform(lua_State *L, const struct reference *self,
+                          const struct call_shape *shape, int count,
+                          union call_value *values)
 {
     const struct call_type *type = self->type;
-    union call_value given[CALL_MOST_ARGUMENTS];
-    unsigned char kinds[CALL_MOST_ARGUMENTS];
-    size_t named = type->count;
-    for (size_t i = 0; i < named; i++)
-        convert(L, self, i, &given[i]);
-    for (size_t i = named; i < count; i++) {
-        const struct value_place place = { .reference = self, .argument = true,
-                                           .number = (lua_Integer)i + 1 };
-        kinds[i - named] = (unsigned char)promote(L, (int)i + 2, &place,
-                                                  &given[i]);
-    }
-    struct call_shape *shape =
-        call_shape_variadic(ctype_pool(L), type, kinds, count);
-    if (!shape)
-        luaL_error(L, "not enough memory for a C call");
-    for (size_t i = 0; i < count; i++)
-        values[shape->arguments[i].place] = given[i];
-    return shape;
-}
-
-int function_call(lua_State *L)
-{
-    int top = lua_gettop(L);
-    size_t count = (size_t)top - 1;
-    const struct reference *self = reference_check(L, 1);
-    const struct call_type *type = self->type;
-    if (type->kind != CALL_FUNCTION)
-        return luaL_error(L, "'%s' is no function",
-                          reference_spell(L, self));
-    reference_alive(L, self);
-    if (type->variadic ? count < type->count || count > CALL_MOST_ARGUMENTS
-                       : count != type->count)
-        return wrong_count(L, self, (int)count);
-
-    union call_value result, values[CALL_MOST_ARGUMENTS];
-    const struct call_shape *shape = self->shape;
-    if (type->variadic)
-        shape = convert_variadic(L, self, count, values);
-    else
-        convert_all(L, self, values);
-
+    union call_value result;
     struct calling here;
     calling_enter(&here, L, self->main);
     // The place for the callback that C calls last; until then it is marked.
     lua_pushlightuserdata(L, &here);
-    here.kept = top + 1;
+    here.kept = count + 2;
     here.callback = &here;
     struct _Unwind_Exception *exception =
         call_invoke(shape, (void (*)(void))self->address, &result, values);
@@ -146,6 +101,58 @@ int function_call(lua_State *L)
     if (!plain_push(L, shape->result, &result))
         value_push(L, type->target, &result);
     return 1;
+}
+
+// What stands in place of "..." decides how such a function is called.
+static int call_variadic(lua_State *L, const struct reference *self,
+                         size_t count)
+{
+    const struct call_type *type = self->type;
+    union call_value given[CALL_MOST_ARGUMENTS], values[CALL_MOST_ARGUMENTS];
+    unsigned char kinds[CALL_MOST_ARGUMENTS];
+    size_t named = type->count;
+    if (count < named || count > CALL_MOST_ARGUMENTS)
+        return wrong_count(L, self, (int)count);
+    for (size_t i = 0; i < named; i++)
+        convert(L, self, i, &given[i]);
+    for (size_t i = named; i < count; i++) {
+        const struct value_place place = { .reference = self, .argument = true,
+                                           .number = (lua_Integer)i + 1 };
+        kinds[i - named] = (unsigned char)promote(L, (int)i + 2, &place,
+                                                  &given[i]);
+    }
+    const struct call_shape *shape =
+        call_shape_variadic(ctype_pool(L), type, kinds, count);
+    if (!shape)
+        return luaL_error(L, "not enough memory for a C call");
+    for (size_t i = 0; i < count; i++)
+        values[shape->arguments[i].place] = given[i];
+    return perform(L, self, shape, (int)count, values);
+}
+
+int function_call(lua_State *L)
+{
+    const struct reference *self = reference_test(L, 1);
+    size_t count = (size_t)lua_gettop(L) - 1;
+    if (!self || self->type->kind != CALL_FUNCTION)
+        return no_function(L);
+    reference_alive(L, self);
+    const struct call_shape *shape = self->shape;
+    if (!shape)
+        return call_variadic(L, self, count);
+    if (count != shape->count)
+        return wrong_count(L, self, (int)count);
+    union call_value values[CALL_MOST_ARGUMENTS];
+    const struct call_argument *argument = shape->arguments;
+    for (size_t i = 0; i < count; i++, argument++) {
+        union call_value *value = &values[argument->place];
+        int at = (int)i + 2;
+        if (argument->text && lua_type(L, at) == LUA_TSTRING)
+            value->pointer = (void *)lua_tostring(L, at);
+        else if (!plain_take(L, at, argument->kind, value))
+            convert(L, self, i, value);
+    }
+    return perform(L, self, shape, (int)count, values);
 }
 
 int typed_call(lua_State *L)

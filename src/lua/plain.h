@@ -12,24 +12,23 @@
 
 #include "call/shape.h"
 
+// The values of integers narrower than 64 bits, from the least one on.
 static inline bool plain_within(enum call_kind kind, lua_Integer value)
 {
-    switch (kind) {
-    case CALL_INT8:
-        return value == (int8_t)value;
-    case CALL_UINT8:
-        return value == (uint8_t)value;
-    case CALL_INT16:
-        return value == (int16_t)value;
-    case CALL_UINT16:
-        return value == (uint16_t)value;
-    case CALL_INT32:
-        return value == (int32_t)value;
-    case CALL_UINT32:
-        return value == (uint32_t)value;
-    default:
-        return true;
-    }
+    static const struct {
+        int64_t least;
+        uint64_t span;
+    } ranges[] = {
+        [CALL_INT8] = { INT8_MIN, UINT8_MAX },
+        [CALL_UINT8] = { 0, UINT8_MAX },
+        [CALL_INT16] = { INT16_MIN, UINT16_MAX },
+        [CALL_UINT16] = { 0, UINT16_MAX },
+        [CALL_INT32] = { INT32_MIN, UINT32_MAX },
+        [CALL_UINT32] = { 0, UINT32_MAX },
+        [CALL_INT64] = { 0, UINT64_MAX },
+        [CALL_UINT64] = { 0, UINT64_MAX },
+    };
+    return (uint64_t)value - (uint64_t)ranges[kind].least <= ranges[kind].span;
 }
 
 // Takes the value at `index` if it is just what the kind is; integers are
@@ -37,31 +36,22 @@ static inline bool plain_within(enum call_kind kind, lua_Integer value)
 static inline bool plain_take(lua_State *L, int index, enum call_kind kind,
                               union call_value *value)
 {
-    switch (kind) {
-    case CALL_INT8:
-    case CALL_UINT8:
-    case CALL_INT16:
-    case CALL_UINT16:
-    case CALL_INT32:
-    case CALL_UINT32:
-    case CALL_INT64:
-    case CALL_UINT64:
+    if (CALL_INT8 <= kind && kind <= CALL_UINT64) {
         if (!lua_isinteger(L, index))
             return false;
         value->integer = lua_tointegerx(L, index, NULL);
         return plain_within(kind, value->integer);
-    case CALL_DOUBLE:
-        value->number = lua_tonumberx(L, index, NULL);
-        return lua_type(L, index) == LUA_TNUMBER;
-    case CALL_FLOAT:
-        value->single = (float)lua_tonumberx(L, index, NULL);
-        return lua_type(L, index) == LUA_TNUMBER;
-    case CALL_BOOL:
-        value->integer = lua_toboolean(L, index);
-        return lua_type(L, index) == LUA_TBOOLEAN;
-    default:
-        return false;
     }
+    int type = lua_type(L, index);
+    if (type == LUA_TNUMBER && kind == CALL_DOUBLE)
+        value->number = lua_tonumberx(L, index, NULL);
+    else if (type == LUA_TNUMBER && kind == CALL_FLOAT)
+        value->single = (float)lua_tonumberx(L, index, NULL);
+    else if (type == LUA_TBOOLEAN && kind == CALL_BOOL)
+        value->integer = lua_toboolean(L, index);
+    else
+        return false;
+    return true;
 }
 
 // Pushes what a cell holds; false where that is for value_push.

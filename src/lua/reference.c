@@ -22,12 +22,6 @@ struct reference *reference_check(lua_State *L, int index)
     return reference;
 }
 
-void reference_alive(lua_State *L, const struct reference *reference)
-{
-    if (reference->symbol)
-        symbol_alive(L, reference->symbol);
-}
-
 // ------------------------------------------------------------------- making
 
 static void prepare(lua_State *L, struct reference *function)

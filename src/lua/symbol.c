@@ -5,7 +5,6 @@
 #include <lauxlib.h>
 #include <string.h>
 
-#include "run/run.h"
 #include "typed.h"
 
 #define SYMBOL "elf64load.symbol"
@@ -35,9 +34,7 @@ struct lua_symbol *symbol_check(lua_State *L, int index)
 
 void symbol_alive(lua_State *L, const struct lua_symbol *symbol)
 {
-    if (symbol->collected
-        || (symbol->plugin
-            && atomic_load(&symbol->plugin->state) == E64_STATE_STOPPED))
+    if (symbol_gone(symbol))
         luaL_error(L, "closed: '%s' belonged to %s, which has been closed",
                    symbol->symbol.name, symbol->symbol.file);
 }

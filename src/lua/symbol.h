@@ -8,6 +8,7 @@
 #include <lua.h>
 
 #include "elf64load.h"
+#include "run/run.h"
 
 // The userdata. Its strings are copies: they outlive the plugin.
 struct lua_symbol {
@@ -29,7 +30,15 @@ void symbol_push(lua_State *L, const e64_symbol *symbol);
 struct lua_symbol *symbol_test(lua_State *L, int index);
 struct lua_symbol *symbol_check(lua_State *L, int index);
 
-// Raises when the plugin that defines it has been stopped.
+// Whether the plugin that defines it has been stopped.
+static inline bool symbol_gone(const struct lua_symbol *symbol)
+{
+    return symbol->collected
+        || (symbol->plugin
+            && atomic_load(&symbol->plugin->state) == E64_STATE_STOPPED);
+}
+
+// Raises if so.
 void symbol_alive(lua_State *L, const struct lua_symbol *symbol);
 
 #endif

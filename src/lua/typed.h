@@ -84,7 +84,12 @@ static inline struct reference *reference_test(lua_State *L, int index)
 struct reference *reference_check(lua_State *L, int index);
 
 // Raises when the plugin that it lies in has been stopped.
-void reference_alive(lua_State *L, const struct reference *reference);
+static inline void reference_alive(lua_State *L,
+                                   const struct reference *reference)
+{
+    if (reference->symbol && symbol_gone(reference->symbol))
+        symbol_alive(L, reference->symbol);
+}
 
 // Pushes a pointer to `type` of which no more is known; nil for NULL.
 void reference_push_pointer(lua_State *L, void *address,
@@ -115,13 +120,16 @@ void reference_store(lua_State *L, int index, lua_Integer at, int value);
 // The same for what a script may write: not const.
 void reference_write(lua_State *L, int index, lua_Integer at, int value);
 
-// __call of references (function.c).
-int function_call(lua_State *L);
 
 // Pushes new zeroed memory of Lua's for `count` elements.
 struct reference *reference_push_memory(lua_State *L,
                                         const struct call_type *type,
                                         size_t count);
+
+// ---------------------------------------------------------------- function.c
+
+// __call of references.
+int function_call(lua_State *L);
 
 // ----------------------------------------------------------------- pointer.c
 
