@@ -357,26 +357,46 @@ describe("An unwinder that only knows what it was told", function ()
 end)
 
 describe("An unwinder that the host opens later", function ()
-   it("finds plugins from the next open on, whatever is opened", function ()
+   local plain = assert(cc.shared(
+      "long middle(long (*f)(long), long x) { return f(x) + 1; }"))
+   local SOURCE = [[
+      static long thrower(long x) { throw x; }
+      extern "C" long call(const void *middle, long x)
+      {
+          typedef long through(long (*)(long), long);
+          try { return ((through *)middle)(thrower, x); }
+          catch (long i) { return i * 10; }
+      }
+   ]]
+   local shared = assert(cc.shared(SOURCE, { language = "c++" }))
+   local static = assert(cc.shared(SOURCE,
+      { language = "c++", flags = "-static-libgcc -static-libstdc++" }))
+
+   -- Throws from a library of the host's through a plugin that was opened before
+   -- any unwinder was there.
+   local function throw (...)
       local result = child.lua([[
          local elf = require "elf64load"
          local p = assert(elf.open(arg[1]))
-         -- glibc opens a library that throws by an unwinder of its own.
-         local call = "long call(const void *, long);"
-         local host = assert(package.loadlib(arg[2], "*") and elf.host:cdef(call))
-         assert(elf.open(arg[1]))
+         for i = 2, #arg do assert(package.loadlib(arg[i], "*")) end
+         local host = elf.host:cdef "long call(const void *, long);"
          print(host.call(p:lookup "middle", 7))
-      ]], { assert(cc.shared([[
-         extern "C" long middle(long (*f)(long), long x) { return f(x) + 1; }
-      ]], { language = "c++" })), assert(cc.shared([[
-         static long thrower(long x) { throw x; }
-         extern "C" long call(const void *middle, long x)
-         {
-             typedef long through(long (*)(long), long);
-             try { return ((through *)middle)(thrower, x); }
-             catch (long i) { return i * 10; }
-         }
-      ]], { language = "c++", flags = "-static-libgcc -static-libstdc++" })) })
+      ]], { plain, ... })
       assert.equal("70\n", result.out, child.describe(result) .. result.err)
+   end
+
+   it("finds plugins if it is linked into what needs it", function ()
+      throw(static)
+   end)
+
+   it("finds plugins if it is libgcc_s", function () throw(shared) end)
+
+   it("finds plugins if it is libgcc as it was before 12", function ()
+      throw(walking, shared)
+   end)
+
+   it("finds plugins if it is the second that comes", function ()
+      throw(static, shared)
+      throw(shared, static)
    end)
 end)

@@ -526,6 +526,7 @@ describe("A plugin whose frames are broken", function ()
          local theirs, ours = run(middle)
          assert.truthy(theirs.out:find("f() = 6", 1, true))
          assert.equal(theirs.out, ours.out)
+         local whole = "true" .. ours.out
          local wrong = {}
          for at = 0, 15 do wrong[#wrong + 1] = header.p_offset + at end
          for at = 0, 59, 7 do wrong[#wrong + 1] = frames + at end
@@ -535,7 +536,10 @@ describe("A plugin whose frames are broken", function ()
                ".so")
             -- How it ends depends on what lies where the bytes point to, under
             -- ld.so too, and by which signal: from run to run. So ours must be
-            -- an end that ld.so's comes to as well.
+            -- an end that ld.so's comes to as well. How many frames there are (LSB
+            -- "Exception Frames", fde_count) is too many, and they are found all
+            -- the same if what lies behind them happens to be greater.
+            local counts = at >= header.p_offset + 8 and at < header.p_offset + 12
             local ends, tries, shared = { theirs = {}, ours = {} }, 0
             repeat
                theirs, ours = run(path)
@@ -543,6 +547,7 @@ describe("A plugin whose frames are broken", function ()
                ours = tostring(ours.code == 0) .. ours.out
                ends.theirs[theirs], ends.ours[ours] = true, true
                shared = ends.ours[theirs] or ends.theirs[ours]
+                  or counts and ours == whole
                tries = tries + 1
             until shared or tries == 10
             assert.truthy(shared, ("byte %d: ld.so: %s, elf64load: %s"):format(

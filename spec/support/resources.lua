@@ -94,22 +94,14 @@ static int trim(lua_State *L)
     return 0;
 }
 
-static int visit(struct dl_phdr_info *info, size_t size, void *data)
-{
-    lua_State *L = data;
-    lua_pushstring(L, info->dlpi_name);
-    lua_rawseti(L, -2, lua_rawlen(L, -2) + 1);
-    return 0;
-}
-
-// What glibc itself has: an import of this module is pointed to what shows
-// plugins too.
+// What glibc itself has: dl_iterate_phdr shows plugins too.
 static int modules(lua_State *L)
 {
-    int (*walk)(int (*)(struct dl_phdr_info *, size_t, void *), void *)
-        = dlsym(RTLD_DEFAULT, "dl_iterate_phdr");
     lua_newtable(L);
-    walk(visit, L);
+    for (struct link_map *map = _r_debug.r_map; map; map = map->l_next) {
+        lua_pushstring(L, map->l_name);
+        lua_rawseti(L, -2, lua_rawlen(L, -2) + 1);
+    }
     return 1;
 }
 

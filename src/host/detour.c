@@ -1,5 +1,4 @@
-// The functions of glibc that tell unwinders what is mapped, and the imports of
-// them that the host has.
+// The host's imports of the functions that tell unwinders what is mapped.
 
 #include "detour.h"
 
@@ -12,69 +11,6 @@
 #include "glibc.h"
 #include "patch.h"
 #include "unwinder.h"
-
-static const char *const names[] = {
-    [HOST_FIND_OBJECT] = "_dl_find_object",
-    [HOST_ITERATE_PHDR] = "dl_iterate_phdr",
-};
-
-// -------------------------------------------------------- glibc's own ---
-
-static _Atomic(host_find_function *) find_object;
-static _Atomic(host_walk_function *) iterate_phdr;
-
-int host_find_object(void *address, struct dl_find_object *result)
-{
-    host_find_function *function = atomic_load(&find_object);
-    return function ? function(address, result) : -1;
-}
-
-// Not by an import of our own: another copy of this loader may have pointed it
-// to what shows us its plugins as if they were the host's.
-int host_iterate_phdr(host_walk_callback *callback, void *data)
-{
-    host_walk_function *function = atomic_load(&iterate_phdr);
-    lock_check_none();
-    if (!function) {
-        function = (host_walk_function *)glibc_dlsym(RTLD_DEFAULT,
-                                               names[HOST_ITERATE_PHDR]);
-        atomic_store(&iterate_phdr, function);
-    }
-    return function(callback, data);
-}
-
-// The first definition, as dlsym would find it. dlsym would also answer the
-// address that an executable without PIC has for such a function, which jumps
-// through one of the slots that are about to change.
-static void *find_definition(const struct host_snapshot *snapshot,
-                             const char *text)
-{
-    struct elf_name name = elf_name(text);
-    Elf64_Sym symbol;
-    for (uint32_t i = 0; i < snapshot->global_count; i++) {
-        const struct elf_object *object = snapshot->globals[i];
-        if (elf_find(object->symbols, &name, ELF_WANT_NEWEST, &symbol)
-            && symbol.st_shndx != SHN_UNDEF)
-            return (void *)elf_symbol_value(object, &symbol);
-    }
-    return NULL;
-}
-
-void host_detour_resolve(const struct host_snapshot *snapshot)
-{
-    static atomic_bool resolved;
-    if (atomic_load(&resolved))
-        return;
-    host_walk_function *walk = (host_walk_function *)
-        find_definition(snapshot, names[HOST_ITERATE_PHDR]);
-    if (walk)
-        atomic_store(&iterate_phdr, walk);
-    atomic_store(&find_object, (host_find_function *)
-                 find_definition(snapshot, names[HOST_FIND_OBJECT]));
-    atomic_store(&resolved, true);
-}
-
-// ------------------------------------------------------- the imports ---
 
 // Guards the changing of pages and the list below. A leaf.
 static struct lock lock = LOCK_INITIALIZER;
@@ -183,7 +119,7 @@ e64_status host_redirect(const struct host_module *module,
 {
     struct redirection redirection = { module, import, replacement, leave, 0,
                                        E64_OK };
-    host_slots(module, names[import], redirect_slot, &redirection);
+    host_slots(module, host_import_names[import], redirect_slot, &redirection);
     *count = redirection.count;
     return redirection.status;
 }
@@ -196,25 +132,19 @@ e64_status host_visit(const struct host_snapshot *snapshot,
     forks_watch(FORK_DETOURS, &fork_part);
     e64_status status = E64_OK;
     for (uint32_t i = 0; status == E64_OK && i < snapshot->module_count; i++)
-        if (!snapshot->modules[i]->vdso)
+        if (!snapshot->modules[i]->vdso
+            && !atomic_load(&snapshot->modules[i]->visited))
             status = visit(data, snapshot->modules[i]);
     return status;
 }
 
-// ------------------------------------------------------- the unwinder ---
-
-e64_status host_open_unwinder(void)
+void host_visited(const struct host_snapshot *snapshot)
 {
-    void *library = glibc_dlopen("libgcc_s.so.1", RTLD_NOW | RTLD_LOCAL);
-    if (library) {
-        host_know_unwinder(library);
-        return E64_OK;
-    }
-    const char *reason = glibc_dlerror();
-    errno = reason ? host_shortage(reason) : 0;
-    return errno ? fail_system("glibc cannot open libgcc_s.so.1, by which it "
-                               "unwinds") : E64_OK;
+    for (uint32_t i = 0; i < snapshot->module_count; i++)
+        atomic_store(&snapshot->modules[i]->visited, true);
 }
+
+// ------------------------------------------------- unwinders without ---
 
 static void *find_function(const struct host_module *module, const char *text)
 {
@@ -241,8 +171,8 @@ bool host_registrar(const struct host_module *module,
     void *remove = find_function(module, "__deregister_frame_info");
     if (!add || !remove || !find_function(module, "_Unwind_RaiseException"))
         return false;
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        host_slots(module, names[i], count_slot, &imports);
+    for (size_t i = 0; i < HOST_IMPORTS; i++)
+        host_slots(module, host_import_names[i], count_slot, &imports);
     registrar->add = (void (*)(const void *, void *))add;
     registrar->remove = (void *(*)(const void *))remove;
     return imports == 0;

@@ -28,6 +28,7 @@ struct host_module {
     // Found out by whoever takes a snapshot; they never turn false again.
     atomic_bool startup; // mapped before the process started: never unloaded
     atomic_bool global;  // in glibc's global scope
+    atomic_bool visited; // for the sake of unwinders: detour.h
     bool vdso;    // in no scope of ld.so
     struct host_file *foreseen; // what is only read as a file; else NULL
     atomic_uint rank; // among the global ones that came after startup

@@ -39,9 +39,27 @@ static void visit_table(const struct slots *slots, uintptr_t table,
     }
 }
 
+// Imports stand before all that DT_GNU_HASH covers, but for functions whose
+// address an executable gives. They are few, and relocations many.
+static bool imports(const struct host_module *module, const char *name)
+{
+    const struct elf_symbols *symbols = &module->symbols;
+    uint32_t count = symbols->gnu_buckets ? symbols->gnu_offset
+                                          : symbols->count;
+    struct elf_name hashed = elf_name(name);
+    Elf64_Sym symbol;
+    for (uint32_t i = 1; i < count && elf_symbol(symbols, i, &symbol); i++)
+        if (symbol.st_shndx == SHN_UNDEF
+            && strcmp(elf_string(symbols, symbol.st_name), name) == 0)
+            return true;
+    return elf_find(symbols, &hashed, ELF_WANT_ANY, &symbol);
+}
+
 void host_slots(const struct host_module *module, const char *name,
                 void (*visit)(void *data, void **slot), void *data)
 {
+    if (!imports(module, name))
+        return;
     const struct slots slots = { module, name, visit, data };
     uint64_t rela = 0, rela_size = 0, jmprel = 0, jmprel_size = 0;
     for (const Elf64_Dyn *entry = module->dynamic;

@@ -9,6 +9,7 @@
 
 #include <string.h>
 
+#include "../host/unwinder.h"
 #include "../tls/tls.h"
 #include "addresses.h"
 #include "frames.h"
@@ -66,23 +67,12 @@ struct unwind_copy *unwind_copies(void)
     return atomic_load(&atomic_load(&copies)->first);
 }
 
-// A copy that finds a function in a slot asks it whether it is another copy's:
-// for an address that nothing can ever lie at, which glibc does not know.
-static void *const question = (void *)0xe64c0b1e5a11c0deull;
-static const unsigned long long answer = 0xe64c0b1e5a11c001ull;
-
-static bool answer_question(struct dl_find_object *result)
-{
-    memset(result, 0, sizeof *result);
-    result->dlfo_flags = answer;
-    result->dlfo_eh_frame = atomic_load(&copies);
-    return true;
-}
-
 int unwind_find_object(void *address, struct dl_find_object *result)
 {
-    if (address == question && answer_question(result))
+    if (host_is_question(address)) {
+        host_answer(result, atomic_load(&copies));
         return 0;
+    }
     for (const struct unwind_copy *copy = unwind_copies(); copy;
          copy = atomic_load(&copy->next))
         if (copy->find(address, result) == 0)
@@ -108,12 +98,10 @@ static void join(struct copies *others)
 // What is another copy's stays, for it answers for all copies.
 static bool leave_find(void *standing)
 {
-    struct dl_find_object result;
-    memset(&result, 0, sizeof result);
-    if (((host_find_function *)standing)(question, &result) != 0
-        || result.dlfo_flags != answer)
+    void *others;
+    if (!host_ask_copy((host_find_function *)standing, &others))
         return false;
-    join(result.dlfo_eh_frame);
+    join(others);
     return true;
 }
 
@@ -157,12 +145,13 @@ static e64_status redirect_walk(void *data, const struct host_module *module)
 static e64_status redirect_all(const struct host_snapshot *snapshot)
 {
     struct pass pass = { .told_count = 0 };
-    host_detour_resolve(snapshot);
     e64_status status = host_visit(snapshot, redirect_find, &pass);
     if (status == E64_OK)
         status = host_visit(snapshot, redirect_walk, &pass);
     for (uint32_t i = 0; status == E64_OK && i < pass.told_count; i++)
         status = frames_add_unwinder(pass.told[i], &pass.registrars[i]);
+    if (status == E64_OK)
+        host_visited(snapshot);
     return status;
 }
 
@@ -194,6 +183,20 @@ e64_status unwind_follow(const struct host_snapshot *snapshot)
     return refresh();
 }
 
+// Whoever comes to unwind from now on asks us: libgcc_s, which glibc opens
+// itself for pthread_cancel and backtrace, or a library that the host opens and
+// that has an unwinder of its own. Where that cannot be, libgcc_s comes now.
+// dl_iterate_phdr is last, as other copies rely on it.
+static e64_status come_first(const struct host_snapshot *snapshot)
+{
+    host_detour_resolve(snapshot);
+    return host_redefine(snapshot, HOST_FIND_OBJECT,
+                         (void *)unwind_find_object, leave_find)
+        && host_redefine(snapshot, HOST_ITERATE_PHDR,
+                         (void *)unwind_iterate_phdr, leave_walk)
+         ? E64_OK : host_open_unwinder();
+}
+
 static bool can_unwind(e64_plugin *const *plugins, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++)
@@ -210,7 +213,7 @@ e64_status unwind_publish(e64_plugin *const *plugins, uint32_t count,
         return status;
     // Two threads may do so at once, which does no harm.
     if (!atomic_load(&active)) {
-        status = host_open_unwinder();
+        status = come_first(snapshot);
         if (status != E64_OK)
             return status;
         atomic_store(&active, true);
