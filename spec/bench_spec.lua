@@ -14,6 +14,7 @@ local tls = require "spec.bench.tls"
 local many = require "spec.bench.many"
 local chart = require "spec.bench.chart"
 local json = require "spec.bench.json"
+local report = require "spec.bench.report"
 local statistics = require "spec.bench.statistics"
 local cc = require "elf64load.cc"
 local child = require "spec.support.child"
@@ -207,17 +208,31 @@ describe("The bench", function ()
 
    it("draws a bar of the right length for each ratio", function ()
       local svg = chart.draw("t <", "s", { "first", "closure" }, {
-         { row = "first", library = "liba", ratio = 2 },
-         { row = "closure", library = "liba", ratio = 0.5 },
-      })
+         { row = "first", what = "liba", ratio = 2 },
+         { row = "closure", what = "liba", ratio = 0.5, instructions = 0.8 },
+      }, {})
       assert.matches("<text[^>]*>t &lt;</text>", svg)
       local widths = {}
-      for width in svg:gmatch '<rect x="190" y="[%d.]+" width="([%d.]+)"' do
+      for width in svg:gmatch '<rect x="250" y="[%d.]+" width="([%d.]+)"' do
          widths[#widths + 1] = tonumber(width)
       end
       -- The first one is the legend's.
       assert.same(3, #widths)
       assert(math.abs(widths[2] / widths[3] - 4) < 0.01)
+      -- The legend's, too.
+      local _, dots = svg:gsub("<circle", "")
+      assert.equal(2, dots)
+   end)
+
+   it("draws a bar to the left for what is slower", function ()
+      local svg = chart.draw("t", "s", {}, {}, {
+         { what = "a", ratio = 10 }, { what = "b", ratio = 0.1 },
+      })
+      local found = {}
+      for x, width in svg:gmatch '<rect x="([%d.]+)" y="%d+" width="([%d.]+)"' do
+         found[#found + 1] = { tonumber(x), tonumber(width) }
+      end
+      assert.same({ { 530, 280 }, { 250, 280 } }, found)
    end)
 
    it("measures policies beside no policy, and both open all that is meant #build",
@@ -360,6 +375,27 @@ exit %d
          assert(result.ours.total.low > 0)
       end)
 
+   it("keeps a run in a README, in place of the one before", function ()
+      local folder = os.tmpname()
+      os.remove(folder)
+      assert(os.execute("mkdir " .. folder))
+      campaign.write(folder .. "/README.md", "# The bench\n")
+      local other = { key = "others", legend = "of %d", table = function ()
+         return { "the table of the others" }
+      end, faster = function () return { { what = "other", ratio = 2 } } end }
+      local run = { machine = bench.machine(), pairs = 3, rows = {}, results = {},
+         others = { other }, measured = { [other] = { { row = "other" } } } }
+      for _ = 1, 2 do report.record(folder .. "/", run, report.text(run)) end
+      local text = campaign.contents(folder .. "/README.md")
+      local _, count = text:gsub("of 3\nthe table of the others\n", "")
+      assert.equal(1, count)
+      assert.matches("^# The bench\n\n## The last full run\n", text)
+      assert.matches('"others": %[{"row": "other"}%]',
+         campaign.contents(folder .. "/results.json"))
+      assert.matches(">other<", campaign.contents(folder .. "/results.svg"), 1, true)
+      os.execute("rm -r " .. folder)
+   end)
+
    it("works as a command", function ()
       local folder = os.tmpname()
       os.remove(folder)
@@ -369,7 +405,7 @@ exit %d
       assert(text, "spec/bench/run failed")
       assert.matches("closure +libz", text)
       assert.matches("closure +geometric mean of 1: [%d.]+", text)
-      assert.matches('"means": {"closure": [%d.]+}',
+      assert.matches('"means": {"closure": {"count": 1, "time": [%d.]+}}',
          campaign.contents(folder .. "/j"))
       assert.matches("^<svg .*</svg>\n$", campaign.contents(folder .. "/s"))
       os.execute("rm -r " .. folder)

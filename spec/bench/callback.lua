@@ -61,6 +61,19 @@ local function shown (result, lines)
       statistics.mean(all))
 end
 
+--- How many times faster callbacks are.
+---@param results costs[]
+---@return faster[]
+function callback.faster (results)
+   local list = {}
+   for _, result in ipairs(results) do
+      for _, it in ipairs(calls.signatures) do
+         list[#list + 1] = sides.faster("callback: " .. it.name, result, it.name)
+      end
+   end
+   return list
+end
+
 --- The lines of the table for these measurements.
 ---@param results costs[]
 ---@return string[]

@@ -74,6 +74,19 @@ function lookup.tasks ()
    end } }
 end
 
+--- How many times faster lookups are.
+---@param results costs[]
+---@return faster[]
+function lookup.faster (results)
+   local list = {}
+   for _, result in ipairs(results) do
+      for _, kind in ipairs(lookup.kinds) do
+         list[#list + 1] = sides.faster("lookup: " .. kind, result, kind)
+      end
+   end
+   return list
+end
+
 --- The lines of the table for these measurements.
 ---@param results costs[]
 ---@return string[]

@@ -77,7 +77,7 @@ function many.measure (programs, plugins, count)
       }
       -- Nothing may be divided by these.
       for _, column in ipairs { "mappings", "descriptors", "bytes" } do
-         result.cost[column] = nil
+         result.cost[column], result.spread[column] = nil, nil
       end
    end
    return result
@@ -112,6 +112,22 @@ local function shown (result, lines)
          ("%.0f"):format(side.descriptors.median),
          ("%.0f"):format(side.bytes.median))
    end
+end
+
+--- How many times faster opens and closes are, few and many being open.
+---@param results crowd[]
+---@return faster[]
+function many.faster (results)
+   local list = {}
+   for _, result in ipairs(results) do
+      for _, it in ipairs { { "tenth", "the tenth open" },
+            { "last", ("open %d"):format(result.count) },
+            { "closetenth", "a close of ten" },
+            { "closelast", ("a close of %d"):format(result.count) } } do
+         list[#list + 1] = sides.faster("many: " .. it[2], result, it[1])
+      end
+   end
+   return list
 end
 
 --- The lines of the table for these measurements.

@@ -5,7 +5,8 @@ local campaign = require "spec.support.campaign"
 local fixtures = require "spec.support.fixtures"
 local sides = require "spec.bench.sides"
 
-local policy = { name = "policy", key = "policies", libraries = true }
+local policy = { name = "policy", key = "policies",
+   library = "libLLVM-14" }
 
 policy.legend = "Times in ms; %d pairs; cost is how many times as much as without "
    .. "a policy"
@@ -81,6 +82,17 @@ function policy.tasks (context)
 end
 
 local LINE = "%-8s %-30s %-7s %9s %9s %9s %6s %8s"
+
+--- How many times faster opens are than without a policy.
+---@param results costs[]
+---@return faster[]
+function policy.faster (results)
+   local list = {}
+   for number, result in ipairs(results) do
+      list[number] = sides.faster("policy: " .. result.row, result, "total")
+   end
+   return list
+end
 
 --- The lines of the table for these measurements.
 ---@param results costs[]

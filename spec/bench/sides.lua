@@ -137,6 +137,14 @@ end
 --- medians
 ---@field theirs table<string, summary> by column
 ---@field ours table<string, summary>
+---@field spread table<string, summary> by column: of the pairs' ratios, how many
+--- times faster
+
+---@class faster how many times faster than the other side something is
+---@field what string
+---@field ratio number
+---@field low? number quartiles of the pairs' ratios
+---@field high? number
 
 --- The costs of each column.
 ---@param row string
@@ -144,7 +152,7 @@ end
 ---@param count integer pairs
 ---@return costs
 function sides.costs (row, columns, count)
-   local result = { row = row, pairs = count, cost = {} }
+   local result = { row = row, pairs = count, cost = {}, spread = {} }
    for _, name in ipairs(sides.names) do
       result[name] = {}
       for column, values in pairs(columns[name]) do
@@ -153,8 +161,27 @@ function sides.costs (row, columns, count)
    end
    for column, summary in pairs(result.ours) do
       result.cost[column] = summary.median / result.theirs[column].median
+      -- What is left of something may be nothing.
+      if math.min(table.unpack(columns.ours[column])) > 0 then
+         local ratios = {}
+         for number, value in ipairs(columns.theirs[column]) do
+            ratios[number] = value / columns.ours[column][number]
+         end
+         result.spread[column] = statistics.summary(ratios)
+      end
    end
    return result
+end
+
+--- A column of costs as a ratio.
+---@param what string
+---@param result costs
+---@param column string
+---@return faster
+function sides.faster (what, result, column)
+   local spread = result.spread[column]
+   return { what = what, ratio = 1 / result.cost[column], low = spread.low,
+      high = spread.high }
 end
 
 local LINE = "%-8s %-30s %-6s" .. (" %9s %9s %9s %6s"):rep(2)

@@ -5,7 +5,8 @@ local campaign = require "spec.support.campaign"
 local cc = require "elf64load.cc"
 local sides = require "spec.bench.sides"
 
-local throw = { name = "throw", key = "throws", libraries = true }
+local throw = { name = "throw", key = "throws",
+   library = "libclang-cpp" }
 
 throw.legend = "Times in us; %d pairs; cost is how many times as much as when "
    .. "dlopen opened it"
@@ -52,6 +53,18 @@ end
 
 local function us (nanoseconds)
    return ("%.2f"):format(nanoseconds / 1e3)
+end
+
+--- How many times faster throws are.
+---@param results thrown[]
+---@return faster[]
+function throw.faster (results)
+   local list = {}
+   for _, result in ipairs(results) do
+      list[#list + 1] = sides.faster("throw: the first", result, "first")
+      list[#list + 1] = sides.faster("throw: more", result, "hot")
+   end
+   return list
 end
 
 --- The lines of the table for these measurements.

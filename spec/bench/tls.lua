@@ -68,6 +68,20 @@ local function ns (picoseconds)
    return ("%.2f"):format(picoseconds / 1e3)
 end
 
+--- How many times faster accesses are.
+---@param results accessed[]
+---@return faster[]
+function tls.faster (results)
+   local list = {}
+   for _, result in ipairs(results) do
+      for _, thread in ipairs { "main", "thread" } do
+         list[#list + 1] = sides.faster(("tls: %s, %s"):format(result.access,
+            thread), result, thread)
+      end
+   end
+   return list
+end
+
 --- The lines of the table for these measurements.
 ---@param results accessed[]
 ---@return string[]

@@ -5,7 +5,8 @@ local campaign = require "spec.support.campaign"
 local fixtures = require "spec.support.fixtures"
 local sides = require "spec.bench.sides"
 
-local whence = { name = "whence", key = "whence", libraries = true }
+local whence = { name = "whence", key = "whence",
+   library = "libLLVM-14" }
 
 whence.legend = "Times in ns; %d processes; a ratio above 1 is faster than dladdr"
 
@@ -44,6 +45,19 @@ function whence.tasks (context)
          run = function (count) return whence.measure(program, path, count) end }
    end
    return tasks
+end
+
+--- How many times faster answers are.
+---@param results found[]
+---@return faster[]
+function whence.faster (results)
+   local list = {}
+   for _, result in ipairs(results) do
+      local library = result.library:match "^(.-)%.so" or result.library
+      list[#list + 1] = sides.faster(library .. ": whence, the first", result, "first")
+      list[#list + 1] = sides.faster(library .. ": whence, more", result, "hot")
+   end
+   return list
 end
 
 --- The lines of the table for these measurements.
