@@ -89,9 +89,10 @@ end
 -- was made needs no Lua when a file is looked for.
 local function prepare (self)
    grants.sweep(self)
-   if self.path ~= self.given_path then
-      self.core:path(self.path)
-      self.given_path = self.path
+   local path = self.path or false
+   if path ~= self.given_path then
+      self.core:path(path or nil)
+      self.given_path = path
    end
    local needed = search.needed(self)
    if needed ~= self.given_search then
@@ -351,12 +352,15 @@ function runtime.new (given, watch)
    local self = setmetatable({
       core = half,
       path = made.path,
-      search = made.search,
+      -- False what there is none of: nil would be asked of the metatable.
+      search = made.search or false,
       provided = made.provide and next(made.provide.sources)
-         and made.provide.sources or nil,
+         and made.provide.sources or false,
       searchers = search.list(),
       preload = {},
+      given_path = false,
       given_search = false,
+      resolved = false,
    }, meta)
    local done, raised = pcall(give_all, self, made)
    if not done then

@@ -43,8 +43,8 @@ local search = {}
 ---@class elf64load.searching
 ---@field path string? templates: "./plugins/?.so;$ORIGIN/?"
 ---@field preload? table<string, elf64load.found|elf64load.searcher>
----@field provided table<string, table>? the policy's sources by names
----@field search elf64load.searcher[]? the policy's, which come before the list
+---@field provided table<string, table>|false the policy's sources by names
+---@field search elf64load.searcher[]|false the policy's, which come before the list
 ---@field searchers elf64load.searcher[]
 
 local steps = { "path", "rpath", "environment", "runpath", "cache", "default" }
@@ -74,9 +74,9 @@ end
 ---@param state elf64load.searching
 ---@return boolean
 function search.untouched (state)
-   local list = searchers(state)
-   for at, name in ipairs(steps) do
-      if list[at] ~= core.search[name] then return false end
+   local list, given = searchers(state), core.search
+   for at = 1, #steps do
+      if list[at] ~= given[steps[at]] then return false end
    end
    return list[#steps + 1] == nil
 end
@@ -88,7 +88,7 @@ function search.needed (state)
    if type(state.preload) ~= "table" then
       error("'preload' must be a table", 0)
    end
-   return state.search ~= nil or state.provided ~= nil
+   return state.search ~= false or state.provided ~= false
       or next(state.preload) ~= nil or not search.untouched(state)
 end
 
@@ -115,7 +115,7 @@ end
 
 local function preloaded (state, name, wanter, reasons)
    local answer, reason = state.preload and state.preload[name], nil
-   if answer == nil then answer = state.provided and state.provided[name] end
+   if answer == nil and state.provided then answer = state.provided[name] end
    if answer == nil then return nil end
    if type(answer) ~= "string" and type(answer) ~= "table" then
       answer, reason = answer(name, wanter)

@@ -429,11 +429,16 @@ static e64_status open_request(e64_runtime *runtime,
 {
     e64_plugin *root = NULL;
     struct promise promise;
-    uint64_t begin = run_now();
     e64_status status = hook_forbid(runtime, E64_HOOK, "opens a plugin");
     if (status != E64_OK)
         return status;
-    waiting_look_before(runtime);
+    if (request->source || request->objects || request->committed) {
+        waiting_look_before(runtime);
+    } else if ((*plugin = open_again(runtime, request->name, &request->options,
+                                 request->caller))) {
+        return E64_OK;
+    }
+    uint64_t begin = run_now();
     status = open_linked(runtime, request, &root, &promise);
     if (status == E64_OK && root && !request->options.hold) {
         status = start_plugin(root);

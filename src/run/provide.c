@@ -6,11 +6,17 @@ const struct provided *provide_rule(const struct discovery *discovery,
                                     const e64_plugin *wanter,
                                     const char *name)
 {
-    const struct policy *policy = discovery->runtime->policy;
+    return provide_by_name(discovery->runtime,
+                           wanter ? wanter : discovery->caller, name);
+}
+
+const struct provided *provide_by_name(const e64_runtime *runtime,
+                                       const e64_plugin *wanter,
+                                       const char *name)
+{
+    const struct policy *policy = runtime->policy;
     if (!policy)
         return NULL;
-    if (!wanter)
-        wanter = discovery->caller;
     if (wanter)
         return rules_provide(&wanter->rules, name);
     struct rules rules = policy_rules(policy, NULL, NULL);

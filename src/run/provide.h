@@ -10,6 +10,10 @@ const struct provided *provide_rule(const struct discovery *discovery,
                                     const e64_plugin *wanter,
                                     const char *name);
 
+const struct provided *provide_by_name(const e64_runtime *runtime,
+                                       const e64_plugin *wanter,
+                                       const char *name);
+
 // The object that this is, read but not mapped when it is new.
 e64_status provide_find(struct discovery *discovery,
                         const struct provided *rule, const char *name,

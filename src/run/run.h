@@ -439,6 +439,12 @@ bool depend_on_host(e64_plugin *plugin, struct host_module *module);
 e64_status open_for(e64_plugin *caller, const char *name,
                     const e64_open_options *options, e64_plugin **plugin);
 
+// Another handle on what is open by that name, if there is nothing else to be
+// done; else NULL. What waits in the runtime is looked at before.
+e64_plugin *open_again(e64_runtime *runtime, const char *name,
+                       const e64_open_options *options,
+                       const e64_plugin *caller);
+
 // Finds out what e64_open would do, and does just that.
 e64_status open_plan(struct e64_plan *plan);
 e64_status open_planned(const struct e64_plan *plan, e64_plugin **plugin);
