@@ -352,6 +352,29 @@ describe("Threads that run before a plugin is opened", function ()
    end)
 end)
 
+describe("A process of one thread", function ()
+   for _, now in ipairs { "", "1" } do
+      it("stays one when a plugin is opened, and its later threads are known: "
+         .. (now == "" and "lazily" or "eagerly") .. " bound", function ()
+         assert.equal("true\n77\t77\n77\t77\n0\n", run([[
+            local H = elf.host:cdef "extern char __libc_single_threaded;"
+            local before = H.__libc_single_threaded
+            local C, check = assert(open(nonzero))
+            print(before == H.__libc_single_threaded)
+            local count = w.start()
+            -- rt_tgsigqueueinfo: they cannot be asked.
+            assert(w.deny(297) == 0)
+            local p = assert(elf.open(nonzero, { private = true }))
+            local D = p:cdef "long check(void);"
+            print(D.check(), w.in_new(p:lookup "check".address))
+            print(C.check(), w.in_new(check))
+            print(w.finish(p:lookup "check".address) - count * 1000)
+            os.exit(true, false)
+         ]], { env = { LD_BIND_NOW = now } }))
+      end)
+   end
+end)
+
 describe("Where a system call is denied", function ()
    local CALLS <const> = { rt_tgsigqueueinfo = 297, rt_sigaction = 13 }
 

@@ -19,6 +19,31 @@ static void keep_slot(void *data, void **slot)
     *(void ***)data = slot;
 }
 
+// The first definition, as ld.so finds it.
+static void *find_definition(const struct host_snapshot *snapshot,
+                             const char *text)
+{
+    struct elf_name name = elf_name_version(text, "GLIBC_PRIVATE");
+    Elf64_Sym symbol;
+    for (uint32_t i = 0; i < snapshot->global_count; i++) {
+        const struct elf_object *object = snapshot->globals[i];
+        if (elf_find(object->symbols, &name, ELF_WANT_DEFINED, &symbol))
+            return (void *)elf_symbol_value(object, &symbol);
+    }
+    return NULL;
+}
+
+static void find_definitions(const struct host_snapshot *snapshot,
+                             struct host_thread_functions *defined)
+{
+    *defined = (struct host_thread_functions){
+        (void *(*)(void *))find_definition(snapshot, "_dl_allocate_tls"),
+        (void *(*)(void *, bool))find_definition(snapshot,
+                                                 "_dl_allocate_tls_init"),
+        (void (*)(void *, bool))find_definition(snapshot,
+                                                "_dl_deallocate_tls") };
+}
+
 static e64_status find_slots(const struct host_module *libc,
                              struct host_threads *threads)
 {
@@ -90,21 +115,32 @@ static e64_status exercise(void)
     return status;
 }
 
-e64_status host_bind_threads(const struct host_threads *threads,
+// A slot that is not bound leads back into libc, to code that would bind it.
+static bool is_unbound(const struct host_threads *threads, const void *standing)
+{
+    return (uintptr_t)standing >= threads->libc_start
+        && (uintptr_t)standing < threads->libc_end;
+}
+
+e64_status host_bind_threads(const struct host_threads *threads, bool alone,
                              struct host_thread_functions *functions)
 {
-    e64_status status = exercise();
+    void *defined[] = { (void *)threads->defined.allocate,
+                        (void *)threads->defined.initialise,
+                        (void *)threads->defined.deallocate };
+    bool known = alone && defined[0] && defined[1] && defined[2];
+    e64_status status = known ? E64_OK : exercise();
     if (status != E64_OK)
         return status;
     void *bound[] = { *threads->allocate, *threads->initialise,
                       *threads->deallocate };
-    // A slot that is not bound leads back into libc, to code that would bind
-    // it.
-    for (int i = 0; i < 3; i++)
-        if ((uintptr_t)bound[i] >= threads->libc_start
-            && (uintptr_t)bound[i] < threads->libc_end)
+    for (int i = 0; i < 3; i++) {
+        if (is_unbound(threads, bound[i]) && !known)
             return fail(E64_UNSUPPORTED, "libc's imports of _dl_allocate_tls "
                         "and its kin were not bound by creating threads");
+        if (is_unbound(threads, bound[i]))
+            bound[i] = defined[i];
+    }
     *functions = (struct host_thread_functions){
         (void *(*)(void *))bound[0], (void *(*)(void *, bool))bound[1],
         (void (*)(void *, bool))bound[2] };
@@ -146,24 +182,20 @@ struct places {
     bool at[DESCRIPTOR_SIZE / sizeof(int)];
 };
 
-static bool holds_number(size_t i)
-{
-    int tid = gettid();
-    return memcmp((char *)__builtin_thread_pointer() + i * sizeof tid, &tid,
-                  sizeof tid) == 0;
-}
-
 static void *compare_places(void *data)
 {
     struct places *places = data;
+    const char *descriptor = __builtin_thread_pointer();
+    int tid = gettid();
     for (size_t i = 0; i < sizeof places->at; i++)
-        places->at[i] &= holds_number(i);
+        places->at[i] &= memcmp(descriptor + i * sizeof tid, &tid,
+                                sizeof tid) == 0;
     return data;
 }
 
 // The same place in two threads is no accident, while one of them may have the
 // same word in another place: a size, say.
-static e64_status find_tid(struct host_threads *threads)
+e64_status host_find_tid(struct host_threads *threads)
 {
     struct places places;
     memset(&places, true, sizeof places);
@@ -194,9 +226,8 @@ e64_status host_find_threads(struct host_threads *threads)
         status = find_slots(libc, threads);
     if (status == E64_OK)
         status = find_creation(libc, threads);
+    find_definitions(snapshot, &threads->defined);
     host_snapshot_release(snapshot);
-    if (status == E64_OK)
-        status = find_tid(threads);
     return status;
 }
 

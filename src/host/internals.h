@@ -23,19 +23,25 @@ struct host_thread_functions {
 // How libc makes threads.
 struct host_threads {
     void **allocate, **initialise, **deallocate; // its slots for the above
+    struct host_thread_functions defined; // what binds to them, if unbound
     int protection; // that they are expected to have
     uintptr_t libc_start, libc_end;
     uintptr_t creation_start, creation_end; // the code of pthread_create
-    // Where a thread's identifier (gettid) lies, from its thread pointer.
+    // Where a thread's identifier (gettid) lies, from its thread pointer; 0
+    // until host_find_tid has found it.
     ptrdiff_t tid;
 };
 
 // Looks for them. Calls glibc's loader: under no lock.
 e64_status host_find_threads(struct host_threads *threads);
 
+// By creating a thread.
+e64_status host_find_tid(struct host_threads *threads);
+
 // What libc calls now. libc binds its imports at the first call, so threads are
-// created for that.
-e64_status host_bind_threads(const struct host_threads *threads,
+// created for that unless the calling one is `alone`: then none can be binding
+// them at this moment.
+e64_status host_bind_threads(const struct host_threads *threads, bool alone,
                              struct host_thread_functions *functions);
 
 // Makes libc call these instead, the last one first, so that no thread can be

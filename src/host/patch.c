@@ -11,6 +11,10 @@
 #include "../error.h"
 #include "../mapping.h"
 
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 // Linux 5.14
+#endif
+
 struct slots {
     const struct host_module *module;
     const char *name;
@@ -102,13 +106,36 @@ int host_protection(uintptr_t address)
     return protection;
 }
 
+// May the page be written to? The kernel is asked to make it ready for that,
+// since Linux 5.14. False where it does not know.
+static bool is_ready(void *page, uintptr_t page_size)
+{
+    return madvise(page, page_size, MADV_POPULATE_WRITE) == 0;
+}
+
+static bool can_be_asked(uintptr_t page_size)
+{
+    char here;
+    return is_ready((void *)((uintptr_t)&here & ~(page_size - 1)), page_size);
+}
+
+// The page's protection, where it is as expected without reading
+// /proc/self/maps, which takes long.
+static int protection_of(void *page, uintptr_t page_size, int expected)
+{
+    if (is_ready(page, page_size))
+        return PROT_READ | PROT_WRITE;
+    if (expected == PROT_READ && can_be_asked(page_size))
+        return PROT_READ;
+    int protection = host_protection((uintptr_t)page);
+    return protection < 0 ? expected : protection;
+}
+
 e64_status host_patch(void **slot, void *value, int expected)
 {
     uintptr_t page_size = (uintptr_t)sysconf(_SC_PAGESIZE);
     void *page = (void *)((uintptr_t)slot & ~(page_size - 1));
-    int protection = host_protection((uintptr_t)slot);
-    if (protection < 0)
-        protection = expected;
+    int protection = protection_of(page, page_size, expected);
     bool writable = protection & PROT_WRITE;
     if (!writable
         && mprotect(page, page_size, PROT_READ | PROT_WRITE) != 0)

@@ -333,14 +333,14 @@ static e64_status look(void)
     return E64_OK;
 }
 
-static e64_status hook(void)
+static e64_status hook(bool alone)
 {
     static const struct host_thread_functions ours = {
         on_allocate, on_initialise, on_deallocate };
     static atomic_bool bound; // a forked child may see `original` half written
     e64_status status = E64_OK;
     if (!atomic_load(&bound))
-        status = host_bind_threads(&host, &original);
+        status = host_bind_threads(&host, alone, &original);
     if (status != E64_OK)
         return status;
     atomic_store(&bound, true);
@@ -362,6 +362,8 @@ static e64_status adopt(bool alone)
     bool added = add(pool_thread_pointer_x86_64());
     threads_unlock();
     e64_status status = added ? E64_OK : fail_memory(1024 * sizeof *set);
+    if (status == E64_OK && !alone && !host.tid)
+        status = host_find_tid(&host);
     if (status == E64_OK && !alone)
         status = threads_find_x86_64(&host);
     threads_lock();
@@ -383,7 +385,7 @@ static e64_status install(bool alone)
             return E64_OK;
         adopted = false;
         if (!hooked || lost)
-            status = hook();
+            status = hook(alone);
         if (status == E64_OK)
             status = adopt(alone);
     }
@@ -426,7 +428,7 @@ static void write_all(const struct pool_place *place, const void *from,
 e64_status threads_publish(const char *name, const struct pool_place *place,
                            const void *from, uint64_t filled, bool *written)
 {
-    // Before threads are created to bind libc's imports.
+    // Before threads are created to look into glibc.
     bool alone = __libc_single_threaded;
     e64_status status = look();
     if (status == E64_OK) {
