@@ -405,7 +405,7 @@ exit %d
       assert(text, "spec/bench/run failed")
       assert.matches("closure +libz", text)
       assert.matches("closure +geometric mean of 1: [%d.]+", text)
-      assert.matches('"means": {"closure": {"count": 1, "time": [%d.]+}}',
+      assert.matches('"means": {"closure": {"count": 1, "dirty": [%d.]+, "time": [%d.]+}}',
          campaign.contents(folder .. "/j"))
       assert.matches("^<svg .*</svg>\n$", campaign.contents(folder .. "/s"))
       os.execute("rm -r " .. folder)

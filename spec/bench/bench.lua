@@ -101,7 +101,7 @@ end
 
 -- One line of the table for each side of a measurement.
 local LINE <const> = "%-8s %-30s %-6s %9s %9s %9s %6s %8s %8s %8s %8s %8s %7s"
-   .. " %9s %6s"
+   .. " %6s %9s %6s"
 
 local function ms (nanoseconds)
    return ("%.3f"):format(nanoseconds / 1e6)
@@ -112,7 +112,7 @@ end
 ---@return string[]
 function bench.table (results)
    local lines = { LINE:format("row", "library", "side", "median", "low", "high",
-      "ratio", "map", "resolve", "apply", "init", "built", "dirty", "thousands", "ratio") }
+      "ratio", "map", "resolve", "apply", "init", "built", "dirty", "cost", "thousands", "ratio") }
    for _, result in ipairs(results) do
       for _, name in ipairs(sides.names) do
          local side, first = result[name], name == "theirs"
@@ -125,6 +125,8 @@ function bench.table (results)
             first and "-" or ms(side.apply.median), ms(side.init.median),
             result.row == "index" and ms(side.built.median) or "-",
             ("%.0f"):format(side.dirty.median),
+            first and "" or ("%.2f"):format(side.dirty.median
+               / result.theirs.dirty.median),
             counts and ("%.0f"):format(counts[name] / 1e3) or "-",
             first and "" or counts and ("%.2f"):format(counts.ratio) or "-")
       end

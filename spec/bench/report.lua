@@ -25,21 +25,25 @@ end
 ---@class means
 ---@field time number of the ratios of a row
 ---@field instructions? number
+---@field dirty number our memory, of all libraries together, in units of dlopen's
 ---@field count integer of libraries
 
 -- The geometric means of each row of opens.
 local function means_of (run)
    local means = {}
    for _, row in ipairs(run.rows) do
-      local ratios, counts = {}, {}
+      local ratios, counts, dirty = {}, {}, { theirs = 0, ours = 0 }
       for _, result in ipairs(run.results) do
          if result.row == row then
             ratios[#ratios + 1] = result.ratio
             counts[#counts + 1] = result.instructions and result.instructions.ratio
+            for side in pairs(dirty) do
+               dirty[side] = dirty[side] + result[side].dirty.median
+            end
          end
       end
       means[row] = { time = statistics.mean(ratios), count = #ratios,
-         instructions = statistics.mean(counts) }
+         instructions = statistics.mean(counts), dirty = dirty.ours / dirty.theirs }
    end
    return means
 end
@@ -59,9 +63,9 @@ function report.text (run)
    for _, row in ipairs(run.rows) do
       local it = means[row]
       if it.time then
-         add("%-8s geometric mean of %d: %.2f%s", row, it.count, it.time,
-            it.instructions and (", of instructions %.2f"):format(it.instructions)
-            or "")
+         add("%-8s geometric mean of %d: %.2f%s; dirty memory of all %.2f times as much",
+            row, it.count, it.time, it.instructions and (", of instructions %.2f")
+            :format(it.instructions) or "", it.dirty)
       end
    end
    for _, other in ipairs(run.others) do
