@@ -10,7 +10,7 @@
 struct entries {
     uint64_t strtab, strsz, symtab, syment, hash, gnu_hash;
     uint64_t versym, verneed, verdef;
-    uint64_t rela, relasz, relaent, jmprel, pltrelsz, pltrel;
+    uint64_t rela, relasz, relaent, relacount, jmprel, pltrelsz, pltrel;
     uint64_t relr, relrsz, relrent;
     uint64_t rel;
     uint64_t soname, rpath, runpath;
@@ -45,6 +45,7 @@ static void read_entry(struct elf_image *image, struct entries *entries,
     case DT_VERDEF: entries->verdef = value; break;
     case DT_RELA: entries->rela = value; break;
     case DT_RELASZ: entries->relasz = value; break;
+    case DT_RELACOUNT: entries->relacount = value; break;
     case DT_RELAENT: entries->relaent = value; break;
     case DT_JMPREL: entries->jmprel = value; break;
     case DT_PLTRELSZ: entries->pltrelsz = value; break;
@@ -194,6 +195,9 @@ static const char *read_relocations(struct elf_image *image,
         && tables->jmprel.data + tables->jmprel.size
            == tables->rela.data + tables->rela.size)
         tables->rela.size -= tables->jmprel.size;
+    tables->relatives = tables->rela.size / sizeof(Elf64_Rela);
+    if (entries->relacount < tables->relatives)
+        tables->relatives = entries->relacount;
     return NULL;
 }
 

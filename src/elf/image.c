@@ -290,24 +290,31 @@ bool elf_image_from(const struct elf_image *image, uint64_t vaddr,
                      view);
 }
 
-// Moves one table from the file to where it has been mapped.
-static e64_status settle(struct elf_image *image, uintptr_t bias,
-                         struct view *table)
+static bool is_in_file(const struct elf_image *image, const struct view *table)
 {
-    if (table->size == 0)
-        return E64_OK;
+    return table->size && table->data >= image->file.data
+        && table->data < image->file.data + image->file.size;
+}
+
+// Moves one table from the file to where it has been mapped.
+static void move(const struct elf_image *image, uintptr_t bias,
+                 struct view *table)
+{
     uint64_t offset = (uint64_t)(table->data - image->file.data);
     for (uint32_t i = 0; i < image->load_count; i++) {
         const struct elf_load *load = &image->loads[i];
         if (offset < load->offset || offset - load->offset > load->filesz
             || table->size > load->filesz - (offset - load->offset)
-            || load->flags & PF_W || !(load->flags & PF_R)
-            || image->text_relocations)
+            || load->flags & PF_W || !(load->flags & PF_R))
             continue;
         table->data = (const uint8_t *)(bias + load->vaddr
                                         + (offset - load->offset));
-        return E64_OK;
+        return;
     }
+}
+
+static e64_status copy(struct elf_image *image, struct view *table)
+{
     struct elf_copy *copy = memory_resize(NULL, sizeof *copy + table->size);
     if (!copy)
         return fail_memory(table->size);
@@ -318,22 +325,40 @@ static e64_status settle(struct elf_image *image, uintptr_t bias,
     return E64_OK;
 }
 
-e64_status elf_image_settle(struct elf_image *image, uintptr_t bias,
-                            bool later)
+void elf_image_move(struct elf_image *image, uintptr_t bias)
+{
+    struct elf_symbols *symbols = &image->symbols;
+    struct elf_relocations *relocations = &image->relocations;
+    struct view *const tables[] = {
+        &symbols->symtab, &symbols->strtab, &symbols->versym,
+        &symbols->gnu_bloom, &symbols->gnu_bucket, &symbols->gnu_chain,
+        &symbols->sysv_bucket, &symbols->sysv_chain,
+        &relocations->rela, &relocations->jmprel, &relocations->relr,
+    };
+    if (image->text_relocations)
+        return;
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
+        if (is_in_file(image, tables[i]))
+            move(image, bias, tables[i]);
+}
+
+e64_status elf_image_settle(struct elf_image *image, bool later)
 {
     struct elf_symbols *symbols = &image->symbols;
     struct view plt = later ? image->relocations.jmprel : (struct view){ 0 };
-    struct view *tables[] = {
+    struct view *const tables[] = {
         &plt, &symbols->symtab, &symbols->strtab, &symbols->versym,
         &symbols->gnu_bloom, &symbols->gnu_bucket, &symbols->gnu_chain,
         &symbols->sysv_bucket, &symbols->sysv_chain,
     };
-    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
-        e64_status status = settle(image, bias, tables[i]);
-        if (status != E64_OK)
-            return status;
-    }
-    image->relocations = (struct elf_relocations){ { 0 }, plt, { 0 } };
+    e64_status status = E64_OK;
+    for (size_t i = 0; status == E64_OK
+                       && i < sizeof tables / sizeof *tables; i++)
+        if (is_in_file(image, tables[i]))
+            status = copy(image, tables[i]);
+    if (status != E64_OK)
+        return status;
+    image->relocations = (struct elf_relocations){ .jmprel = plt };
     image->file = (struct view){ 0 };
     return E64_OK;
 }

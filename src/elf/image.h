@@ -33,6 +33,7 @@ struct elf_copy {
 // The tables of relocations, in the file.
 struct elf_relocations {
     struct view rela;
+    uint64_t relatives; // that rela begins with, by DT_RELACOUNT
     struct view jmprel;
     struct view relr;
 };
@@ -95,13 +96,15 @@ bool elf_image_from(const struct elf_image *image, uint64_t vaddr,
 const struct elf_load *elf_image_load(const struct elf_image *image,
                                       uint64_t vaddr, uint64_t size);
 
-// Points the symbol tables at the mapped segments instead of the file, so that
-// the file may be closed. Tables in segments that the plugin or its relocations
-// may write to are copied, so that what was checked stays true. `bias` is what
-// turns a vaddr into an address. Of the relocations those of the PLT stay, if
-// they are needed `later`.
-e64_status elf_image_settle(struct elf_image *image, uintptr_t bias,
-                            bool later);
+// Points the tables of symbols and relocations at the mapped segments instead
+// of the file. Those in segments that the plugin or its relocations may write
+// to stay as they are. `bias` is what turns a vaddr into an address.
+void elf_image_move(struct elf_image *image, uintptr_t bias);
+
+// After it: copies the tables of symbols that have stayed, so that the file may
+// be closed and what was checked stays true. Of the relocations those of the
+// PLT stay, if they are needed `later`.
+e64_status elf_image_settle(struct elf_image *image, bool later);
 
 void elf_image_free(struct elf_image *image);
 

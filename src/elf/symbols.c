@@ -9,9 +9,21 @@
 uint32_t elf_gnu_hash(const char *name)
 {
     uint32_t hash = 5381;
-    for (const unsigned char *c = (const unsigned char *)name; *c; c++)
-        hash = hash * 33 + *c;
-    return hash;
+    // Four at a time: each step of the plain loop would wait for the one
+    // before.
+    for (const unsigned char *c = (const unsigned char *)name;; c += 4) {
+        if (!c[0])
+            return hash;
+        if (!c[1])
+            return hash * 33 + c[0];
+        if (!c[2])
+            return hash * (33 * 33) + c[0] * 33u + c[1];
+        if (!c[3])
+            return hash * (33 * 33 * 33) + c[0] * (33u * 33) + c[1] * 33u
+                 + c[2];
+        hash = hash * (33 * 33 * 33 * 33) + c[0] * (33u * 33 * 33)
+             + c[1] * (33u * 33) + c[2] * 33u + c[3];
+    }
 }
 
 // gABI, "Hash Table".
@@ -106,17 +118,10 @@ static bool is_candidate(const struct elf_symbols *symbols,
                          const Elf64_Sym *symbol, const struct elf_name *name,
                          enum elf_want want)
 {
-    const uint32_t definitions = 1u << STT_NOTYPE | 1u << STT_OBJECT
-        | 1u << STT_FUNC | 1u << STT_COMMON | 1u << STT_TLS
-        | 1u << STT_GNU_IFUNC;
-    uint32_t type = ELF64_ST_TYPE(symbol->st_info);
-    if (symbol->st_value == 0 && symbol->st_shndx != SHN_ABS
-        && type != STT_TLS)
-        return false;
-    if (symbol->st_shndx == SHN_UNDEF
-        && (want & ELF_WANT_DEFINED || type == STT_TLS))
-        return false;
-    if (!(definitions >> type & 1))
+    if (!elf_is_definition(symbol)
+        || (symbol->st_shndx == SHN_UNDEF
+            && (want & ELF_WANT_DEFINED
+                || ELF64_ST_TYPE(symbol->st_info) == STT_TLS)))
         return false;
     return strcmp(elf_string(symbols, symbol->st_name), name->text) == 0;
 }
@@ -148,30 +153,74 @@ static bool accepts(struct search *search, uint32_t index, Elf64_Sym *symbol)
 }
 
 // A chain ends at the first odd hash value, at the latest with its table.
-static uint32_t find_gnu(struct search *search, Elf64_Sym *symbol)
+uint32_t elf_chain_find(const struct elf_symbols *symbols, uint32_t index,
+                        uint32_t hash)
+{
+    uint64_t at = 4 * (uint64_t)(index - symbols->gnu_offset);
+    for (; view_has(symbols->gnu_chain, at, 4); index++, at += 4) {
+        uint32_t entry = load32(symbols->gnu_chain.data + at);
+        if ((entry ^ hash) >> 1 == 0)
+            return index;
+        if (entry & 1)
+            break;
+    }
+    return 0;
+}
+
+static bool ends_chain(const struct elf_symbols *symbols, uint32_t index)
+{
+    return load32(symbols->gnu_chain.data
+                  + 4 * (uint64_t)(index - symbols->gnu_offset)) & 1;
+}
+
+static uint32_t find_gnu(struct search *search, uint32_t index,
+                         Elf64_Sym *symbol)
 {
     const struct elf_symbols *symbols = search->symbols;
-    uint32_t hash = search->name->gnu_hash;
-    uint64_t word = load64(symbols->gnu_bloom.data
-                           + 8 * (uint64_t)(hash / 64 & symbols->gnu_mask));
-    // The shift, which the file gives, may exceed the 32 bits of a hash.
-    uint64_t second = (uint64_t)hash >> symbols->gnu_shift & 63;
-    if (!(word >> (hash & 63) & word >> second & 1))
+    while (index) {
+        if (accepts(search, index, symbol))
+            return index;
+        index = ends_chain(symbols, index) ? 0
+              : elf_chain_find(symbols, index + 1, search->name->gnu_hash);
+    }
+    return 0;
+}
+
+static uint32_t first_gnu(const struct elf_symbols *symbols, uint32_t hash)
+{
+    if (!elf_may_define(symbols, hash))
         return 0;
     uint32_t index = load32(symbols->gnu_bucket.data
                             + 4 * (uint64_t)(hash % symbols->gnu_buckets));
-    if (index < symbols->gnu_offset)
-        return 0;
-    for (;; index++) {
-        uint64_t at = 4 * (uint64_t)(index - symbols->gnu_offset);
-        if (!view_has(symbols->gnu_chain, at, 4))
-            return 0;
-        uint32_t entry = load32(symbols->gnu_chain.data + at);
-        if ((entry ^ hash) >> 1 == 0 && accepts(search, index, symbol))
-            return index;
-        if (entry & 1)
-            return 0;
+    return index < symbols->gnu_offset ? 0
+         : elf_chain_find(symbols, index, hash);
+}
+
+bool elf_has_hash(const struct elf_symbols *symbols, uint32_t hash)
+{
+    return !symbols->gnu_buckets ? symbols->sysv_buckets != 0
+         : first_gnu(symbols, hash & ~1u) || first_gnu(symbols, hash | 1);
+}
+
+bool elf_own_hash(const struct elf_symbols *symbols, uint32_t index,
+                  uint32_t *hash)
+{
+    if (!symbols->gnu_buckets || index < symbols->gnu_offset)
+        return false;
+    uint64_t at = 4 * (uint64_t)(index - symbols->gnu_offset);
+    if (!view_has(symbols->gnu_chain, at, 4))
+        return false;
+    const uint8_t *own = symbols->gnu_chain.data + at;
+    *hash = load32(own);
+    // Its chain begins after the end of another one.
+    for (; own > symbols->gnu_chain.data; own -= 4) {
+        uint32_t before = load32(own - 4);
+        if (before & 1)
+            break;
+        if ((before ^ *hash) >> 1 == 0)
+            return false;
     }
+    return true;
 }
 
 // A chain that runs in a circle ends after as many steps as there are links.
@@ -192,21 +241,35 @@ static uint32_t find_sysv(struct search *search, Elf64_Sym *symbol)
     return 0;
 }
 
+static uint32_t finish(const struct search *search, uint32_t index,
+                       Elf64_Sym *symbol)
+{
+    if (index == 0 && search->defaults == 1) {
+        index = search->fallback;
+        elf_symbol(search->symbols, index, symbol);
+    }
+    return index && elf_exported(symbol) ? index : 0;
+}
+
+uint32_t elf_find_from(const struct elf_symbols *symbols,
+                       const struct elf_name *name, enum elf_want want,
+                       uint32_t first, Elf64_Sym *symbol)
+{
+    struct search search = { symbols, name, want, 0, 0 };
+    return finish(&search, find_gnu(&search, first, symbol), symbol);
+}
+
 uint32_t elf_find(const struct elf_symbols *symbols,
                   const struct elf_name *name, enum elf_want want,
                   Elf64_Sym *symbol)
 {
     struct search search = { symbols, name, want, 0, 0 };
-    uint32_t index = 0;
-    if (symbols->gnu_buckets)
-        index = find_gnu(&search, symbol);
-    else if (symbols->sysv_buckets)
-        index = find_sysv(&search, symbol);
-    if (index == 0 && search.defaults == 1) {
-        index = search.fallback;
-        elf_symbol(symbols, index, symbol);
+    if (symbols->gnu_buckets) {
+        uint32_t first = first_gnu(symbols, name->gnu_hash);
+        return first ? elf_find_from(symbols, name, want, first, symbol) : 0;
     }
-    return index && elf_exported(symbol) ? index : 0;
+    return symbols->sysv_buckets
+         ? finish(&search, find_sysv(&search, symbol), symbol) : 0;
 }
 
 // How many symbols the hash table reaches; the table itself does not say.

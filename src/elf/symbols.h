@@ -108,6 +108,59 @@ uint32_t elf_find(const struct elf_symbols *symbols,
                   const struct elf_name *name, enum elf_want want,
                   Elf64_Sym *symbol);
 
+// Can the object define a name of that hash? False is certain.
+static inline bool elf_may_define(const struct elf_symbols *symbols,
+                                  uint32_t hash)
+{
+    if (!symbols->gnu_buckets)
+        return symbols->sysv_buckets != 0;
+    uint64_t word = load64(symbols->gnu_bloom.data
+                           + 8 * (uint64_t)(hash / 64 & symbols->gnu_mask));
+    // The shift, which the file gives, may exceed the 32 bits of a hash.
+    return word >> (hash & 63)
+         & word >> ((uint64_t)hash >> symbols->gnu_shift & 63) & 1;
+}
+
+// The same for a hash whose lowest bit is not known: the filter first, which
+// answers most.
+bool elf_has_hash(const struct elf_symbols *symbols, uint32_t hash);
+static inline bool elf_may_define_either(const struct elf_symbols *symbols,
+                                         uint32_t hash)
+{
+    return (elf_may_define(symbols, hash & ~1u)
+            || elf_may_define(symbols, hash | 1))
+        && elf_has_hash(symbols, hash);
+}
+
+// The hash of what the object defines itself, as its table has it: but for the
+// lowest bit. False when there is none, or when the table has another symbol
+// before it that may be of the same name.
+bool elf_own_hash(const struct elf_symbols *symbols, uint32_t index,
+                  uint32_t *hash);
+
+// The first symbol of that hash in a chain of DT_GNU_HASH, from a symbol on; 0
+// for none.
+uint32_t elf_chain_find(const struct elf_symbols *symbols, uint32_t index,
+                        uint32_t hash);
+
+// As elf_find, when the first symbol of that hash in its chain is known.
+uint32_t elf_find_from(const struct elf_symbols *symbols,
+                       const struct elf_name *name, enum elf_want want,
+                       uint32_t first, Elf64_Sym *symbol);
+
+// Is it a symbol that a reference may be bound to? One that is not defined is,
+// with an address: see ELF_WANT_DEFINED.
+static inline bool elf_is_definition(const Elf64_Sym *symbol)
+{
+    const uint32_t definitions = 1u << STT_NOTYPE | 1u << STT_OBJECT
+        | 1u << STT_FUNC | 1u << STT_COMMON | 1u << STT_TLS
+        | 1u << STT_GNU_IFUNC;
+    uint32_t type = ELF64_ST_TYPE(symbol->st_info);
+    return definitions >> type & 1
+        && (symbol->st_value || symbol->st_shndx == SHN_ABS
+            || type == STT_TLS);
+}
+
 // Can other objects bind to it?
 static inline bool elf_exported(const Elf64_Sym *symbol)
 {

@@ -107,12 +107,50 @@ static e64_status apply_size(struct applying *applying, uint64_t offset,
                              uint32_t type, uint32_t symbol, uint64_t addend)
 {
     const struct link_unit *unit = applying->unit;
-    const struct link_binding *binding = link_binding(&unit->bindings, symbol,
-                                                      LINK_CLASS_ANY);
+    struct link_binding binding = { .size = 0 };
+    link_binding(unit, symbol, LINK_CLASS_ANY, &binding);
     struct reloc_values values = { .A = addend,
                                    .P = unit->object.bias + offset,
-                                   .Z = binding ? binding->size : 0 };
+                                   .Z = binding.size };
     return reach_write(unit, offset, type, symbol, &values);
+}
+
+static e64_status defer_resolver(struct applying *applying, uint64_t offset,
+                                 uint32_t type, uint32_t symbol,
+                                 uint64_t addend, uint64_t resolver, bool own)
+{
+    struct link_unit *unit = applying->unit;
+    if (own && !is_code(unit, resolver))
+        return bad(unit, offset, type, "is for an IFUNC whose resolver lies "
+                   "outside the executable segments");
+    return defer(unit, (struct link_deferred){ offset, resolver, addend, type,
+                                               symbol });
+}
+
+// What a symbol comes to; false for an IFUNC of a plugin, with its resolver in
+// *value.
+static inline bool find_value(struct link_unit *unit, uint32_t symbol,
+                              enum link_class class, bool *own,
+                              uint64_t *value)
+{
+    const struct link_bindings *bindings = &unit->bindings;
+    *own = link_is_own(bindings, symbol);
+    if (*own) {
+        Elf64_Sym read;
+        elf_symbol(unit->object.symbols, symbol, &read);
+        *value = elf_symbol_value(&unit->object, &read);
+        return ELF64_ST_TYPE(read.st_info) != STT_GNU_IFUNC;
+    }
+    struct link_binding *binding = link_entry(bindings, symbol, class);
+    *value = 0;
+    if (!binding->definer)
+        return true;
+    *own = binding->definer == &unit->object;
+    *value = binding->value;
+    if (binding->type == STT_GNU_IFUNC && !binding->definer->host)
+        return false;
+    *value = target(binding);
+    return true;
 }
 
 static e64_status apply_symbol(struct applying *applying, uint64_t offset,
@@ -122,22 +160,13 @@ static e64_status apply_symbol(struct applying *applying, uint64_t offset,
     struct link_unit *unit = applying->unit;
     struct reloc_values values = { .A = addend, .B = unit->object.bias,
                                    .P = unit->object.bias + offset };
+    bool own;
     // Symbol 0 has the value 0 and is the plugin's own.
     if (!symbol)
         values.S = unit->object.bias;
-    struct link_binding *binding = (struct link_binding *)
-        link_binding(&unit->bindings, symbol, class);
-    if (binding && binding->definer && binding->type == STT_GNU_IFUNC
-        && !binding->definer->host) {
-        if (binding->definer == &unit->object
-            && !is_code(unit, binding->value))
-            return bad(unit, offset, type, "is for an IFUNC whose resolver "
-                       "lies outside the executable segments");
-        return defer(unit, (struct link_deferred){ offset, binding->value,
-                                                   addend, type, symbol });
-    }
-    if (binding && binding->definer)
-        values.S = target(binding);
+    else if (!find_value(unit, symbol, class, &own, &values.S))
+        return defer_resolver(applying, offset, type, symbol, addend, values.S,
+                              own);
     return reach_write(unit, offset, type, symbol, &values);
 }
 
@@ -151,12 +180,12 @@ static e64_status apply_tls(struct applying *applying, uint64_t offset,
                                    .P = unit->object.bias + offset,
                                    .module = unit->object.tls_module };
     if (symbol) {
-        const struct link_binding *binding = link_binding(
-            &unit->bindings, symbol, LINK_CLASS_DEFINED);
-        if (!binding || !binding->definer)
+        struct link_binding binding;
+        if (!link_binding(unit, symbol, LINK_CLASS_DEFINED, &binding)
+            || !binding.definer)
             return E64_OK;
-        values.S = binding->value;
-        values.module = binding->definer->tls_module;
+        values.S = binding.value;
+        values.module = binding.definer->tls_module;
     }
     if (!values.module)
         return bad(unit, offset, type, "is for an object without PT_TLS");
@@ -197,7 +226,7 @@ static e64_status apply_one(struct applying *applying, const uint8_t *entry)
         return apply_size(applying, offset, type, symbol, addend);
     case RELOC_JUMP:
         if (symbol && unit->lazy.wanted
-            && !link_binding(&unit->bindings, symbol, LINK_CLASS_DEFINED)) {
+            && !link_wants(&unit->bindings, symbol, LINK_CLASS_DEFINED)) {
             lazy_point(unit, offset);
             return E64_OK;
         }
@@ -238,17 +267,74 @@ static e64_status apply_relatives(struct applying *applying, struct view table,
     return status;
 }
 
+// The next most are words that become S + A or S. What the word needs beyond
+// that is left to apply_one.
+static e64_status apply_words(struct applying *applying, struct view table,
+                              uint64_t *at)
+{
+    struct link_unit *unit = applying->unit;
+    const uint64_t bias = unit->object.bias;
+    for (; *at < table.size; *at += sizeof(Elf64_Rela)) {
+        const uint8_t *entry = table.data + *at;
+        uint64_t offset = load64(entry), info = load64(entry + 8), value;
+        uint32_t type = ELF64_R_TYPE(info);
+        uint32_t symbol = (uint32_t)ELF64_R_SYM(info);
+        bool own;
+        if (type >= LINK_TYPES || !reloc_words[type].plain || !symbol)
+            break;
+        enum link_class class = reloc_words[type].jumps ? LINK_CLASS_DEFINED
+                                                        : LINK_CLASS_ANY;
+        if (!link_wants(&unit->bindings, symbol, class)) // it waits
+            break;
+        e64_status status = check_place(applying, offset, 8, type);
+        if (status != E64_OK)
+            return status;
+        if (!find_value(unit, symbol, class, &own, &value))
+            break;
+        value += reloc_words[type].adds ? load64(entry + 16) : 0;
+        memcpy((void *)(bias + offset), &value, sizeof value);
+        unit->counts[type]++;
+    }
+    return E64_OK;
+}
+
 static e64_status apply_table(struct applying *applying, struct view table)
 {
     e64_status status = E64_OK;
     for (uint64_t at = 0; status == E64_OK && at < table.size;) {
         status = apply_relatives(applying, table, &at);
-        if (status == E64_OK && at < table.size) {
+        if (status == E64_OK)
+            status = apply_words(applying, table, &at);
+        if (status == E64_OK && at < table.size
+            && load32(table.data + at + 8) != reloc_relative) {
             status = apply_one(applying, table.data + at);
             at += sizeof(Elf64_Rela);
         }
     }
     return status;
+}
+
+// Those that DT_RELACOUNT counts have been passed over when symbols were bound.
+static e64_status apply_counted(struct applying *applying)
+{
+    const struct elf_relocations *tables = &applying->unit->image.relocations;
+    const uint64_t size = tables->relatives * sizeof(Elf64_Rela);
+    uint64_t at = 0;
+    e64_status status = apply_relatives(applying, (struct view){
+        tables->rela.data, size }, &at);
+    if (status != E64_OK || at == size)
+        return status;
+    const uint8_t *entry = tables->rela.data + at;
+    return bad(applying->unit, load64(entry), load32(entry + 8), "is not "
+               "relative, and DT_RELACOUNT counts it");
+}
+
+static e64_status apply_rest(struct applying *applying)
+{
+    const struct elf_relocations *tables = &applying->unit->image.relocations;
+    const uint64_t size = tables->relatives * sizeof(Elf64_Rela);
+    return apply_table(applying, (struct view){ tables->rela.data + size,
+                                                tables->rela.size - size });
 }
 
 e64_status link_apply(struct link_unit *unit)
@@ -262,7 +348,9 @@ e64_status link_apply(struct link_unit *unit)
     if (status == E64_OK)
         status = apply_relr(&applying, tables->relr);
     if (status == E64_OK)
-        status = apply_table(&applying, tables->rela);
+        status = apply_counted(&applying);
+    if (status == E64_OK)
+        status = apply_rest(&applying);
     if (status == E64_OK)
         status = apply_table(&applying, tables->jmprel);
     if (status == E64_OK && unit->lazy.wanted)

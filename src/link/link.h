@@ -33,20 +33,32 @@ struct link_binding {
     uint64_t size;  // st_size of the definition
     uint64_t target; // value, once an IFUNC resolver has been asked
     uint8_t type;    // STT_* of the definition
+    uint8_t class;   // enum link_class
+    uint8_t via;     // enum link_via; `definition` is 0 where there is none
     bool asked;      // target is valid
     bool unique;     // the definition is STB_GNU_UNIQUE
-    uint8_t via;     // enum link_via; `definition` is 0 where there is none
+    bool undefined;  // nothing in the scope defines it
+};
+
+// The imports among 64 symbols in a row, a bit each.
+struct link_word {
+    uint64_t wanted[2]; // by class
+    // Bound to the plugin's own symbol, as nothing else defines the name: most
+    // are, in C++, and so they have no entry in the table.
+    uint64_t own;
 };
 
 // The bindings of one plugin: made by link_resolve, then only read (but for
 // what the resolvers of IFUNCs answer).
 struct link_bindings {
+    // Ascending by symbol and class.
     struct link_binding *all;
     uint32_t count, room;
-    // By symbol and class: position in `all` plus one, or 0. The classes are
-    // "any definition" and "not the PLT entry of an executable".
-    uint32_t *index[2];
-    uint32_t symbols; // length of each index
+    struct link_word *words;
+    uint32_t symbols; // that the words are for
+    uint32_t imports; // own ones, too
+    // By symbol: where in `all` its first entry is, while it is being bound.
+    uint32_t *first;
 };
 
 // ----------------------------------------------------------------- unit ---
@@ -115,8 +127,9 @@ struct link_scope {
 
 // What resolving asks of the room above.
 struct link_context {
-    // What plugins get from us though the host defines the name; or NULL.
-    void *(*override)(const char *name);
+    // What plugins get from us though the host defines the name, which has
+    // that elf_gnu_hash; or NULL.
+    void *(*override)(const char *name, uint32_t hash);
     // Of an STB_GNU_UNIQUE definition that was found, the one that counts:
     // replaces definer and value.
     e64_status (*unique)(void *data, const char *name,
@@ -165,15 +178,23 @@ e64_status link_bind(struct link_unit *unit, const struct link_scope *scope,
 bool link_slot(const struct link_unit *unit, uint64_t number, uint64_t **slot,
                uint32_t *symbol);
 
-// After it: the first definition of an import, of bindings.all[import], in
-// another object than the one that it is bound to. False when there is none.
+// After it: the first definition of an import in another object than the one
+// that it is bound to. False when there is none.
 bool link_runner_up(const struct link_unit *unit,
-                    const struct link_scope *scope, uint32_t import,
+                    const struct link_scope *scope,
+                    const struct link_binding *binding,
                     const struct elf_object **object, uint32_t *definition);
 
-// The class of lookup that bindings.all[import] was made for.
-enum link_class link_import_class(const struct link_bindings *bindings,
-                                  uint32_t import);
+// Walks through all imports, ascending by symbol and class.
+struct link_walk {
+    uint32_t symbol, class; // of the next one
+    uint32_t entry;
+};
+bool link_next(const struct link_unit *unit, struct link_walk *walk,
+               struct link_binding *binding);
+
+// Is the symbol imported, of any class?
+bool link_imports(const struct link_unit *unit, uint32_t symbol);
 
 // What applying will count, in unit->counts and unit->relr_count. `places` is
 // told of each object whose thread-local storage must have a fixed place, as
@@ -217,14 +238,37 @@ void link_free(struct link_unit *unit);
 
 // --------------------------------------------- for the files of this room ---
 
-static inline const struct link_binding *
-link_binding(const struct link_bindings *bindings, uint32_t symbol,
-             enum link_class class)
+// Is there an import of that symbol and class?
+static inline bool link_wants(const struct link_bindings *bindings,
+                              uint32_t symbol, enum link_class class)
 {
-    if (symbol >= bindings->symbols || !bindings->index[class][symbol])
-        return NULL;
-    return &bindings->all[bindings->index[class][symbol] - 1];
+    return symbol < bindings->symbols
+        && bindings->words[symbol / 64].wanted[class] >> symbol % 64 & 1;
 }
+
+// Is it bound to the plugin's own symbol?
+static inline bool link_is_own(const struct link_bindings *bindings,
+                               uint32_t symbol)
+{
+    return bindings->words[symbol / 64].own >> symbol % 64 & 1;
+}
+
+// The entry of one that is wanted, and not the plugin's own; until
+// link_bindings_keep.
+static inline struct link_binding *
+link_entry(const struct link_bindings *bindings, uint32_t symbol,
+           enum link_class class)
+{
+    uint32_t entry = bindings->first[symbol];
+    if (class == LINK_CLASS_DEFINED)
+        entry += link_wants(bindings, symbol, LINK_CLASS_ANY);
+    return &bindings->all[entry];
+}
+
+// The binding of an import, its own ones included, until link_bindings_keep.
+// False when there is no such import.
+bool link_binding(const struct link_unit *unit, uint32_t symbol,
+                  enum link_class class, struct link_binding *binding);
 
 void link_bindings_free(struct link_bindings *bindings);
 void link_deferred_free(struct link_unit *unit);

@@ -112,14 +112,23 @@ static void *map_low(uint64_t size)
     return NULL;
 }
 
-e64_status place_unit(struct link_unit *unit)
+e64_status place_unit(struct link_unit *unit,
+                      const struct writable_huge *huge)
 {
     const struct elf_image *image = &unit->image;
     uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
     uint64_t span = image->end - image->start;
-    uint64_t slack = image->align > page ? image->align : 0;
+    // The last huge page may go on behind the image.
+    uint64_t room = huge->end > image->end ? huge->end - image->start : span;
+    // What is to lie on a boundary, and on what kind of.
+    uint64_t aligned = image->start, align = image->align;
+    if (huge->end > huge->start) {
+        aligned = huge->start;
+        align = writable_huge_size();
+    }
+    uint64_t slack = align > page ? align : 0;
     bool low = unit->made && unit->made->low;
-    uint64_t size = span + slack;
+    uint64_t size = room + slack;
     uint8_t *at = low ? map_low(size) : unit->made ? map_high(size)
                 : map(0, size, 0);
     if (low && !at)
@@ -128,14 +137,18 @@ e64_status place_unit(struct link_unit *unit)
         return fail_span(unit, size);
     uint64_t skip = 0;
     if (slack) {
-        skip = (image->start - (uintptr_t)at) & (image->align - 1);
+        // A segment keeps its place modulo its alignment; the part for huge
+        // pages goes to a multiple of their size.
+        uint64_t offset = aligned - image->start;
+        uint64_t rest = huge->end > huge->start ? 0 : image->start;
+        skip = (rest - offset - (uintptr_t)at) & (align - 1);
         if (skip)
             mapping_drop(at, skip);
         if (slack > skip)
-            mapping_drop(at + skip + span, slack - skip);
+            mapping_drop(at + skip + room, slack - skip);
     }
     unit->memory = at + skip;
-    unit->size = span;
+    unit->size = room;
     unit->object.bias = (uintptr_t)unit->memory - image->start;
     unit->object.start = (uintptr_t)unit->memory;
     unit->object.end = unit->object.start + span;

@@ -3,10 +3,11 @@
 #ifndef LINK_PLACE_H
 #define LINK_PLACE_H
 
-#include "link.h"
+#include "writable.h"
 
-// Reserves the whole span of its addresses, aligned as the file wants it, and
-// below 2 GB if the link editor says so.
-e64_status place_unit(struct link_unit *unit);
+// Reserves the whole span of its addresses, aligned as the file and the huge
+// pages of its data want it, and below 2 GB if the link editor says so.
+e64_status place_unit(struct link_unit *unit,
+                      const struct writable_huge *huge);
 
 #endif

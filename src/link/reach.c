@@ -73,16 +73,16 @@ static bool stand_in(const struct link_unit *unit,
                      const struct object_far *far, uint32_t type,
                      uint32_t symbol, struct reloc_values values)
 {
-    const struct link_binding *binding = link_binding(&unit->bindings, symbol,
-                                                      LINK_CLASS_ANY);
+    struct link_binding binding;
     uint64_t stub = unit->object.bias + far->stub;
-    if (!binding || !binding->definer)
+    if (!link_binding(unit, symbol, LINK_CLASS_ANY, &binding)
+        || !binding.definer)
         return false;
-    if (binding->type == STT_FUNC)
+    if (binding.type == STT_FUNC)
         far_jump((uint8_t *)stub, values.S);
-    else if (binding->type == STT_OBJECT && binding->definer->host
-             && binding->size && binding->size <= OBJECT_STUB_SIZE)
-        memcpy((void *)stub, (const void *)values.S, binding->size);
+    else if (binding.type == STT_OBJECT && binding.definer->host
+             && binding.size && binding.size <= OBJECT_STUB_SIZE)
+        memcpy((void *)stub, (const void *)values.S, binding.size);
     else
         return false;
     values.S = stub;

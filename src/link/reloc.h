@@ -22,6 +22,15 @@ enum reloc_kind {
 
 enum reloc_kind reloc_kind(uint32_t type);
 
+// The types that most relocations with a symbol are of: a word of 64 bits that
+// becomes S + A, or S.
+struct reloc_word {
+    bool plain;
+    bool adds;  // A
+    bool jumps; // needs a definition that is no PLT entry
+};
+extern const struct reloc_word reloc_words[LINK_TYPES];
+
 // Only code that was not made for shared objects has it: what holds it is taken
 // from the link editor alone.
 bool reloc_is_for_objects(uint32_t type);

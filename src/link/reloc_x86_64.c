@@ -38,6 +38,12 @@ static const struct {
 #undef TYPE
 };
 
+const struct reloc_word reloc_words[LINK_TYPES] = {
+    [R_X86_64_64] = { .plain = true, .adds = true },
+    [R_X86_64_GLOB_DAT] = { .plain = true },
+    [R_X86_64_JUMP_SLOT] = { .plain = true, .jumps = true },
+};
+
 const uint32_t reloc_relative = R_X86_64_RELATIVE;
 const uint32_t reloc_static_tls = R_X86_64_TPOFF64;
 

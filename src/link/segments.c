@@ -208,15 +208,22 @@ static e64_status map_shared(const struct link_unit *unit, uint32_t i,
     return protect(unit, page, end, protection(flags));
 }
 
-static e64_status map_segment(const struct link_unit *unit, uint32_t i)
+static e64_status map_segment(const struct link_unit *unit, uint32_t i,
+                              const struct writable_huge *huge)
 {
     const struct elf_image *image = &unit->image;
     const struct elf_load *load = &image->loads[i];
     uint64_t start, end, page;
     uint32_t flags;
+    e64_status status = E64_OK;
     own_pages(image, i, &start, &end);
-    e64_status status = is_mappable(unit) ? map_file(unit, load, start, end)
-                                          : map_copied(unit, load, start, end);
+    if (huge->end > huge->start && start == huge->start) {
+        status = writable_read(unit, load, huge);
+        start = huge->end;
+    }
+    if (status == E64_OK && start < end)
+        status = is_mappable(unit) ? map_file(unit, load, start, end)
+                                   : map_copied(unit, load, start, end);
     if (status == E64_OK && shares_page(image, i, &page, &flags))
         status = map_shared(unit, i, page, flags);
     return status;
@@ -290,10 +297,13 @@ e64_status link_read(struct link_unit *unit)
 
 e64_status link_map(struct link_unit *unit)
 {
-    e64_status status = place_unit(unit);
+    const struct writable_huge huge = writable_huge(unit);
+    e64_status status = place_unit(unit, &huge);
     for (uint32_t i = 0; status == E64_OK && i < unit->image.load_count; i++)
-        status = map_segment(unit, i);
+        status = map_segment(unit, i, &huge);
     if (status == E64_OK) {
+        writable_populate(unit, &huge);
+        elf_image_move(&unit->image, unit->object.bias);
         tell_sanitizer(unit, true);
         unit->mapped = true;
         status = add_tls(unit);
@@ -353,8 +363,7 @@ e64_status link_seal(struct link_unit *unit)
 
 e64_status link_settle(struct link_unit *unit)
 {
-    e64_status status = elf_image_settle(&unit->image, unit->object.bias,
-                                         unit->lazy.wanted);
+    e64_status status = elf_image_settle(&unit->image, unit->lazy.wanted);
     if (status != E64_OK)
         return status;
     if (unit->image.soname)

@@ -13,25 +13,24 @@
 // that nothing defines, whose slot stays as it is.
 static const struct elf_object *definer_of(const struct link_unit *unit,
                                            uint32_t symbol,
-                                           const struct link_binding **binding)
+                                           struct link_binding *binding)
 {
-    *binding = NULL;
-    if (!symbol)
-        return &unit->object;
-    *binding = link_binding(&unit->bindings, symbol, LINK_CLASS_DEFINED);
-    return *binding ? (*binding)->definer : NULL;
+    *binding = (struct link_binding){ .definer = &unit->object };
+    if (symbol && !link_binding(unit, symbol, LINK_CLASS_DEFINED, binding))
+        return NULL;
+    return binding->definer;
 }
 
 const struct elf_object *storage_definer(const struct link_unit *unit,
                                          uint32_t symbol)
 {
-    const struct link_binding *binding;
+    struct link_binding binding;
     return definer_of(unit, symbol, &binding);
 }
 
 e64_status storage_place(struct link_unit *unit, uint32_t symbol, bool dry)
 {
-    const struct link_binding *binding;
+    struct link_binding binding;
     const struct elf_object *definer = definer_of(unit, symbol, &binding);
     int64_t offset;
     if (!definer)
@@ -67,13 +66,13 @@ static int64_t block_of(const struct elf_object *definer)
 e64_status storage_offset(const struct link_unit *unit, uint32_t type,
                           uint64_t place, uint32_t symbol, uint64_t addend)
 {
-    const struct link_binding *binding;
+    struct link_binding binding;
     const struct elf_object *definer = definer_of(unit, symbol, &binding);
     if (!definer)
         return E64_OK;
     return reach_write(unit, place, type, symbol, &(struct reloc_values){
         .A = addend, .P = unit->object.bias + place,
-        .S = binding ? binding->value : 0, .block = block_of(definer) });
+        .S = binding.value, .block = block_of(definer) });
 }
 
 e64_status storage_make_room(struct link_unit *unit)
@@ -87,10 +86,10 @@ e64_status storage_make_room(struct link_unit *unit)
 e64_status storage_descriptor(struct link_unit *unit, uint64_t place,
                               uint32_t symbol, uint64_t addend)
 {
-    const struct link_binding *binding;
+    struct link_binding binding;
     const struct elf_object *definer = definer_of(unit, symbol, &binding);
     uint64_t pair[2];
-    uint64_t offset = (binding ? binding->value : 0) + addend;
+    uint64_t offset = binding.value + addend;
     if (definer && !definer->tls_module) {
         fail(E64_BADFORMAT, "%s: a TLS descriptor refers to %s, which has no "
              "PT_TLS", unit->object.name, definer->name);

@@ -289,7 +289,7 @@ void bind_publish(e64_plugin *plugin, const struct elf_object *defined)
             binding->via = LINK_VIA_DEFINED;
         }
     }
-    plugin->imports = bindings->count;
+    plugin->imports = bindings->imports;
     link_bindings_keep(bindings);
     link_use(&plugin->unit);
 }

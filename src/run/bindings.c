@@ -274,29 +274,19 @@ static bool is_asked(const struct asking *asking, uint32_t index)
                       asking->symbol) == 0);
 }
 
-// One symbol may have been bound for calls and for its address.
-static bool is_known(const struct link_bindings *bindings, uint32_t end,
-                     uint32_t symbol, const struct elf_object *definer)
-{
-    for (uint32_t i = 0; i < end; i++)
-        if (bindings->all[i].symbol == symbol
-            && (!definer || bindings->all[i].definer == definer))
-            return true;
-    return false;
-}
-
 static int each(struct asking *asking)
 {
     const struct link_unit *unit = &asking->plugin->unit;
-    const struct link_bindings *bindings = &unit->bindings;
+    struct link_walk walk = { 0 };
+    struct link_binding bound, before = { 0 };
     int answer = 0;
-    for (uint32_t i = 0; i < bindings->count && !answer; i++) {
-        const struct link_binding *bound = &bindings->all[i];
-        // Looking for what was told of before is for few.
-        if (is_asked(asking, bound->symbol)
-            && !(asking->symbol && is_known(bindings, i, bound->symbol,
-                                            bound->definer)))
-            answer = tell_bound(asking, bound);
+    while (!answer && link_next(unit, &walk, &bound)) {
+        // One symbol may have been bound for calls and for its address.
+        bool again = asking->symbol && before.symbol == bound.symbol
+                  && before.definer == bound.definer;
+        if (!again && is_asked(asking, bound.symbol))
+            answer = tell_bound(asking, &bound);
+        before = bound;
     }
     uint64_t *slot;
     uint32_t symbol;
@@ -305,7 +295,7 @@ static int each(struct asking *asking)
                    : 0;
     for (uint64_t i = 0; i < slots && !answer; i++)
         if (link_slot(unit, i, &slot, &symbol) && is_asked(asking, symbol)
-            && !is_known(bindings, bindings->count, symbol, NULL))
+            && !link_imports(unit, symbol))
             answer = tell_slot(asking, slot, symbol);
     return answer;
 }

@@ -348,7 +348,7 @@ bool decide_lookup(e64_plugin *caller, const char *name, const char *version,
     if (found) {
         lookup_describe(found->object, found->index, &found->symbol, &original);
         if (found->object->host)
-            original.address = override_find(name);
+            original.address = override_find(name, elf_gnu_hash(name));
         if (!original.address && original.kind != E64_KIND_TLS)
             lookup_address(caller->runtime, found, &original.address);
     }

@@ -143,7 +143,8 @@ static e64_status find(struct question *question, void *handle, bool *found)
 static void *address_of(struct question *question)
 {
     const struct lookup_found *found = &question->found;
-    void *address = found->object->host ? override_find(question->name) : NULL;
+    void *address = found->object->host
+        ? override_find(question->name, elf_gnu_hash(question->name)) : NULL;
     if (!address
         && lookup_address(question->caller->runtime, found, &address)
            != E64_OK) {
@@ -224,7 +225,7 @@ static bool is_ours(void *handle)
 static void *instead(void *address, const char *name, const char *version,
                      e64_plugin *caller)
 {
-    void *own = address ? override_find(name) : NULL;
+    void *own = address ? override_find(name, elf_gnu_hash(name)) : NULL;
     void *decided = NULL;
     if (!decide_address(caller, name, version, own ? own : address,
                         &decided)) {

@@ -5,6 +5,7 @@
 
 #include "overrides.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 #include "../tls/tls.h"
@@ -49,9 +50,30 @@ static const struct {
     { "__cxa_finalize", (void *)at_end_of, NULL },
 };
 
-void *override_find(const char *name)
+enum { COUNT = sizeof overrides / sizeof *overrides };
+
+// A bit for what the hashes of the names end with: nearly all imports are none
+// of them.
+static bool may_be(uint32_t hash)
 {
-    for (size_t i = 0; i < sizeof overrides / sizeof *overrides; i++)
+    static _Atomic uint64_t bits[4];
+    static atomic_bool made;
+    if (!atomic_load_explicit(&made, memory_order_acquire)) {
+        for (size_t i = 0; i < COUNT; i++) {
+            uint32_t own = elf_gnu_hash(overrides[i].name);
+            atomic_fetch_or(&bits[own / 64 % 4], 1ull << own % 64);
+        }
+        atomic_store_explicit(&made, true, memory_order_release);
+    }
+    return atomic_load_explicit(&bits[hash / 64 % 4], memory_order_relaxed)
+        >> hash % 64 & 1;
+}
+
+void *override_find(const char *name, uint32_t hash)
+{
+    if (!may_be(hash))
+        return NULL;
+    for (size_t i = 0; i < COUNT; i++)
         if (strcmp(overrides[i].name, name) == 0)
             return overrides[i].ask ? overrides[i].ask()
                                     : overrides[i].address;

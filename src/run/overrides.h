@@ -3,7 +3,10 @@
 #ifndef RUN_OVERRIDES_H
 #define RUN_OVERRIDES_H
 
-// What stands in for the host's definition of a name, or NULL.
-void *override_find(const char *name);
+#include <stdint.h>
+
+// What stands in for the host's definition of a name, or NULL. `hash` is its
+// elf_gnu_hash.
+void *override_find(const char *name, uint32_t hash);
 
 #endif

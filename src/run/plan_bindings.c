@@ -71,13 +71,13 @@ static e64_status take_provider(struct e64_plan *plan,
 static e64_status take_runner_up(struct e64_plan *plan,
                                  const struct link_unit *unit,
                                  const struct link_scope *scope,
-                                 uint32_t import, e64_plan_binding *made)
+                                 const struct link_binding *binding,
+                                 e64_plan_binding *made)
 {
-    const struct link_binding *binding = &unit->bindings.all[import];
     const struct elf_object *object;
     Elf64_Sym first = { 0 }, second = { 0 };
     uint32_t definition;
-    if (!link_runner_up(unit, scope, import, &object, &definition))
+    if (!link_runner_up(unit, scope, binding, &object, &definition))
         return E64_OK;
     elf_symbol(binding->definer->symbols, binding->definition, &first);
     elf_symbol(object->symbols, definition, &second);
@@ -99,11 +99,11 @@ static bool is_nothing(const struct link_unit *unit,
 static e64_status take(const struct discovery *discovery,
                        const struct link_unit *unit,
                        const struct link_scope *scope,
-                       const e64_plan_object *wanter, uint32_t import)
+                       const e64_plan_object *wanter,
+                       const struct link_binding *binding)
 {
     struct e64_plan *plan = discovery->plan;
     const struct elf_symbols *symbols = unit->object.symbols;
-    const struct link_binding *binding = &unit->bindings.all[import];
     e64_plan_binding *made = &plan->bindings[plan->binding_count];
     Elf64_Sym symbol = { 0 };
     elf_symbol(symbols, binding->symbol, &symbol);
@@ -111,8 +111,7 @@ static e64_status take(const struct discovery *discovery,
         .wanter = wanter,
         .index = binding->symbol,
         .weak = ELF64_ST_BIND(symbol.st_info) == STB_WEAK,
-        .jump = link_import_class(&unit->bindings, import)
-                == LINK_CLASS_DEFINED,
+        .jump = binding->class == LINK_CLASS_DEFINED,
         .denied = binding->via == LINK_VIA_DENIED,
         .defined = binding->definer && binding->definer == discovery->defined,
     };
@@ -124,7 +123,7 @@ static e64_status take(const struct discovery *discovery,
     if (status == E64_OK && !is_nothing(unit, binding, &symbol)) {
         status = take_provider(plan, binding, made);
         if (status == E64_OK)
-            status = take_runner_up(plan, unit, scope, import, made);
+            status = take_runner_up(plan, unit, scope, binding, made);
     }
     plan->binding_count += status == E64_OK;
     return status;
@@ -172,18 +171,20 @@ e64_status plan_bind(struct discovery *discovery, e64_plugin *plugin,
                      const struct link_scope *scope)
 {
     struct e64_plan *plan = discovery->plan;
-    const struct link_bindings *bindings = &plugin->unit.bindings;
+    const struct link_unit *unit = &plugin->unit;
+    struct link_walk walk = { 0 };
+    struct link_binding binding;
     struct plan_object *record;
-    e64_status status = plan_know(plan, &plugin->unit.object, &record);
+    e64_status status = plan_know(plan, &unit->object, &record);
     if (status == E64_OK)
-        status = make_room(plan, bindings->count);
+        status = make_room(plan, unit->bindings.imports);
     if (status == E64_OK && plan->failed)
         status = fail_memory(sizeof *plan->missing);
     if (status != E64_OK)
         return status;
     record->first_binding = plan->binding_count;
-    for (uint32_t i = 0; status == E64_OK && i < bindings->count; i++)
-        status = take(discovery, &plugin->unit, scope, &record->shown, i);
+    while (status == E64_OK && link_next(unit, &walk, &binding))
+        status = take(discovery, unit, scope, &record->shown, &binding);
     record->binding_count = plan->binding_count - record->first_binding;
     return status == E64_OK
          ? count_relocations(plan, plugin, &record->shown) : status;

@@ -257,15 +257,15 @@ static e64_status check_plugin(const struct discovery *discovery,
 {
     const struct e64_plan *plan = discovery->committed;
     const struct plan_object *planned = planned_of(plan, root, &unit->object);
-    if (!planned || planned->binding_count != unit->bindings.count)
+    if (!planned || planned->binding_count != unit->bindings.imports)
         return changed(plan, unit->object.name, "it has other imports");
     const e64_plan_binding *bindings = plan->bindings
                                      + planned->first_binding;
     e64_status status = E64_OK;
-    for (uint32_t i = 0; status == E64_OK && i < unit->bindings.count; i++) {
-        const struct link_binding *binding = &unit->bindings.all[i];
-        status = compare_binding(discovery, root, &bindings[i], unit, binding);
-    }
+    struct link_walk walk = { 0 };
+    struct link_binding binding;
+    for (; status == E64_OK && link_next(unit, &walk, &binding); bindings++)
+        status = compare_binding(discovery, root, bindings, unit, &binding);
     return status;
 }
 

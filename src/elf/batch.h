@@ -1,0 +1,26 @@
+// Many lookups in one object at once.
+
+#ifndef ELF_BATCH_H
+#define ELF_BATCH_H
+
+#include "object.h"
+
+enum { ELF_BATCH = 64 }; // at most at once
+
+// A name that is looked for in one object after the other, and what was found.
+struct elf_query {
+    struct elf_name name;
+    enum elf_want want;
+    uint32_t index;
+    Elf64_Sym symbol;
+    const struct elf_object *object; // NULL: not found yet
+};
+
+// Answers those of the `count` queries, whose numbers are in `open`, that the
+// object defines, as elf_find does, and takes them off that list. Returns how
+// many are left on it.
+uint32_t elf_find_all(const struct elf_object *object,
+                      struct elf_query *queries, uint8_t *open,
+                      uint32_t count);
+
+#endif

@@ -1,0 +1,25 @@
+// What resolving one unit is about, for the files of this room.
+
+#ifndef LINK_RESOLVING_H
+#define LINK_RESOLVING_H
+
+#include "link.h"
+
+struct resolving {
+    struct link_unit *unit;
+    const struct link_scope *scope;
+    const struct link_context *context;
+    // By symbol, the kind of the first relocation of each class: for the
+    // policy, so NULL without one.
+    uint8_t *kinds[2];
+    bool undefined;  // something is, and is not weak
+    bool static_tls; // is asked for
+};
+
+// Something is wrong with the unit's file.
+e64_status resolving_bad(const struct link_unit *unit, const char *what);
+
+// Finds the definition of all that is wanted, and enters it.
+e64_status resolving_define(struct resolving *resolving);
+
+#endif
