@@ -4,10 +4,10 @@
 
 #include "batch.h"
 
-// Where the lookups of a batch have got to.
+// Where those that the object may define have got to.
 struct stage {
-    uint8_t query[ELF_BATCH]; // which ones are still possible
-    uint32_t at[ELF_BATCH];   // of each: a bucket, then a symbol
+    uint8_t query[ELF_BATCH];
+    uint32_t at[ELF_BATCH]; // a bucket, then a symbol
     uint32_t count;
 };
 
@@ -17,52 +17,53 @@ static inline void fetch(struct view table, uint64_t offset)
 }
 
 static void filter(const struct elf_symbols *symbols,
-                   const struct elf_query *queries, const uint8_t *open,
-                   uint32_t count, struct stage *stage)
+                   const struct elf_open *open, struct stage *stage)
 {
-    stage->count = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        uint32_t hash = queries[open[i]].name.gnu_hash;
-        if (!elf_may_define(symbols, hash))
+    const struct elf_symbols tables = *symbols;
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < open->count; i++) {
+        uint32_t hash = open->hash[i];
+        if (!elf_may_define(&tables, hash))
             continue;
-        uint32_t bucket = hash % symbols->gnu_buckets;
-        fetch(symbols->gnu_bucket, 4 * (uint64_t)bucket);
-        stage->query[stage->count] = open[i];
-        stage->at[stage->count++] = bucket;
+        uint32_t bucket = hash % tables.gnu_buckets;
+        fetch(tables.gnu_bucket, 4 * (uint64_t)bucket);
+        stage->query[count] = open->query[i];
+        stage->at[count++] = bucket;
     }
+    stage->count = count;
 }
 
 static void find_chains(const struct elf_symbols *symbols,
                         struct stage *stage)
 {
-    uint32_t count = stage->count;
-    stage->count = 0;
-    for (uint32_t i = 0; i < count; i++) {
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < stage->count; i++) {
         uint32_t index = load32(symbols->gnu_bucket.data
                                 + 4 * (uint64_t)stage->at[i]);
         if (index < symbols->gnu_offset)
             continue;
         fetch(symbols->gnu_chain, 4 * (uint64_t)(index - symbols->gnu_offset));
-        stage->query[stage->count] = stage->query[i];
-        stage->at[stage->count++] = index;
+        stage->query[count] = stage->query[i];
+        stage->at[count++] = index;
     }
+    stage->count = count;
 }
 
 static void find_symbols(const struct elf_symbols *symbols,
                          const struct elf_query *queries, struct stage *stage)
 {
-    uint32_t count = stage->count;
-    stage->count = 0;
-    for (uint32_t i = 0; i < count; i++) {
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < stage->count; i++) {
         uint32_t index = elf_chain_find(symbols, stage->at[i],
             queries[stage->query[i]].name.gnu_hash);
         if (!index)
             continue;
         fetch(symbols->symtab, (uint64_t)index * sizeof(Elf64_Sym));
         fetch(symbols->versym, (uint64_t)index * 2);
-        stage->query[stage->count] = stage->query[i];
-        stage->at[stage->count++] = index;
+        stage->query[count] = stage->query[i];
+        stage->at[count++] = index;
     }
+    stage->count = count;
 }
 
 static void find_names(const struct elf_symbols *symbols,
@@ -74,18 +75,19 @@ static void find_names(const struct elf_symbols *symbols,
             __builtin_prefetch(elf_string(symbols, symbol.st_name));
 }
 
-// Takes those that have been found off the list.
-static uint32_t close_found(const struct elf_query *queries, uint8_t *open,
-                            uint32_t count)
+static void close_found(const struct elf_query *queries, struct elf_open *open)
 {
     uint32_t left = 0;
-    for (uint32_t i = 0; i < count; i++)
-        if (!queries[open[i]].object)
-            open[left++] = open[i];
-    return left;
+    for (uint32_t i = 0; i < open->count; i++) {
+        if (queries[open->query[i]].object)
+            continue;
+        open->hash[left] = open->hash[i];
+        open->query[left++] = open->query[i];
+    }
+    open->count = left;
 }
 
-static void find(const struct elf_object *object, struct elf_query *query,
+static bool find(const struct elf_object *object, struct elf_query *query,
                  uint32_t from)
 {
     query->index = from
@@ -93,26 +95,26 @@ static void find(const struct elf_object *object, struct elf_query *query,
                         &query->symbol)
         : elf_find(object->symbols, &query->name, query->want, &query->symbol);
     query->object = query->index ? object : NULL;
+    return query->index;
 }
 
-uint32_t elf_find_all(const struct elf_object *object,
-                      struct elf_query *queries, uint8_t *open, uint32_t count)
+void elf_find_all(const struct elf_object *object, struct elf_query *queries,
+                  struct elf_open *open)
 {
     const struct elf_symbols *symbols = object->symbols;
     struct stage stage;
-    if (!symbols->gnu_buckets) {
-        for (uint32_t i = 0; symbols->sysv_buckets && i < count; i++)
-            find(object, &queries[open[i]], 0);
-        return symbols->sysv_buckets ? close_found(queries, open, count)
-                                     : count;
+    bool found = false;
+    if (symbols->gnu_buckets) {
+        filter(symbols, open, &stage);
+        find_chains(symbols, &stage);
+        find_symbols(symbols, queries, &stage);
+        find_names(symbols, &stage);
+        for (uint32_t i = 0; i < stage.count; i++)
+            found |= find(object, &queries[stage.query[i]], stage.at[i]);
+    } else if (symbols->sysv_buckets) {
+        for (uint32_t i = 0; i < open->count; i++)
+            found |= find(object, &queries[open->query[i]], 0);
     }
-    filter(symbols, queries, open, count, &stage);
-    if (!stage.count)
-        return count;
-    find_chains(symbols, &stage);
-    find_symbols(symbols, queries, &stage);
-    find_names(symbols, &stage);
-    for (uint32_t i = 0; i < stage.count; i++)
-        find(object, &queries[stage.query[i]], stage.at[i]);
-    return stage.count ? close_found(queries, open, count) : count;
+    if (found)
+        close_found(queries, open);
 }

@@ -16,11 +16,16 @@ struct elf_query {
     const struct elf_object *object; // NULL: not found yet
 };
 
-// Answers those of the `count` queries, whose numbers are in `open`, that the
-// object defines, as elf_find does, and takes them off that list. Returns how
-// many are left on it.
-uint32_t elf_find_all(const struct elf_object *object,
-                      struct elf_query *queries, uint8_t *open,
-                      uint32_t count);
+// Those that are still to be found: their hashes and numbers.
+struct elf_open {
+    uint32_t hash[ELF_BATCH];
+    uint8_t query[ELF_BATCH];
+    uint32_t count;
+};
+
+// Answers those that the object defines, as elf_find does, and takes them off
+// the list.
+void elf_find_all(const struct elf_object *object, struct elf_query *queries,
+                  struct elf_open *open);
 
 #endif

@@ -250,52 +250,76 @@ static e64_status apply_relatives(struct applying *applying, struct view table,
     struct link_unit *unit = applying->unit;
     const uint64_t bias = unit->object.bias;
     const uint32_t type = reloc_relative;
-    uint64_t first = *at;
+    const uint8_t *entry = table.data + *at, *end = table.data + table.size;
+    const struct elf_load *load = applying->load;
+    uint64_t low = load ? load->vaddr : 0, size = load ? load->memsz : 0;
     e64_status status = E64_OK;
-    for (; *at < table.size; *at += sizeof(Elf64_Rela)) {
-        const uint8_t *entry = table.data + *at;
-        uint64_t offset = load64(entry);
-        if (load32(entry + 8) != type)
-            break;
-        status = check_place(applying, offset, 8, type);
-        if (status != E64_OK)
-            break;
-        uint64_t value = bias + load64(entry + 16);
+    for (; entry < end && load32(entry + 8) == type;
+         entry += sizeof(Elf64_Rela)) {
+        uint64_t offset = load64(entry), value = bias + load64(entry + 16);
+        if (size < 8 || offset - low > size - 8) {
+            status = check_place(applying, offset, 8, type);
+            if (status != E64_OK)
+                break;
+            low = applying->load->vaddr;
+            size = applying->load->memsz;
+        }
         memcpy((void *)(bias + offset), &value, sizeof value);
     }
-    unit->counts[type] += (*at - first) / sizeof(Elf64_Rela);
+    uint64_t reached = (uint64_t)(entry - table.data);
+    unit->counts[type] += (reached - *at) / sizeof(Elf64_Rela);
+    *at = reached;
     return status;
 }
 
-// The next most are words that become S + A or S. What the word needs beyond
-// that is left to apply_one.
+// What all relocations of one type for one symbol write: S, and A where the
+// mask has it.
+struct word {
+    uint64_t S, mask;
+    uint32_t type;
+};
+
+// False for what is left to apply_one: what waits, and IFUNCs of plugins.
+static bool find_word(struct link_unit *unit, uint64_t info, struct word *word)
+{
+    uint32_t type = ELF64_R_TYPE(info);
+    uint32_t symbol = (uint32_t)ELF64_R_SYM(info);
+    bool own;
+    if (type >= LINK_TYPES || !reloc_words[type].plain || !symbol)
+        return false;
+    enum link_class class = reloc_words[type].jumps ? LINK_CLASS_DEFINED
+                                                    : LINK_CLASS_ANY;
+    word->type = type;
+    word->mask = reloc_words[type].adds ? UINT64_MAX : 0;
+    return link_wants(&unit->bindings, symbol, class)
+        && find_value(unit, symbol, class, &own, &word->S);
+}
+
+// The next most are words that become S + A or S. Linkers put those of one
+// symbol beside each other.
 static e64_status apply_words(struct applying *applying, struct view table,
                               uint64_t *at)
 {
     struct link_unit *unit = applying->unit;
     const uint64_t bias = unit->object.bias;
-    for (; *at < table.size; *at += sizeof(Elf64_Rela)) {
-        const uint8_t *entry = table.data + *at;
-        uint64_t offset = load64(entry), info = load64(entry + 8), value;
-        uint32_t type = ELF64_R_TYPE(info);
-        uint32_t symbol = (uint32_t)ELF64_R_SYM(info);
-        bool own;
-        if (type >= LINK_TYPES || !reloc_words[type].plain || !symbol)
+    const uint8_t *entry = table.data + *at, *end = table.data + table.size;
+    struct word word = { 0 };
+    uint64_t known = 0;
+    e64_status status = E64_OK;
+    for (; entry < end; entry += sizeof(Elf64_Rela)) {
+        uint64_t offset = load64(entry), info = load64(entry + 8);
+        if (info != known && !find_word(unit, info, &word))
             break;
-        enum link_class class = reloc_words[type].jumps ? LINK_CLASS_DEFINED
-                                                        : LINK_CLASS_ANY;
-        if (!link_wants(&unit->bindings, symbol, class)) // it waits
-            break;
-        e64_status status = check_place(applying, offset, 8, type);
+        known = info;
+        status = check_place(applying, offset, 8, word.type);
         if (status != E64_OK)
-            return status;
-        if (!find_value(unit, symbol, class, &own, &value))
             break;
-        value += reloc_words[type].adds ? load64(entry + 16) : 0;
+        uint64_t value = word.S + (load64(entry + 16) & word.mask);
         memcpy((void *)(bias + offset), &value, sizeof value);
-        unit->counts[type]++;
+        unit->counts[word.type]++;
     }
-    return E64_OK;
+    *at = (uint64_t)(entry - table.data);
+    return status;
 }
 
 static e64_status apply_table(struct applying *applying, struct view table)

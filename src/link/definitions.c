@@ -261,7 +261,8 @@ static e64_status bind_word(struct resolving *resolving, struct line *line,
         uint32_t i = (uint32_t)__builtin_ctzll(bits);
         elf_symbol(unit->object.symbols, from + i, &symbols[i]);
         if (symbols[i].st_name >= unit->object.symbols->strtab.size)
-            return resolving_bad(unit, "a symbol's st_name lies outside DT_STRTAB");
+            return resolving_bad(unit, "a symbol's st_name lies outside "
+                                 "DT_STRTAB");
         if (binds_locally(&symbols[i]))
             word->own |= 1ull << i;
         else if (line->rivals.known

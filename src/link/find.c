@@ -35,14 +35,16 @@ bool find_one(const struct link_scope *scope, const struct elf_name *name,
 void find_all(const struct link_scope *scope, struct elf_query *queries,
               uint32_t count)
 {
-    uint8_t open[ELF_BATCH];
-    for (uint32_t i = 0; i < count; i++)
-        open[i] = (uint8_t)i;
+    struct elf_open open = { .count = count };
+    for (uint32_t i = 0; i < count; i++) {
+        open.hash[i] = queries[i].name.gnu_hash;
+        open.query[i] = (uint8_t)i;
+    }
     for (uint32_t list = 0; list < scope->count; list++) {
-        for (uint32_t i = 0; count && i < scope->counts[list]; i++) {
+        for (uint32_t i = 0; open.count && i < scope->counts[list]; i++) {
             const struct elf_object *object = scope->lists[list][i];
             if (!is_skipped(scope, object))
-                count = elf_find_all(object, queries, open, count);
+                elf_find_all(object, queries, &open);
         }
     }
 }

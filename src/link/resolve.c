@@ -1,5 +1,5 @@
-// Finds out what the relocations of a plugin want, and has its definition found.
-// Nothing is written to the plugin and nothing of it runs.
+// Finds out what the relocations of a plugin want, and has it found. Nothing is
+// written to the plugin and nothing of it runs.
 
 #include "resolving.h"
 
@@ -145,21 +145,65 @@ static e64_status read_relocation(struct resolving *resolving,
     return symbol ? want(resolving, symbol, kind, class) : E64_OK;
 }
 
-// Those of the tables that are not counted as relative ones.
+// Most want a word of what others want already.
+static e64_status read_table(struct resolving *resolving, struct view table)
+{
+    const struct link_bindings *bindings = &resolving->unit->bindings;
+    const bool lazy = resolving->unit->lazy.wanted;
+    uint64_t last = 0;
+    e64_status status = E64_OK;
+    for (uint64_t at = 0; status == E64_OK && at < table.size;
+         at += sizeof(Elf64_Rela)) {
+        const uint8_t *entry = table.data + at;
+        uint64_t info = load64(entry + 8);
+        if (info == last)
+            continue;
+        uint32_t type = ELF64_R_TYPE(info);
+        uint32_t symbol = (uint32_t)ELF64_R_SYM(info);
+        enum link_class class = LINK_CLASS_ANY;
+        if (type >= LINK_TYPES || !reloc_words[type].plain || !symbol
+            || (lazy && reloc_words[type].jumps)) {
+            status = read_relocation(resolving, entry);
+            continue;
+        }
+        last = info;
+        if (reloc_words[type].jumps)
+            class = LINK_CLASS_DEFINED;
+        if (!link_wants(bindings, symbol, class))
+            status = want(resolving, symbol, reloc_kind(type), class);
+    }
+    return status;
+}
+
+// The tables, but for what is counted as relative.
+static void list_tables(const struct link_unit *unit, struct view tables[2])
+{
+    const struct elf_relocations *all = &unit->image.relocations;
+    uint64_t skip = all->relatives * sizeof(Elf64_Rela);
+    tables[0] = (struct view){ all->rela.data + skip, all->rela.size - skip };
+    tables[1] = all->jmprel;
+}
+
+static e64_status read_tables(struct resolving *resolving)
+{
+    struct view tables[2];
+    list_tables(resolving->unit, tables);
+    e64_status status = read_table(resolving, tables[0]);
+    return status == E64_OK ? read_table(resolving, tables[1]) : status;
+}
+
 static e64_status
 each_relocation(struct resolving *resolving,
                 e64_status (*visit)(struct resolving *resolving,
                                     const uint8_t *entry))
 {
-    const struct elf_relocations *tables
-        = &resolving->unit->image.relocations;
+    struct view tables[2];
     e64_status status = E64_OK;
-    for (uint64_t at = tables->relatives * sizeof(Elf64_Rela);
-         status == E64_OK && at < tables->rela.size; at += sizeof(Elf64_Rela))
-        status = visit(resolving, tables->rela.data + at);
-    for (uint64_t at = 0; status == E64_OK && at < tables->jmprel.size;
-         at += sizeof(Elf64_Rela))
-        status = visit(resolving, tables->jmprel.data + at);
+    list_tables(resolving->unit, tables);
+    for (int i = 0; i < 2; i++)
+        for (uint64_t at = 0; status == E64_OK && at < tables[i].size;
+             at += sizeof(Elf64_Rela))
+            status = visit(resolving, tables[i].data + at);
     return status;
 }
 
@@ -248,7 +292,7 @@ static e64_status resolve(struct resolving *resolving)
     const struct link_context *context = resolving->context;
     e64_status status = check_versions(unit, context);
     if (status == E64_OK)
-        status = each_relocation(resolving, read_relocation);
+        status = read_tables(resolving);
     if (status == E64_OK)
         status = resolving_define(resolving);
     if (status == E64_OK && resolving->undefined && context->missing)

@@ -112,15 +112,23 @@ e64_status writable_read(const struct link_unit *unit,
 }
 
 #ifdef MADV_POPULATE_WRITE
-// The first of the relative relocations, which ascend as all linkers have it,
-// that is not below a vaddr.
+// The first of the relative relocations from one on, which ascend as all
+// linkers have it, that is not below a vaddr. It is most likely near.
 static uint64_t find_relative(const struct elf_relocations *tables,
-                              uint64_t vaddr)
+                              uint64_t from, uint64_t vaddr)
 {
-    uint64_t low = 0, high = tables->relatives;
+    const uint8_t *places = tables->rela.data;
+    uint64_t low = from, step = 16, high = tables->relatives;
+    while (low + step < high
+           && load64(places + (low + step) * sizeof(Elf64_Rela)) < vaddr) {
+        low += step;
+        step *= 2;
+    }
+    if (low + step < high)
+        high = low + step;
     while (low < high) {
         uint64_t middle = low + (high - low) / 2;
-        if (load64(tables->rela.data + middle * sizeof(Elf64_Rela)) < vaddr)
+        if (load64(places + middle * sizeof(Elf64_Rela)) < vaddr)
             low = middle + 1;
         else
             high = middle;
@@ -137,27 +145,24 @@ void writable_populate(const struct link_unit *unit,
     const uint64_t page = page_size();
     if (!load)
         return;
-    uint64_t end = load->vaddr + load->filesz, from = 0, to = 0;
-    uint64_t i = find_relative(tables, huge->end > load->vaddr ? huge->end
-                                                               : load->vaddr);
-    for (; i <= tables->relatives; i++) {
+    uint64_t end = load->vaddr + load->filesz;
+    uint64_t from = huge->end > load->vaddr ? huge->end : load->vaddr;
+    uint64_t to = from;
+    for (uint64_t i = 0; from < end; ) {
+        i = find_relative(tables, i, to);
         uint64_t place = i < tables->relatives
             ? load64(tables->rela.data + i * sizeof(Elf64_Rela)) : end;
-        if (place < load->vaddr)
+        if (place < to || place > end) // they do not ascend
             place = end;
-        if (place >= from && place < to) // most are in the page of the last
-            continue;
-        if (place >= to && place < end && place < to + page) {
-            to += page;
+        if (place < to + page && place < end) {
+            to = (place & ~(page - 1)) + page;
             continue;
         }
-        if (to - from >= FEW * page)
+        from &= ~(page - 1);
+        if (to > from && to - from >= FEW * page)
             madvise((void *)(unit->object.bias + from), to - from,
                     MADV_POPULATE_WRITE);
-        if (place >= end)
-            break;
-        from = place & ~(page - 1);
-        to = from + page;
+        from = to = place;
     }
 }
 #else
