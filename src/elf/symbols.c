@@ -297,6 +297,13 @@ static uint32_t reach(const struct elf_symbols *symbols)
     }
 }
 
+struct view elf_hashes(const struct elf_symbols *symbols)
+{
+    uint32_t end = symbols->gnu_buckets ? reach(symbols) : 0;
+    return (struct view){ symbols->gnu_chain.data,
+                          end ? 4 * (uint64_t)(end - symbols->gnu_offset) : 0 };
+}
+
 int elf_symbols_each(const struct elf_symbols *symbols,
                      int (*visit)(void *data, uint32_t index,
                                   const Elf64_Sym *symbol), void *data)

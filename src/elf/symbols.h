@@ -171,6 +171,10 @@ static inline bool elf_exported(const Elf64_Sym *symbol)
         && (visibility == STV_DEFAULT || visibility == STV_PROTECTED);
 }
 
+// The hashes in its DT_GNU_HASH, of 32 bits each, whose lowest bits are not
+// theirs; empty without one.
+struct view elf_hashes(const struct elf_symbols *symbols);
+
 // Calls `visit` with each symbol that the object defines and exports, until it
 // answers non-zero, which is returned.
 int elf_symbols_each(const struct elf_symbols *symbols,

@@ -10,7 +10,7 @@
 
 // Imports whose names are to be looked up, ascending by symbol.
 struct line {
-    struct find_rivals rivals;
+    struct find_scope scope;
     struct elf_query queries[ELF_BATCH];
     uint32_t symbols[ELF_BATCH];
     uint32_t count;
@@ -217,7 +217,7 @@ static e64_status add_query(struct resolving *resolving, uint32_t index,
 static e64_status look_up(struct resolving *resolving, struct line *line)
 {
     e64_status status = E64_OK;
-    find_all(resolving->scope, line->queries, line->count);
+    find_all(&line->scope, line->queries, line->count);
     for (uint32_t i = 0; status == E64_OK && i < line->count; i++)
         status = add_query(resolving, line->symbols[i], &line->queries[i]);
     line->count = 0;
@@ -265,11 +265,11 @@ static e64_status bind_word(struct resolving *resolving, struct line *line,
                                  "DT_STRTAB");
         if (binds_locally(&symbols[i]))
             word->own |= 1ull << i;
-        else if (line->rivals.known
+        else if (line->scope.self < line->scope.count
                  && defines(unit, from + i, &symbols[i], &hashes[count]))
             own |= 1ull << i, count++;
     }
-    uint64_t disputed = find_disputed(&line->rivals, hashes, count);
+    uint64_t disputed = find_disputed(&line->scope, hashes, count);
     for (uint64_t bits = own; bits; bits &= bits - 1, disputed >>= 1)
         if (!(disputed & 1))
             word->own |= bits & -bits;
@@ -290,13 +290,13 @@ static e64_status bind_words(struct resolving *resolving, struct line *line)
                                     * sizeof *bindings->first);
     if (!bindings->first)
         return fail_memory(bindings->symbols * sizeof *bindings->first);
-    e64_status status = find_rivals(resolving->scope, &unit->object,
-                                    &line->rivals);
+    e64_status status = find_scope_new(resolving->scope, &unit->object,
+                                       &line->scope);
     for (uint32_t i = 0; status == E64_OK && i < bindings->symbols; i += 64)
         status = bind_word(resolving, line, i);
     if (status == E64_OK)
         status = look_up(resolving, line);
-    find_rivals_free(&line->rivals);
+    find_scope_free(&line->scope);
     return status;
 }
 

@@ -4,6 +4,7 @@
 
 #include "../error.h"
 #include "../memory.h"
+#include "positions.h"
 
 static bool is_skipped(const struct link_scope *scope,
                        const struct elf_object *object)
@@ -32,60 +33,93 @@ bool find_one(const struct link_scope *scope, const struct elf_name *name,
     return false;
 }
 
-void find_all(const struct link_scope *scope, struct elf_query *queries,
-              uint32_t count)
+e64_status find_scope_new(const struct link_scope *from,
+                          const struct elf_object *self,
+                          struct find_scope *scope)
 {
-    struct elf_open open = { .count = count };
-    for (uint32_t i = 0; i < count; i++) {
-        open.hash[i] = queries[i].name.gnu_hash;
-        open.query[i] = (uint8_t)i;
-    }
-    for (uint32_t list = 0; list < scope->count; list++) {
-        for (uint32_t i = 0; open.count && i < scope->counts[list]; i++) {
-            const struct elf_object *object = scope->lists[list][i];
-            if (!is_skipped(scope, object))
-                elf_find_all(object, queries, &open);
-        }
-    }
-}
-
-e64_status find_rivals(const struct link_scope *scope,
-                       const struct elf_object *self,
-                       struct find_rivals *rivals)
-{
-    uint32_t count = 0;
-    *rivals = (struct find_rivals){ 0 };
-    for (uint32_t list = 0; list < scope->count; list++)
-        count += scope->counts[list];
-    rivals->symbols = memory_resize(NULL, (count + 1)
-                                    * sizeof *rivals->symbols);
-    if (!rivals->symbols)
-        return fail_memory(count * sizeof *rivals->symbols);
-    for (uint32_t list = 0; list < scope->count; list++) {
-        for (uint32_t i = 0; i < scope->counts[list]; i++) {
-            const struct elf_object *object = scope->lists[list][i];
-            if (object == self) {
-                rivals->known = !scope->skip;
-                return E64_OK;
-            }
-            rivals->symbols[rivals->count++] = object->symbols;
+    uint32_t room = 0;
+    *scope = (struct find_scope){ .positions = from->positions };
+    for (uint32_t list = 0; list < from->count; list++)
+        room += from->counts[list];
+    scope->objects = memory_resize(NULL, (room + 1) * sizeof *scope->objects);
+    if (!scope->objects)
+        return fail_memory(room * sizeof *scope->objects);
+    scope->self = room;
+    for (uint32_t list = 0; list < from->count; list++) {
+        for (uint32_t i = 0; i < from->counts[list]; i++) {
+            const struct elf_object *object = from->lists[list][i];
+            if (object == self && scope->self == room)
+                scope->self = scope->count;
+            scope->objects[scope->count++] = object;
         }
     }
     return E64_OK;
 }
 
-void find_rivals_free(struct find_rivals *rivals)
+void find_scope_free(struct find_scope *scope)
 {
-    memory_free(rivals->symbols);
+    memory_free(scope->objects);
 }
 
-uint64_t find_disputed(const struct find_rivals *rivals,
-                       const uint32_t *hashes, uint32_t count)
+// Where to begin to look.
+static uint32_t first_position(const struct find_scope *scope, uint32_t hash)
+{
+    return scope->positions ? positions_first(scope->positions, hash) : 0;
+}
+
+// A list for each position of the queries that begin there.
+struct starts {
+    uint8_t first[POSITIONS_LAST + 1]; // number of a query plus one
+    uint8_t next[ELF_BATCH];
+};
+
+static void add_start(struct starts *starts, uint32_t position, uint32_t query)
+{
+    starts->next[query] = starts->first[position];
+    starts->first[position] = (uint8_t)(query + 1);
+}
+
+static void open_from(const struct starts *starts, uint32_t position,
+                      const struct elf_query *queries, struct elf_open *open)
+{
+    for (uint32_t next = starts->first[position]; next;
+         next = starts->next[next - 1]) {
+        open->query[open->count] = (uint8_t)(next - 1);
+        open->hash[open->count++] = queries[next - 1].name.gnu_hash;
+    }
+}
+
+void find_all(const struct find_scope *scope, struct elf_query *queries,
+              uint32_t count)
+{
+    struct starts starts = { .first = { 0 } };
+    struct elf_open open = { .count = 0 };
+    for (uint32_t i = count; i-- > 0; )
+        add_start(&starts, first_position(scope, queries[i].name.gnu_hash), i);
+    for (uint32_t i = 0; i < scope->count; i++) {
+        if (i <= POSITIONS_LAST)
+            open_from(&starts, i, queries, &open);
+        if (open.count)
+            elf_find_all(scope->objects[i], queries, &open);
+    }
+}
+
+static bool is_disputed(const struct find_scope *scope, uint32_t from,
+                        uint32_t hash)
+{
+    for (uint32_t i = from; i < scope->self; i++)
+        if (elf_may_define_either(scope->objects[i]->symbols, hash))
+            return true;
+    return false;
+}
+
+uint64_t find_disputed(const struct find_scope *scope, const uint32_t *hashes,
+                       uint32_t count)
 {
     uint64_t disputed = 0;
-    for (uint32_t i = 0; i < rivals->count; i++)
-        for (uint32_t k = 0; k < count; k++)
-            disputed |= (uint64_t)elf_may_define_either(rivals->symbols[i],
-                                                        hashes[k]) << k;
+    for (uint32_t i = 0; i < count; i++)
+        disputed |= (uint64_t)is_disputed(scope, first_position(scope,
+                                                                hashes[i]),
+                                          hashes[i]) << i;
     return disputed;
 }

@@ -12,26 +12,26 @@ bool find_one(const struct link_scope *scope, const struct elf_name *name,
               enum elf_want want, const struct elf_object *but,
               struct elf_query *found);
 
-// The first definition of each name. At most ELF_BATCH.
-void find_all(const struct link_scope *scope, struct elf_query *queries,
-              uint32_t count);
-
-// What stands before an object in a scope, and so may define a name in its
-// stead.
-struct find_rivals {
-    const struct elf_symbols **symbols;
+// A scope as one list, for many lookups.
+struct find_scope {
+    const struct elf_object **objects;
     uint32_t count;
-    bool known; // else anything might
+    uint32_t self; // the plugin's own position, or how many there are
+    const struct link_positions *positions; // or NULL
 };
 
-e64_status find_rivals(const struct link_scope *scope,
-                       const struct elf_object *self,
-                       struct find_rivals *rivals);
-void find_rivals_free(struct find_rivals *rivals);
+e64_status find_scope_new(const struct link_scope *from,
+                          const struct elf_object *self,
+                          struct find_scope *scope);
+void find_scope_free(struct find_scope *scope);
 
-// May one of them define a name of these hashes, whose lowest bits are not
-// known? A bit for each; at most ELF_BATCH.
-uint64_t find_disputed(const struct find_rivals *rivals,
-                       const uint32_t *hashes, uint32_t count);
+// The first definition of each name. At most ELF_BATCH.
+void find_all(const struct find_scope *scope, struct elf_query *queries,
+              uint32_t count);
+
+// May an object before the plugin itself define a name of these hashes, whose
+// lowest bits are not known? A bit for each; at most ELF_BATCH.
+uint64_t find_disputed(const struct find_scope *scope, const uint32_t *hashes,
+                       uint32_t count);
 
 #endif

@@ -115,11 +115,14 @@ uint32_t link_static_tls_type(void);
 // The name of a relocation type: "R_X86_64_64".
 const char *link_type_name(uint32_t type);
 
+struct link_positions;
+
 // The ordered lists in which a unit's imports are looked up.
 struct link_scope {
     const struct elf_object *const *lists[6];
     uint32_t counts[6];
     uint32_t count;
+    const struct link_positions *positions; // or NULL
     // What is on the lists and does not count, or NULL: all does.
     bool (*skip)(void *data, const struct elf_object *object);
     void *data; // for it
@@ -154,6 +157,12 @@ struct link_context {
     bool (*absent)(void *data, const struct link_unit *unit, const char *file);
     void *data;
 };
+
+// An index of a scope that many units look names up in, for its `positions`.
+// Neither the objects nor their order may change while it is used.
+e64_status link_positions_new(const struct link_scope *scope,
+                              struct link_positions **made);
+void link_positions_free(struct link_positions *positions);
 
 // Reads the file of the unit (unit->file is open) and checks all of it.
 e64_status link_read(struct link_unit *unit);

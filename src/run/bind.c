@@ -117,7 +117,8 @@ static void add_common(const struct discovery *discovery,
 }
 
 static e64_status resolve_one(struct discovery *discovery, e64_plugin *plugin,
-                              const e64_plugin *root, bool deepbind)
+                              const e64_plugin *root, bool deepbind,
+                              const struct link_positions *positions)
 {
     const struct elf_object *self = &plugin->unit.object;
     struct link_scope scope = { .count = 0 };
@@ -134,6 +135,8 @@ static e64_status resolve_one(struct discovery *discovery, e64_plugin *plugin,
         context.decide = discovery->plan ? decide_for_plan : decide_import;
     if (plugin->unit.image.symbolic)
         add_list(&scope, &self, 1);
+    else
+        scope.positions = positions;
     add_common(discovery, root, deepbind, &scope);
     const struct elf_object **objects;
     bool missed = missing_any(discovery->missing);
@@ -294,15 +297,33 @@ void bind_publish(e64_plugin *plugin, const struct elf_object *defined)
     link_use(&plugin->unit);
 }
 
+// An index of the scope that all have in common takes as long as a few plugins
+// without it.
+enum { INDEXED_PLUGINS = 16, INDEXED_OBJECTS = 32 };
+
+static e64_status make_positions(const struct discovery *discovery,
+                                 const e64_plugin *root, bool deepbind,
+                                 struct link_positions **positions)
+{
+    struct link_scope scope = { .count = 0 };
+    *positions = NULL;
+    if (discovery->fresh_count < INDEXED_PLUGINS
+        || root->scope_count < INDEXED_OBJECTS)
+        return E64_OK;
+    add_common(discovery, root, deepbind, &scope);
+    return link_positions_new(&scope, positions);
+}
+
 static e64_status resolve_all(struct discovery *discovery, e64_plugin **sorted,
                               const e64_plugin *root, bool deepbind)
 {
-    e64_status status = E64_OK;
     struct missing missing = { 0 };
+    struct link_positions *positions;
+    e64_status status = make_positions(discovery, root, deepbind, &positions);
     discovery->missing = &missing;
     for (uint32_t i = discovery->fresh_count; status == E64_OK && i-- > 0; ) {
         uint64_t begin = run_now();
-        status = resolve_one(discovery, sorted[i], root, deepbind);
+        status = resolve_one(discovery, sorted[i], root, deepbind, positions);
         // What is missing fails the open when all of it is known.
         if (status == E64_OK && !missing_any(&missing) && !discovery->plan)
             status = keep_all(discovery, sorted[i]);
@@ -318,6 +339,7 @@ static e64_status resolve_all(struct discovery *discovery, e64_plugin **sorted,
     }
     missing_free(&missing);
     discovery->missing = NULL;
+    link_positions_free(positions);
     return status;
 }
 
