@@ -9,10 +9,11 @@ local function run (counts, name, what, when, how, variant)
    if result.wrong > 0 then error(result.text, 2) end
    counts.points = counts.points + result.points
    counts.refused = counts.refused + result.refused
+   counts.heaps = counts.heaps + result.heaps
 end
 
 local function each (names, what, times, hows, variants)
-   local counts = { points = 0, refused = 0 }
+   local counts = { points = 0, refused = 0, heaps = 0 }
    for _, name in ipairs(names) do
       for _, when in ipairs(times) do
          for _, how in ipairs(hows) do
@@ -51,6 +52,7 @@ describe("A fault leaves nothing behind and changes nothing the second time, "
       local counts = each(FEW, "calls", { "warm" }, { "one" })
       assert.truthy(counts.points > 30, counts.points)
       assert.truthy(counts.refused > 20, counts.refused)
+      assert.truthy(counts.heaps > 0, counts.heaps)
    end)
 
    it("when an allocation of the Lua state fails", function ()

@@ -37,7 +37,7 @@ enum outcome {
 static struct shared {
     enum outcome outcome;
     bool hit; // there was such a point
-    struct tracer_report report;
+    struct tracer_report reports[2]; // of both attempts
     struct state reference; // what one round leaves behind
     bool have_reference;
     size_t used;
@@ -59,9 +59,8 @@ struct attempt {
     bool hit;
 };
 
-static struct attempt try(long at)
+static struct attempt try(long at, struct tracer_report *report)
 {
-    struct tracer_report report;
     struct attempt attempt;
     error = (e64_error){ .message = "" };
     if (settings.calls)
@@ -71,9 +70,10 @@ static struct attempt try(long at)
         state_fail(at, settings.all);
     attempt.status = scenario_operate(settings.scenario, &error);
     if (settings.calls) {
-        tracer_end(&report);
-        attempt.hit = report.number >= 0;
-        shared->report = report;
+        tracer_end(report);
+        attempt.hit = report->number >= 0;
+        if (report->heap.to)
+            state_heap(report->heap.from, report->heap.to);
     } else {
         attempt.hit = state_failed();
         state_fail(0, false);
@@ -159,7 +159,8 @@ static void test(long at)
     state_take(&first, kind);
     bool clean = true;
     for (int i = 0; i < 2; i++) {
-        struct attempt attempt = try(at);
+        struct tracer_report *report = &shared->reports[i];
+        struct attempt attempt = try(at, report);
         if (i == 0) {
             shared->hit = attempt.hit;
             shared->outcome = attempt.status == scenario->expected ? HARMLESS
@@ -177,7 +178,7 @@ static void test(long at)
         // What may not be unloaded stays after the first success.
         if (!clean && !settings.warm)
             continue;
-        if (scenario->steps || is_put_off(&shared->report))
+        if (scenario->steps || is_put_off(report))
             continue;
         state_take(&second, clean ? kind : after);
         compare(clean ? &first : &again, &second,
@@ -235,7 +236,8 @@ static int run(long at)
     int status;
     shared->outcome = WRONG;
     shared->hit = at > 0; // unless it says otherwise: it may crash
-    shared->report.number = -1;
+    for (int i = 0; i < 2; i++)
+        shared->reports[i] = (struct tracer_report){ .number = -1 };
     shared->used = 0;
     shared->text[0] = '\0';
     pid_t child = fork();
@@ -250,11 +252,11 @@ static int run(long at)
 
 static void show(long at, int status)
 {
-    const struct tracer_report *report = &shared->report;
     printf("point %ld", at);
-    if (report->number >= 0)
-        printf(" (%s: %s)", tracer_name(report->number),
-               strerror((int)report->error));
+    for (int i = 0; i < 2; i++)
+        if (shared->reports[i].number >= 0)
+            printf(" (%s: %s)", tracer_name(shared->reports[i].number),
+                   strerror((int)shared->reports[i].error));
     printf(" of %s:\n", settings.scenario->name);
     if (WIFSIGNALED(status))
         printf("    ended by signal %d\n", WTERMSIG(status));
@@ -316,7 +318,7 @@ int main(int argc, char **argv)
     state_allocator();
     setvbuf(stdout, NULL, _IOLBF, 0);
     int status = run(0);
-    long refused = 0, harmless = 0, wrong = status != 0, at = 1;
+    long refused = 0, harmless = 0, heaps = 0, wrong = status != 0, at = 1;
     if (status)
         show(0, status);
     for (shared->hit = !status; shared->hit; at++) {
@@ -327,12 +329,14 @@ int main(int argc, char **argv)
         } else if (shared->hit) {
             refused += shared->outcome == REFUSED;
             harmless += shared->outcome == HARMLESS;
+            heaps += shared->reports[0].heap.to != 0;
         }
     }
     // The last one was behind all of them.
     long points = at > 1 ? at - 2 : 0;
     printf("%s %s %s %s %ld: %ld points, %ld refused, %ld harmless, "
-           "%ld wrong\n", argv[1], argv[2], argv[3], argv[4], settings.variant,
-           points, refused, harmless, wrong);
+           "%ld with the heap in a mapping, %ld wrong\n", argv[1], argv[2],
+           argv[3], argv[4], settings.variant, points, refused, harmless, heaps,
+           wrong);
     return wrong ? 1 : 0;
 }

@@ -98,7 +98,8 @@ local function objects (folder, paths)
    ]] .. CHECK:format "stdout && environ && texts[1][0] == 't' ? 42 : 0",
       "-fno-pic")
    for name, words in pairs { archive = "rcs libthird.a third.o",
-      thin = "rcsT libthin.a third.o fourth.o", bare = "rcS libbare.a second.o" }
+      thin = "rcsT libthin.a third.o fourth.o", bare = "rcS libbare.a second.o",
+      both = "rcs libboth.a first.o second.o" }
    do
       -- Another process may be using what is there.
       local made = words:match "%S+%.a"
@@ -283,10 +284,12 @@ local function driver ()
    return words
 end
 
--- malloc keeps nothing aside, so that what it has given out can be counted.
+-- malloc keeps nothing aside, so that what it has given out can be counted; and
+-- its heap grows often, so that this fails too.
 local ENVIRONMENT <const> = {
    GLIBC_TUNABLES = "glibc.malloc.tcache_count=0:glibc.malloc.arena_max=1"
-      .. ":glibc.malloc.mmap_threshold=1048576"
+      .. ":glibc.malloc.mmap_threshold=1048576:glibc.malloc.top_pad=4096"
+      .. ":glibc.malloc.trim_threshold=4096"
 }
 
 --- All that there are.
@@ -304,6 +307,7 @@ end
 ---@field points integer how many were made to fail
 ---@field refused integer
 ---@field harmless integer
+---@field heaps integer where malloc went on in a mapping, which stays, as brk failed
 ---@field wrong integer
 
 --- Runs one scenario.
@@ -318,15 +322,16 @@ function faults.run (scenario, what, when, how, variant)
    local result = child.run(table.move(command, 2, #command, 7,
       { command[1], scenario, what, when, how, tostring(variant or 0) }),
       { seconds = 1200, env = ENVIRONMENT, merge = true })
-   local points, refused, harmless, wrong = result.out:match
-      "(%d+) points, (%d+) refused, (%d+) harmless, (%d+) wrong\n$"
+   local points, refused, harmless, heaps, wrong = result.out:match(
+      "(%d+) points, (%d+) refused, (%d+) harmless, (%d+) with the heap in a "
+      .. "mapping, (%d+) wrong\n$")
    if not points then
       error(("%s %s %s %s %s\n%s"):format(scenario, what, when, how,
          child.describe(result), result.out), 0)
    end
    return { text = result.out, points = math.tointeger(points),
       refused = math.tointeger(refused), harmless = math.tointeger(harmless),
-      wrong = math.tointeger(wrong) }
+      heaps = math.tointeger(heaps), wrong = math.tointeger(wrong) }
 end
 
 --- Makes each allocation of a Lua state fail in turn, over what lua.lua does.

@@ -36,6 +36,13 @@ static e64_status link_objects(const struct scenario *scenario,
     return link_these(scenario, keys, error);
 }
 
+static e64_status link_archives(const struct scenario *scenario,
+                                e64_error *error)
+{
+    static const char *const keys[] = { "both", "thin", NULL };
+    return link_these(scenario, keys, error);
+}
+
 static e64_status link_twice(const struct scenario *scenario, e64_error *error)
 {
     static const char *const keys[] = { "second", "second", NULL };
@@ -96,6 +103,7 @@ const struct scenario linking_scenarios[] = {
     { .name = "object-held", .key = "alone", .options = { .hold = 1 },
       .works = starts },
     { .name = "link", .key = "first", .operate = link_all },
+    { .name = "link-archives", .key = "first", .operate = link_archives },
     { .name = "link-twice", .key = "second", .operate = link_twice,
       .expected = E64_DUPLICATE },
     { .name = "replace", .key = "first", .options = { .hold = 1 },

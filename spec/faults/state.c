@@ -121,6 +121,17 @@ static bool is_passing(const char *path)
         || (SANITIZED && path[0] != '/');
 }
 
+// Where else malloc's heap is: each attempt may add one.
+static struct heap {
+    unsigned long from, to;
+} heaps[2];
+static int heap_count;
+
+void state_heap(unsigned long from, unsigned long to)
+{
+    heaps[heap_count++] = (struct heap){ from, to };
+}
+
 static bool is_plugin(const char *path)
 {
     return state_folder && strncmp(path, state_folder,
@@ -134,6 +145,21 @@ static bool is_linked(const char *path)
         && strncmp(path, "/memfd:elf64load-", 17) != 0;
 }
 
+// The kernel joins the heap with what it borders on: that is said as if the heap
+// were not there.
+static void say_mapping(struct state *state, unsigned long from,
+                        unsigned long to, const char *mode, const char *path)
+{
+    for (int i = 0; i < heap_count; i++)
+        if (from <= heaps[i].from && heaps[i].to <= to) {
+            say_mapping(state, from, heaps[i].from, mode, path);
+            say_mapping(state, heaps[i].to, to, mode, path);
+            return;
+        }
+    if (from < to)
+        say(state, "map %lx-%lx %s %s\n", from, to, mode, path);
+}
+
 // Objects that are linked again come to other addresses: what lies there is said
 // after all else.
 static void add_mapping(struct state *state, enum state_kind kind,
@@ -145,7 +171,7 @@ static void add_mapping(struct state *state, enum state_kind kind,
     if (is_passing(path) || linked != is_linked(path))
         return;
     if (kind == STATE_EXACT || (kind == STATE_AGAIN && !linked))
-        say(state, "map %lx-%lx %s %s\n", from, to, mode, path);
+        say_mapping(state, from, to, mode, path);
     else if (linked || is_plugin(path)) // glibc's own may be left by a failing dlopen
         say(state, "map %lx %s %s\n", to - from, mode, path);
 }

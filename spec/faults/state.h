@@ -20,6 +20,9 @@ enum state_kind {
 };
 void state_take(struct state *state, enum state_kind kind);
 
+// A mapping that malloc's heap goes on in: it grows as it likes, as the heap does.
+void state_heap(unsigned long from, unsigned long to);
+
 // What lies in this folder is a plugin.
 extern const char *state_folder;
 

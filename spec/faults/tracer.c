@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -123,6 +124,8 @@ static struct thread {
     long answer;    // negative errno to give out when it leaves; 0: none
     bool queried;
     unsigned long long argument; // that it had before it was queried
+    bool heapless; // the call before was a brk that failed
+    unsigned long heap; // the size of a mapping that it asks for instead
 } threads[MOST_THREADS];
 
 static struct {
@@ -184,6 +187,14 @@ static bool is_due(const struct call *call)
     return true;
 }
 
+// Of anonymous memory, as malloc asks for it.
+static unsigned long heap_size(const struct user_regs_struct *registers)
+{
+    return registers->orig_rax == SYS_mmap
+        && registers->rdx == (PROT_READ | PROT_WRITE)
+        && registers->r10 == (MAP_PRIVATE | MAP_ANONYMOUS) ? registers->rsi : 0;
+}
+
 // When a thread is about to make a system call.
 static void enter(struct thread *thread, struct user_regs_struct *registers)
 {
@@ -201,6 +212,8 @@ static void enter(struct thread *thread, struct user_regs_struct *registers)
     }
     if (!plan.active)
         return;
+    thread->heap = thread->heapless ? heap_size(registers) : 0;
+    thread->heapless = false;
     const struct call *call = find(number);
     if (!call) {
         plan.report.left_out += number != BEGIN;
@@ -218,6 +231,7 @@ static void enter(struct thread *thread, struct user_regs_struct *registers)
         return;
     case QUERIED:
         thread->queried = true;
+        thread->heapless = true;
         thread->argument = registers->rdi;
         registers->rdi = 0;
         break;
@@ -227,6 +241,10 @@ static void enter(struct thread *thread, struct user_regs_struct *registers)
 
 static void leave(struct thread *thread, struct user_regs_struct *registers)
 {
+    if (thread->heap && !thread->answer && registers->rax < -4095ull)
+        plan.report.heap = (struct tracer_heap){ registers->rax,
+                                                 registers->rax + thread->heap };
+    thread->heap = 0;
     if (!thread->answer && !thread->queried)
         return;
     if (thread->answer)

@@ -10,8 +10,15 @@
 // of its name, and where it needs memory, or a descriptor, all that do.
 enum tracer_mode { TRACER_ONE, TRACER_ALL };
 
+// Where malloc's heap goes on when brk fails: in a mapping of its own (glibc's
+// malloc.c: sysmalloc, MMAP_AS_MORECORE_SIZE), which it does not give back.
+struct tracer_heap {
+    unsigned long from, to;
+};
+
 // What became of it, told to the child by tracer_end.
 struct tracer_report {
+    struct tracer_heap heap; // if brk was made to fail, and that is what followed
     long number;      // of the system call that failed; -1: none did
     long error;       // with which errno
     long calls;       // that could have been made to fail, all in all
