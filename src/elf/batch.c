@@ -70,9 +70,13 @@ static void find_names(const struct elf_symbols *symbols,
                        const struct stage *stage)
 {
     Elf64_Sym symbol;
-    for (uint32_t i = 0; i < stage->count; i++)
-        if (elf_symbol(symbols, stage->at[i], &symbol))
-            __builtin_prefetch(elf_string(symbols, symbol.st_name));
+    for (uint32_t i = 0; i < stage->count; i++) {
+        if (!elf_symbol(symbols, stage->at[i], &symbol))
+            continue;
+        const char *name = elf_string(symbols, symbol.st_name);
+        __builtin_prefetch(name);
+        __builtin_prefetch(name + 64); // those of C++ are long
+    }
 }
 
 static void close_found(const struct elf_query *queries, struct elf_open *open)

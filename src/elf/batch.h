@@ -5,7 +5,7 @@
 
 #include "object.h"
 
-enum { ELF_BATCH = 64 }; // at most at once
+enum { ELF_BATCH = 128 }; // at most at once
 
 // A name that is looked for in one object after the other, and what was found.
 struct elf_query {

@@ -176,11 +176,8 @@ static e64_status add(struct resolving *resolving, uint32_t index,
 {
     struct link_bindings *bindings = &resolving->unit->bindings;
     protect(resolving, index, symbol, class, found);
-    e64_status status = memory_grow(&bindings->all, bindings->count,
-                                    &bindings->room, sizeof *bindings->all);
-    if (status == E64_OK)
-        status = bind(resolving, index, symbol, class, found,
-                      &bindings->all[bindings->count]);
+    e64_status status = bind(resolving, index, symbol, class, found,
+                             &bindings->all[bindings->count]);
     bindings->count += status == E64_OK;
     return status;
 }
@@ -247,6 +244,11 @@ static bool defines(const struct link_unit *unit, uint32_t index,
         && elf_own_hash(unit->object.symbols, index, hash);
 }
 
+static void fetch_name(const struct link_unit *unit, const Elf64_Sym *symbol)
+{
+    __builtin_prefetch(elf_string(unit->object.symbols, symbol->st_name));
+}
+
 // 64 symbols: those of the plugin's own that nothing before it may define are
 // settled without a look at their names.
 static e64_status bind_word(struct resolving *resolving, struct line *line,
@@ -275,6 +277,8 @@ static e64_status bind_word(struct resolving *resolving, struct line *line,
             word->own |= bits & -bits;
     e64_status status = E64_OK;
     left &= ~word->own;
+    for (uint64_t bits = left; bits; bits &= bits - 1)
+        fetch_name(unit, &symbols[__builtin_ctzll(bits)]);
     for (; status == E64_OK && left; left &= left - 1) {
         uint32_t i = (uint32_t)__builtin_ctzll(left);
         status = put_in_line(resolving, line, from + i, &symbols[i]);
@@ -286,10 +290,13 @@ static e64_status bind_words(struct resolving *resolving, struct line *line)
 {
     struct link_unit *unit = resolving->unit;
     struct link_bindings *bindings = &unit->bindings;
+    // Room for all imports. What is not used is not touched, and given back.
+    size_t room = (bindings->imports + 1) * sizeof *bindings->all;
+    bindings->all = memory_resize(NULL, room);
     bindings->first = memory_resize(NULL, (bindings->symbols + 1)
                                     * sizeof *bindings->first);
-    if (!bindings->first)
-        return fail_memory(bindings->symbols * sizeof *bindings->first);
+    if (!bindings->all || !bindings->first)
+        return fail_memory(room);
     e64_status status = find_scope_new(resolving->scope, &unit->object,
                                        &line->scope);
     for (uint32_t i = 0; status == E64_OK && i < bindings->symbols; i += 64)

@@ -53,7 +53,7 @@ struct link_word {
 struct link_bindings {
     // Ascending by symbol and class.
     struct link_binding *all;
-    uint32_t count, room;
+    uint32_t count;
     struct link_word *words;
     uint32_t symbols; // that the words are for
     uint32_t imports; // own ones, too

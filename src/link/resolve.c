@@ -274,15 +274,12 @@ static e64_status check_versions(const struct link_unit *unit,
 // The table stays as long as the plugin does.
 static e64_status trim(struct link_bindings *bindings)
 {
-    if (bindings->count == bindings->room)
-        return E64_OK;
     uint32_t count = bindings->count ? bindings->count : 1;
     struct link_binding *all = memory_resize(bindings->all,
                                              count * sizeof *all);
     if (!all)
         return fail_memory(count * sizeof *all);
     bindings->all = all;
-    bindings->room = bindings->count;
     return E64_OK;
 }
 
