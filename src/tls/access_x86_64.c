@@ -215,6 +215,7 @@ void tls_descriptor_dynamic(struct tls_descriptor *descriptor, uint64_t module,
                             uint64_t offset, uint64_t pair[2])
 {
     uint64_t number = module >= TLS_OURS ? module - TLS_OURS : 0;
+    tls_descriptor_prepare();
     *descriptor = (struct tls_descriptor){
         .block = offsetof(struct tls_table, blocks) + number * sizeof(int64_t),
         .index = { module, offset },

@@ -53,11 +53,7 @@ void *tls_find_slowly(struct tls_index *index);
 // The same for descriptors: assembly, see access_x86_64.c.
 extern char tls_descriptor_slow[];
 
-// Both do something the first time only.
-
-// Chooses how descriptors save vector registers.
-void tls_descriptor_prepare(void);
-// Makes the functions for accesses.
+// Makes the functions for accesses, the first time.
 void tls_access_prepare(void);
 
 void modules_before_fork(void);

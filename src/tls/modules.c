@@ -65,7 +65,6 @@ e64_status tls_module_new(const struct tls_image *image, const char *name,
         error_path(name);
         return E64_NOMEMORY;
     }
-    tls_descriptor_prepare();
     tls_access_prepare();
     lock_take(&lock);
     e64_status status = find_free(&number);

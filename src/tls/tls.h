@@ -67,7 +67,8 @@ void *tls_get_addr_entry(void);
 
 // To be called before what saves all registers as descriptors do, by
 // tls_descriptor_save (0: fxsave, 1: xsave, 2: xsavec) in tls_descriptor_size
-// bytes, with the mask 0xef.
+// bytes, with the mask 0xef. It asks the processor, which takes a virtual
+// machine some 0.1 ms, the first time.
 void tls_descriptor_prepare(void);
 
 // The offset is the same in every thread.
