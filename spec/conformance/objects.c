@@ -73,12 +73,18 @@ static int visit_host(struct dl_phdr_info *info, size_t size, void *data)
     return 0;
 }
 
+static int (*walk)(int (*)(struct dl_phdr_info *, size_t, void *), void *);
+
+// glibc's own. From the first open on, the loader has whoever asks for it get
+// what shows plugins, too.
+static __attribute__((constructor)) void find_walk(void)
+{
+    walk = dlsym(RTLD_DEFAULT, "dl_iterate_phdr");
+}
+
 void process_add_host(struct process *process, enum mapper mapper)
 {
     struct visit visit = { process, mapper };
-    // glibc's own, though our import of it is pointed to what shows plugins.
-    int (*walk)(int (*)(struct dl_phdr_info *, size_t, void *), void *)
-        = dlsym(RTLD_DEFAULT, "dl_iterate_phdr");
     walk(visit_host, &visit);
 }
 
