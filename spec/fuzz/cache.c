@@ -8,9 +8,15 @@
 #include "target.h"
 
 static const char *const levels[] = { "x86-64-v4", "x86-64-v3", "x86-64-v2" };
+
+static struct elf_cache_bits bits(void)
+{
+    return (struct elf_cache_bits){ 6, 0xfull << 48, 1ull << 50 };
+}
+
 static const struct elf_cache_machine machine = {
-    .flags = 0x303, .levels = 0xf, .hwcap = 6, .platforms = 0xfull << 48,
-    .platform = 1ull << 50, .names = levels, .name_count = 3,
+    .flags = 0x303, .levels = 0xf, .bits = bits, .names = levels,
+    .name_count = 3,
 };
 
 struct names {

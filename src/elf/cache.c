@@ -274,9 +274,12 @@ static bool level_suits(uint64_t hwcap, const struct elf_cache_machine *machine)
 static bool bits_suit(uint64_t hwcap, const struct elf_cache_machine *machine)
 {
     const uint64_t tls = (uint64_t)1 << 63; // every system has had it for long
-    uint64_t platform = hwcap & machine->platforms;
-    return (hwcap & ~(machine->hwcap | machine->platforms | tls)) == 0
-        && (platform == 0 || platform == machine->platform);
+    if (!(hwcap & ~tls))
+        return true;
+    struct elf_cache_bits here = machine->bits();
+    uint64_t platform = hwcap & here.platforms;
+    return (hwcap & ~(here.hwcap | here.platforms | tls)) == 0
+        && (platform == 0 || platform == here.platform);
 }
 
 const char *elf_cache_find(struct view cache,

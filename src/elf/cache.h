@@ -7,13 +7,19 @@
 
 #include "view.h"
 
+// Older bits that an entry may ask for.
+struct elf_cache_bits {
+    uint64_t hwcap;
+    uint64_t platforms; // those of the bits that name a platform
+    uint64_t platform;  // the one of them that is this processor's, or 0
+};
+
 // What an entry must suit to be of use here.
 struct elf_cache_machine {
     int32_t flags;            // the kind of library that ldconfig wrote down
     uint32_t levels;          // bit n: this processor has ISA level n
-    uint64_t hwcap;           // older bits that an entry may ask for
-    uint64_t platforms;       // those of the older bits that name a platform
-    uint64_t platform;        // the one of them that is this processor's, or 0
+    // Asked for the sake of an entry that wants some of them, which few do.
+    struct elf_cache_bits (*bits)(void);
     const char *const *names; // of the folders under glibc-hwcaps that are in
     uint32_t name_count;      // use, the best one first
 };

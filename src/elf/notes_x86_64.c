@@ -3,28 +3,33 @@
 
 #include <cpuid.h>
 #include <stdatomic.h>
+#include <sys/platform/x86.h>
 
 #include "notes.h"
 
 struct leaves {
-    uint32_t one_c, one_d;   // leaf 1
+    uint32_t one_c;          // leaf 1
     uint32_t seven_b;        // leaf 7, 0
     uint32_t extended_c;     // leaf 0x80000001
     uint64_t saved;          // XCR0: what the kernel saves for us
 };
 
+// What the processor has told ld.so: cpuid leaves a virtual machine each time,
+// which takes tens of microseconds.
+static const unsigned *registers_of(unsigned leaf)
+{
+    return __x86_get_cpuid_feature_leaf(leaf)->cpuid_array;
+}
+
 static struct leaves read_leaves(void)
 {
-    struct leaves leaves = { 0 };
-    uint32_t a, b, c, d;
-    if (__get_cpuid(1, &a, &b, &c, &d)) {
-        leaves.one_c = c;
-        leaves.one_d = d;
-    }
-    if (__get_cpuid_count(7, 0, &a, &b, &c, &d))
-        leaves.seven_b = b;
-    if (__get_cpuid(0x80000001, &a, &b, &c, &d))
-        leaves.extended_c = c;
+    enum { EBX = 1, ECX = 2 };
+    struct leaves leaves = {
+        .one_c = registers_of(CPUID_INDEX_1)[ECX],
+        .seven_b = registers_of(CPUID_INDEX_7)[EBX],
+        .extended_c = registers_of(CPUID_INDEX_80000001)[ECX],
+    };
+    uint32_t a, d;
     if (leaves.one_c & bit_OSXSAVE) {
         __asm__ volatile ("xgetbv" : "=a"(a), "=d"(d) : "c"(0));
         leaves.saved = (uint64_t)d << 32 | a;
@@ -70,8 +75,7 @@ const char *elf_isa_name_x86_64(uint32_t lacking)
 
 uint32_t elf_isa_lacking_x86_64(uint32_t levels)
 {
-    // cpuid leaves a virtual machine each time: tens of microseconds. What runs
-    // this has the baseline.
+    // What runs this has the baseline.
     static atomic_uint known;
     if (!(levels & ~GNU_PROPERTY_X86_ISA_1_BASELINE))
         return 0;

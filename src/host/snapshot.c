@@ -145,6 +145,10 @@ static int collect(struct dl_phdr_info *info, size_t size, void *data)
         collection->failed = true;
         return 1;
     }
+    // The executable is first, and is never closed: it needs no handle, for
+    // which glibc would open its file.
+    if (snapshot->module_count == 0)
+        module->startup = module->global = true;
     snapshot->modules[snapshot->module_count++] = module;
     return 0;
 }

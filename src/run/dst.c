@@ -132,9 +132,9 @@ bool dst_expand(const struct dst *dst, const char *from, size_t size,
             text_add(to, startup->ldso.lib);
             break;
         case PLATFORM:
-            known = startup->ldso.platform != NULL;
+            known = ldso_processor()->platform != NULL;
             if (known)
-                text_add(to, startup->ldso.platform);
+                text_add(to, ldso_processor()->platform);
             break;
         }
         if (!known) {

@@ -112,7 +112,7 @@ static bool is_folder(const char *path)
 // of glibc-hwcaps, tls and the like, where ld.so makes two for each of them.
 struct walk {
     struct folder *folder;
-    const struct ldso *ldso;
+    const struct ldso_processor *processor;
     struct text *path;
     bool there;        // is the folder itself?
     const char *group; // the first component below it that was asked for
@@ -120,11 +120,11 @@ struct walk {
     bool group_there;
 };
 
-// Leaves the path of ldso.below[i] in walk->path, and says whether it may be
-// there.
+// Leaves the path of processor->below[i] in walk->path, and says whether it may
+// be there.
 static bool enter_below(struct walk *walk, uint32_t i)
 {
-    const char *below = walk->ldso->below[i];
+    const char *below = walk->processor->below[i];
     text_cut(walk->path, 0);
     text_add_bytes(walk->path, walk->folder->path, walk->folder->size);
     size_t size = strcspn(below, "/");
@@ -151,7 +151,7 @@ static enum trial walk_one(struct walk *walk, const char *name,
                            void *data)
 {
     struct folder *folder = walk->folder;
-    uint32_t count = walk->ldso->below_count;
+    uint32_t count = walk->processor->below_count;
     // What is there now may be somewhere else when the current folder changes.
     bool relative = folder->path[0] != '/';
     enum trial trial = TRIAL_NEXT;
@@ -178,17 +178,20 @@ static enum trial walk_one(struct walk *walk, const char *name,
     return any ? trial : TRIAL_NEXT;
 }
 
-enum trial folders_walk(const struct folder_list *list,
-                        const struct ldso *ldso, const char *name,
+enum trial folders_walk(const struct folder_list *list, const char *name,
                         struct text *path,
                         enum trial (*try)(void *data, const char *path,
                                           bool there),
                         void *data)
 {
+    if (!list->count)
+        return TRIAL_NEXT;
+    const struct ldso_processor *processor = ldso_processor();
+    uint32_t itself = (uint32_t)1 << (processor->below_count - 1);
     for (size_t i = 0; i < list->count; i++) {
         struct folder *folder = list->items[i];
-        struct walk walk = { .folder = folder, .ldso = ldso, .path = path };
-        uint32_t itself = (uint32_t)1 << (ldso->below_count - 1);
+        struct walk walk = { .folder = folder, .processor = processor,
+                             .path = path };
         if (folder->path[0] != '/')
             walk.there = true;
         else if (folder->known & itself)

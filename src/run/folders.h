@@ -8,7 +8,8 @@
 
 struct folder {
     struct folder *next;
-    // Bit n: whether the nth of ldso.below is known to be there or missing.
+    // Bit n: whether the nth of what is tried below is known to be there or
+    // missing.
     uint32_t known, missing;
     size_t size;
     char path[]; // ends in '/', or "" for the current folder
@@ -47,8 +48,7 @@ e64_status folders_take(struct folders *folders, const char *const *paths,
 // until it answers something else than TRIAL_NEXT. `there` is false when the
 // file cannot be there, because its folder is not: ld.so tries it none the
 // less. `path` is scratch.
-enum trial folders_walk(const struct folder_list *list,
-                        const struct ldso *ldso, const char *name,
+enum trial folders_walk(const struct folder_list *list, const char *name,
                         struct text *path,
                         enum trial (*try)(void *data, const char *path,
                                           bool there),

@@ -4,6 +4,8 @@
 
 #include <cpuid.h>
 #include <gnu/libc-version.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <sys/auxv.h>
 #include <sys/platform/x86.h>
@@ -62,34 +64,36 @@ static uint32_t active_levels(void)
 static bool intel(void)
 {
     unsigned most, b, c, d;
-    return __get_cpuid(0, &most, &b, &c, &d) && b == signature_INTEL_ebx
-        && c == signature_INTEL_ecx && d == signature_INTEL_edx;
+    __cpuid(0, most, b, c, d);
+    return b == signature_INTEL_ebx && c == signature_INTEL_ecx
+        && d == signature_INTEL_edx;
 }
 
 // ld.so has names of its own for some of Intel's processors; $PLATFORM is the
 // kernel's name for all others.
-static void read_processor(struct ldso *ldso, uint64_t *hwcap)
+static void read_processor(struct ldso_processor *processor)
 {
     const char *kernels = (const char *)getauxval(AT_PLATFORM);
-    ldso->platform = kernels && *kernels ? kernels : NULL;
-    ldso->machine.platform = 0;
-    *hwcap = HWCAP_X86_64;
+    struct elf_cache_bits *bits = &processor->bits;
+    processor->platform = kernels && *kernels ? kernels : NULL;
+    bits->platforms = (uint64_t)PLATFORM_BITS << FIRST_PLATFORM;
+    bits->hwcap = HWCAP_X86_64;
     if (!intel())
         return;
     if (HAS(AVX512CD) && HAS(AVX512ER)) {
         if (HAS(AVX512PF)) {
-            ldso->platform = "xeon_phi";
-            ldso->machine.platform = (uint64_t)1 << (FIRST_PLATFORM + 3);
+            processor->platform = "xeon_phi";
+            bits->platform = (uint64_t)1 << (FIRST_PLATFORM + 3);
             return;
         }
     } else if (HAS(AVX512CD) && HAS(AVX512BW) && HAS(AVX512DQ)
                && HAS(AVX512VL)) {
-        *hwcap |= HWCAP_AVX512_1;
+        bits->hwcap |= HWCAP_AVX512_1;
     }
     if (HAS(AVX2) && HAS(FMA) && HAS(BMI1) && HAS(BMI2) && HAS(LZCNT)
         && HAS(MOVBE) && HAS(POPCNT)) {
-        ldso->platform = "haswell";
-        ldso->machine.platform = (uint64_t)1 << (FIRST_PLATFORM + 2);
+        processor->platform = "haswell";
+        bits->platform = (uint64_t)1 << (FIRST_PLATFORM + 2);
     }
 }
 
@@ -101,54 +105,76 @@ static bool old_folders(void)
 }
 
 // Every combination of these names, as nested folders, the longest first.
-static void add_old_folders(struct ldso *ldso, uint64_t hwcap)
+static void add_old_folders(struct ldso_processor *processor)
 {
     const char *names[4];
     unsigned count = 0;
-    if (hwcap & HWCAP_X86_64)
+    if (processor->bits.hwcap & HWCAP_X86_64)
         names[count++] = "x86_64";
-    if (hwcap & HWCAP_AVX512_1)
+    if (processor->bits.hwcap & HWCAP_AVX512_1)
         names[count++] = "avx512_1";
-    if (ldso->platform)
-        names[count++] = ldso->platform;
+    if (processor->platform)
+        names[count++] = processor->platform;
     names[count++] = "tls";
     for (unsigned set = (1u << count) - 1; set > 0; set--) {
-        char *below = ldso->below[ldso->below_count];
+        char *below = processor->below[processor->below_count];
         size_t size = 0;
         for (unsigned i = count; i-- > 0;)
             if (set >> i & 1)
                 size += (size_t)snprintf(below + size, LDSO_FOLDER_SIZE - size,
                                          "%s/", names[i]);
         // The kernel's name for the platform may be a hwcap's name as well.
-        uint32_t here = ldso->below_count;
-        if (here == 0 || strcmp(below, ldso->below[here - 1]) != 0)
-            ldso->below_count++;
+        uint32_t here = processor->below_count;
+        if (here == 0 || strcmp(below, processor->below[here - 1]) != 0)
+            processor->below_count++;
         else
             *below = '\0';
     }
 }
 
+static atomic_ullong mask_at_start;
+static struct ldso_processor shared;
+
+static void read_shared(void)
+{
+    read_processor(&shared);
+    shared.bits.hwcap &= atomic_load(&mask_at_start);
+    uint32_t count = active_levels();
+    for (uint32_t i = 0; i < count; i++)
+        snprintf(shared.below[shared.below_count++], LDSO_FOLDER_SIZE,
+                 "glibc-hwcaps/%s/", levels[LEVELS - count + i]);
+    if (old_folders())
+        add_old_folders(&shared);
+    else
+        shared.bits = (struct elf_cache_bits){
+            .platforms = shared.bits.platforms };
+    shared.below_count++; // the folder itself
+}
+
+const struct ldso_processor *ldso_processor(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, read_shared);
+    return &shared;
+}
+
+static struct elf_cache_bits processor_bits(void)
+{
+    return ldso_processor()->bits;
+}
+
 void ldso_read(uint64_t mask, struct ldso *ldso)
 {
-    uint64_t hwcap;
-    *ldso = (struct ldso){ .defaults = defaults, .lib = lib,
-                           .cache_path = "/etc/ld.so.cache" };
-    read_processor(ldso, &hwcap);
-    hwcap &= mask;
+    atomic_store(&mask_at_start, mask);
     uint32_t count = active_levels();
-    ldso->machine.flags = CACHE_FLAGS;
-    ldso->machine.levels = LEVEL_BITS & ~elf_isa_lacking_x86_64(LEVEL_BITS);
-    ldso->machine.names = levels + (LEVELS - count);
-    ldso->machine.name_count = count;
-    ldso->machine.platforms = (uint64_t)PLATFORM_BITS << FIRST_PLATFORM;
-    for (uint32_t i = 0; i < count; i++)
-        snprintf(ldso->below[ldso->below_count++], LDSO_FOLDER_SIZE,
-                 "glibc-hwcaps/%s/", ldso->machine.names[i]);
-    if (old_folders()) {
-        ldso->machine.hwcap = hwcap;
-        add_old_folders(ldso, hwcap);
-    } else {
-        ldso->machine.platform = 0;
-    }
-    ldso->below_count++; // the folder itself
+    *ldso = (struct ldso){
+        .defaults = defaults, .lib = lib, .cache_path = "/etc/ld.so.cache",
+        .machine = {
+            .flags = CACHE_FLAGS,
+            .levels = LEVEL_BITS & ~elf_isa_lacking_x86_64(LEVEL_BITS),
+            .bits = processor_bits,
+            .names = levels + (LEVELS - count),
+            .name_count = count,
+        },
+    };
 }

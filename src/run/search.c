@@ -30,8 +30,8 @@ static enum trial walk(struct search *search, const char *what, const char *who,
 {
     search->place = what;
     search->owner = who;
-    enum trial trial = folders_walk(list, &search->startup->ldso, search->name,
-                                    &search->path, search_try, search);
+    enum trial trial = folders_walk(list, search->name, &search->path,
+                                    search_try, search);
     if (search->path.failed)
         return stop(search, fail_memory(search->path.size));
     if (trial != TRIAL_END)
