@@ -271,7 +271,9 @@ static e64_status begin(struct search *search,
     *file = (struct elf_file){ .fd = -1 };
     if (request->refused)
         search_add_reason(search, request->refused);
-    return startup_get(&search->startup);
+    // To open a plain path needs no more.
+    bool plain = strchr(request->name, '/') && !dst_in(request->name);
+    return plain ? E64_OK : startup_get(&search->startup);
 }
 
 static void finish(struct search *search)
@@ -286,7 +288,7 @@ static void finish(struct search *search)
     text_free(&search->obstacle);
 }
 
-static e64_status open_path(const struct search *search, const char *path)
+static e64_status open_path(struct search *search, const char *path)
 {
     const struct search_request *request = search->request;
     e64_status status = elf_file_open_path(path, search->file);
@@ -294,8 +296,11 @@ static e64_status open_path(const struct search *search, const char *path)
     if (request->probe)
         request->probe(request->probe_data, &probe);
     const struct search_wanter *wanter = request->wanter;
-    if (status == E64_NOTFOUND)
-        return search_fail_path(search, path);
+    if (status == E64_NOTFOUND) {
+        if (!search->startup)
+            status = startup_get(&search->startup);
+        return search->startup ? search_fail_path(search, path) : status;
+    }
     if (status != E64_OK && wanter && wanter->path)
         error_wanter(wanter->path);
     return status;
