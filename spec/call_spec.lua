@@ -159,6 +159,7 @@ describe("A call", function ()
       } do
          local f = p:lookup("wide"):as(("int (%s)"):format(text))
          assert.equal(value, f(value), text)
+         assert.equal(value, f(value + 0.0), text)
       end
       assert.equal(1, p:lookup("wide"):as "int (_Bool)" (true))
    end)
@@ -395,6 +396,10 @@ describe("A function", function ()
       assert.error_matches(function ()
          getmetatable(cell).__call(5)
       end, "elf64load.pointer expected, got number")
+      for _, other in ipairs { p:lookup "add", io.stdout } do
+         assert.error_matches(function () getmetatable(cell).__call(other) end,
+            "elf64load.pointer expected, got ")
+      end
    end)
 
    it("raises closed once its plugin has been stopped", function ()
