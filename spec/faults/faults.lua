@@ -284,13 +284,15 @@ local function driver ()
    return words
 end
 
--- malloc keeps nothing aside, so that what it has given out can be counted; and
--- its heap grows often, so that this fails too.
-local ENVIRONMENT <const> = {
-   GLIBC_TUNABLES = "glibc.malloc.tcache_count=0:glibc.malloc.arena_max=1"
-      .. ":glibc.malloc.mmap_threshold=1048576:glibc.malloc.top_pad=4096"
-      .. ":glibc.malloc.trim_threshold=4096"
-}
+-- malloc keeps nothing aside, so that what it has given out can be counted.
+local TUNABLES <const> = "glibc.malloc.tcache_count=0:glibc.malloc.arena_max=1"
+   .. ":glibc.malloc.mmap_threshold=1048576"
+
+-- Its heap grows often, so that this fails too. Not where all that needs memory
+-- fails: where its table of unique symbols grows, ld.so ends the process then
+-- ("out of memory").
+local SMALL <const> = TUNABLES .. ":glibc.malloc.top_pad=4096"
+   .. ":glibc.malloc.trim_threshold=4096"
 
 --- All that there are.
 ---@return string[]
@@ -321,7 +323,8 @@ function faults.run (scenario, what, when, how, variant)
    local command = driver()
    local result = child.run(table.move(command, 2, #command, 7,
       { command[1], scenario, what, when, how, tostring(variant or 0) }),
-      { seconds = 1200, env = ENVIRONMENT, merge = true })
+      { seconds = 1200, merge = true,
+         env = { GLIBC_TUNABLES = how == "one" and SMALL or TUNABLES } })
    local points, refused, harmless, heaps, wrong = result.out:match(
       "(%d+) points, (%d+) refused, (%d+) harmless, (%d+) with the heap in a "
       .. "mapping, (%d+) wrong\n$")
@@ -347,7 +350,7 @@ function faults.lua ()
    return child.run({ program, FOLDER .. "lua.lua", fixtures.folder,
       paths.plain, "libfaults-nowhere.so.7", paths.first, paths.second,
       paths.thin },
-      { seconds = 600, env = ENVIRONMENT, merge = true })
+      { seconds = 600, env = { GLIBC_TUNABLES = TUNABLES }, merge = true })
 end
 
 return faults

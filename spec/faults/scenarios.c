@@ -1,9 +1,9 @@
 #include "asking.h"
 #include "deciding.h"
+#include "state.h"
 
 #include <dlfcn.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -89,20 +89,10 @@ static void close_it(const struct scenario *scenario)
     plugin = NULL;
 }
 
-static void *check_in_thread(void *data)
-{
-    long (*check)(void) = (long (*)(void))e64_entry(plugin, "check");
-    return check && check() == 42 ? data : NULL;
-}
-
 // In this thread and in a new one.
 static bool is_right_in_threads(const struct scenario *scenario)
 {
-    pthread_t thread;
-    void *answer = NULL;
-    return is_right(scenario)
-        && pthread_create(&thread, NULL, check_in_thread, &thread) == 0
-        && pthread_join(thread, &answer) == 0 && answer;
+    return is_right(scenario) && state_in_thread(is_right, scenario);
 }
 
 bool scenario_yes(const struct scenario *scenario)
@@ -510,18 +500,11 @@ static void read_file(const char *path)
     demand(read(descriptor, contents, size) == (ssize_t)size, path, NULL);
 }
 
-static void *do_nothing(void *data)
-{
-    return data;
-}
-
 void scenario_prepare(const struct scenario *scenario)
 {
     e64_error error;
-    pthread_t thread;
     // So that glibc has a stack to use again.
-    pthread_create(&thread, NULL, do_nothing, NULL);
-    pthread_join(thread, NULL);
+    state_in_thread(scenario_yes, scenario);
     e64_last_error(); // this thread's, which stays
     read_file(scenario_file(scenario->key));
     const e64_runtime_options *policy = scenario->policy
@@ -569,6 +552,7 @@ void scenario_undo(const struct scenario *scenario)
 
 void scenario_settle(void)
 {
+    state_unwinder();
     const e64_open_options options = { .struct_size = sizeof options,
                                        .private_ = 1 };
     e64_error error;

@@ -3,10 +3,12 @@
 #include <dirent.h>
 #include <dlfcn.h>
 #include <elf64load.h>
+#include <execinfo.h>
 #include <fcntl.h>
 #include <link.h>
 #include <malloc.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -304,6 +306,43 @@ void state_take(struct state *state, enum state_kind kind)
     add_descriptors(state, kind, false);
     add_descriptors(state, kind, true);
     add_mappings(state, kind);
+}
+
+// ------------------------------------------------------------- settling ---
+
+struct question {
+    bool (*ask)(const struct scenario *scenario);
+    const struct scenario *scenario;
+    bool answer;
+    pid_t thread;
+};
+
+static void *answer(void *data)
+{
+    struct question *question = data;
+    question->thread = gettid();
+    question->answer = question->ask(question->scenario);
+    return NULL;
+}
+
+bool state_in_thread(bool (*ask)(const struct scenario *scenario),
+                     const struct scenario *scenario)
+{
+    struct question question = { ask, scenario, false, 0 };
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, answer, &question) != 0
+        || pthread_join(thread, NULL) != 0)
+        return false;
+    // The driver's alarm ends what never ends.
+    while (tgkill(getpid(), question.thread, 0) == 0)
+        usleep(1000);
+    return question.answer;
+}
+
+void state_unwinder(void)
+{
+    void *frame;
+    backtrace(&frame, 1);
 }
 
 // ----------------------------------------------------------- comparing ---

@@ -23,6 +23,16 @@ void state_take(struct state *state, enum state_kind kind);
 // A mapping that malloc's heap goes on in: it grows as it likes, as the heap does.
 void state_heap(unsigned long from, unsigned long to);
 
+// Asks in a thread of its own, and waits until that is gone: one that has been
+// joined is still there for a moment, and what it ran may not be unmapped.
+struct scenario;
+bool state_in_thread(bool (*ask)(const struct scenario *scenario),
+                     const struct scenario *scenario);
+
+// Where the process cannot be told whom to ask for frames, libgcc_s is opened at
+// once, and else when somebody unwinds: which this does.
+void state_unwinder(void);
+
 // What lies in this folder is a plugin.
 extern const char *state_folder;
 
