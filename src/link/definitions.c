@@ -107,7 +107,9 @@ static e64_status decide(struct resolving *resolving, uint32_t index,
         .kind = import_kind(resolving->kinds[class][index]),
         .weak = ELF64_ST_BIND(symbol->st_info) == STB_WEAK,
     };
-    return context->decide(context->data, unit, &import, binding);
+    e64_status status = context->decide(context->data, unit, &import, binding);
+    binding->class = (uint8_t)class;
+    return status;
 }
 
 // Protected: its own definition, unless an executable's PLT entry is the
@@ -141,8 +143,8 @@ static e64_status bind(struct resolving *resolving, uint32_t index,
     *binding = (struct link_binding){ .symbol = index,
                                       .class = (uint8_t)class };
     if (!found->object) {
-        binding->undefined = true;
         e64_status status = decide(resolving, index, symbol, class, binding);
+        binding->undefined = true;
         resolving->undefined |= !binding->definer
                              && ELF64_ST_BIND(symbol->st_info) != STB_WEAK;
         return status;
@@ -298,7 +300,7 @@ static e64_status bind_words(struct resolving *resolving, struct line *line)
     if (!bindings->all || !bindings->first)
         return fail_memory(room);
     e64_status status = find_scope_new(resolving->scope, &unit->object,
-                                       &line->scope);
+                                       bindings->imports, &line->scope);
     for (uint32_t i = 0; status == E64_OK && i < bindings->symbols; i += 64)
         status = bind_word(resolving, line, i);
     if (status == E64_OK)

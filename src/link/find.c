@@ -33,8 +33,37 @@ bool find_one(const struct link_scope *scope, const struct elf_name *name,
     return false;
 }
 
+// A filter takes as long as asking each of them does for so many names.
+static bool is_worth_a_filter(const struct find_scope *scope, uint32_t own,
+                              uint64_t *symbols)
+{
+    *symbols = 0;
+    for (uint32_t i = 0; i < scope->self; i++) {
+        const struct elf_symbols *tables = scope->objects[i]->symbols;
+        if (!tables->gnu_buckets && tables->sysv_buckets)
+            return false;
+        *symbols += elf_hashes(tables).size / 4;
+        if (*symbols > own)
+            return false;
+    }
+    return scope->self < scope->count;
+}
+
+static void make_filter(struct find_scope *scope, uint32_t own)
+{
+    uint64_t symbols;
+    if (scope->positions || !is_worth_a_filter(scope, own, &symbols)
+        || !filter_new(&scope->rivals, symbols))
+        return;
+    for (uint32_t i = 0; i < scope->self; i++) {
+        struct view hashes = elf_hashes(scope->objects[i]->symbols);
+        for (uint64_t at = 0; at < hashes.size; at += 4)
+            filter_add(&scope->rivals, load32(hashes.data + at));
+    }
+}
+
 e64_status find_scope_new(const struct link_scope *from,
-                          const struct elf_object *self,
+                          const struct elf_object *self, uint32_t own,
                           struct find_scope *scope)
 {
     uint32_t room = 0;
@@ -53,12 +82,14 @@ e64_status find_scope_new(const struct link_scope *from,
             scope->objects[scope->count++] = object;
         }
     }
+    make_filter(scope, own);
     return E64_OK;
 }
 
 void find_scope_free(struct find_scope *scope)
 {
     memory_free(scope->objects);
+    filter_free(&scope->rivals);
 }
 
 // Where to begin to look.
@@ -104,10 +135,11 @@ void find_all(const struct find_scope *scope, struct elf_query *queries,
     }
 }
 
-static bool is_disputed(const struct find_scope *scope, uint32_t from,
-                        uint32_t hash)
+static bool is_disputed(const struct find_scope *scope, uint32_t hash)
 {
-    for (uint32_t i = from; i < scope->self; i++)
+    if (scope->rivals.bits && !filter_has(&scope->rivals, hash))
+        return false;
+    for (uint32_t i = first_position(scope, hash); i < scope->self; i++)
         if (elf_may_define_either(scope->objects[i]->symbols, hash))
             return true;
     return false;
@@ -118,8 +150,6 @@ uint64_t find_disputed(const struct find_scope *scope, const uint32_t *hashes,
 {
     uint64_t disputed = 0;
     for (uint32_t i = 0; i < count; i++)
-        disputed |= (uint64_t)is_disputed(scope, first_position(scope,
-                                                                hashes[i]),
-                                          hashes[i]) << i;
+        disputed |= (uint64_t)is_disputed(scope, hashes[i]) << i;
     return disputed;
 }

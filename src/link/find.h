@@ -4,6 +4,7 @@
 #define LINK_FIND_H
 
 #include "../elf/batch.h"
+#include "filter.h"
 #include "link.h"
 
 // The first definition, but for that of `but`, which is NULL for none. False
@@ -18,10 +19,12 @@ struct find_scope {
     uint32_t count;
     uint32_t self; // the plugin's own position, or how many there are
     const struct link_positions *positions; // or NULL
+    struct filter rivals; // what those before the plugin itself define
 };
 
+// `own` is how many names find_disputed will be asked about at most.
 e64_status find_scope_new(const struct link_scope *from,
-                          const struct elf_object *self,
+                          const struct elf_object *self, uint32_t own,
                           struct find_scope *scope);
 void find_scope_free(struct find_scope *scope);
 
