@@ -265,6 +265,10 @@ e64_status close_plugin(e64_plugin *plugin)
     lock_take(&runtime->lock);
     bool counted = plugin->handles > 0;
     plugin->handles -= counted;
+    if (plugin->handles && !runtime->first_waiting) {
+        lock_give(&runtime->lock);
+        return E64_OK;
+    }
     // Without the memory to find what is unused, it is as if it had not been
     // closed.
     if (!plugin->handles && !plugin->gone)

@@ -17,7 +17,7 @@
 // A name among what this open has found so far.
 static e64_plugin *find_fresh(struct discovery *discovery, const char *name)
 {
-    uint32_t hash = elf_gnu_hash(name);
+    uint32_t hash = plugin_name_hash(name);
     for (uint32_t i = 0; i < discovery->fresh_count; i++) {
         e64_plugin *plugin = discovery->fresh[i];
         if (!plugin->isolated && plugin_has_name(plugin, name, hash))

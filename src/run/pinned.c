@@ -72,7 +72,7 @@ e64_status pinned_add_name(struct discovery *discovery, e64_plugin *plugin,
 e64_plugin *pinned_find_name(const struct discovery *discovery,
                              const char *name)
 {
-    uint32_t hash = elf_gnu_hash(name);
+    uint32_t hash = plugin_name_hash(name);
     for (uint32_t i = 0; i < discovery->pinned_count; i++)
         for (const struct plugin_name *known = discovery->pinned[i].names;
              known; known = known->next)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "../error.h"
+#include "../hash.h"
 #include "../memory.h"
 #include "debugger.h"
 #include "define.h"
@@ -51,6 +52,11 @@ e64_status plugin_new_outside(e64_runtime *runtime, const char *name,
     return E64_OK;
 }
 
+uint32_t plugin_name_hash(const char *name)
+{
+    return (uint32_t)text_hash(name, strlen(name));
+}
+
 bool plugin_has_name(const e64_plugin *plugin, const char *name, uint32_t hash)
 {
     for (const struct plugin_name *known = plugin->names; known;
@@ -69,7 +75,7 @@ struct plugin_name *plugin_make_name(const char *name)
         return NULL;
     }
     made->next = NULL;
-    made->hash = elf_gnu_hash(name);
+    made->hash = plugin_name_hash(name);
     memcpy(made->text, name, size);
     return made;
 }
@@ -87,7 +93,7 @@ void plugin_take_name(e64_plugin *plugin, struct plugin_name *added)
 
 e64_status plugin_add_name(e64_plugin *plugin, const char *name)
 {
-    if (plugin_has_name(plugin, name, elf_gnu_hash(name)))
+    if (plugin_has_name(plugin, name, plugin_name_hash(name)))
         return E64_OK;
     struct plugin_name *added = plugin_make_name(name);
     if (!added)

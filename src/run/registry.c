@@ -41,7 +41,7 @@ static bool is_better(const e64_plugin *plugin, const e64_plugin *found)
 
 e64_plugin *registry_find_name(e64_runtime *runtime, const char *name)
 {
-    uint32_t hash = elf_gnu_hash(name);
+    uint32_t hash = plugin_name_hash(name);
     const struct plugin_name *known = runtime->chain_count
         ? runtime->name_chains[chain_of(runtime, hash)] : NULL;
     e64_plugin *found = NULL;

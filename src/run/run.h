@@ -217,6 +217,8 @@ e64_status plugin_new(e64_runtime *runtime, e64_plugin **plugin);
 e64_status plugin_new_outside(e64_runtime *runtime, const char *name,
                               e64_plugin **plugin);
 e64_status plugin_add_name(e64_plugin *plugin, const char *name);
+// By this hash names of plugins are told apart.
+uint32_t plugin_name_hash(const char *name);
 bool plugin_has_name(const e64_plugin *plugin, const char *name, uint32_t hash);
 // In two steps, of which the first alone can fail (NULL, and a failure).
 struct plugin_name *plugin_make_name(const char *name);
