@@ -97,7 +97,8 @@ typedef struct e64_error {
 
 // The calling thread's last error that no e64_error was given for. Never NULL;
 // status is E64_OK when nothing failed yet. Valid until the thread's next
-// failure.
+// failure. What a lookup has not found is put into words only here: that takes
+// a thousand times as long as to know that it is not there.
 E64_API const e64_error *e64_last_error(void);
 
 // "0.1.0": the version of the library that is linked in.
@@ -452,6 +453,18 @@ E64_API void *e64_address(e64_plugin *plugin, const char *name);
 // The same for a function, as a pointer that may be called.
 typedef void (*e64_function)(void);
 E64_API e64_function e64_entry(e64_plugin *plugin, const char *name);
+
+// A name, with a version or NULL, that is looked up again and again, in
+// whatever plugins of whatever runtimes.
+typedef struct e64_key e64_key;
+E64_API e64_status e64_key_new(const char *name, const char *version,
+                               e64_key **key, e64_error *error);
+// NULL is let pass.
+E64_API void e64_key_free(e64_key *key);
+
+// e64_lookup of that name. The second time in the same plugin it reads no text.
+E64_API e64_status e64_lookup_key(e64_plugin *plugin, const e64_key *key,
+                                  e64_symbol *symbol, e64_error *error);
 
 // Calls `visit` for each symbol that the plugin itself defines and exports, in
 // the order of its symbol table, until it answers non-zero, which is returned.

@@ -15,6 +15,9 @@
 struct failures {
     e64_error pending;
     e64_error last;
+    // What `last` is to be made of when it is asked for, or NULL.
+    void (*tell)(const void *data);
+    _Alignas(8) char data[ERROR_LATER];
 };
 
 static pthread_key_t key;
@@ -25,24 +28,33 @@ static bool have_key;
 // garbled message is then better than none.
 static struct failures emergency;
 
+// The thread's, once it has some: the key is there to free them.
+static __thread struct failures *own
+    __attribute__((tls_model("initial-exec")));
+
+static void give_back(void *failures)
+{
+    own = NULL;
+    free(failures);
+}
+
 static void make_key(void)
 {
-    have_key = pthread_key_create(&key, free) == 0;
+    have_key = pthread_key_create(&key, give_back) == 0;
 }
 
 static struct failures *mine(void)
 {
+    if (own)
+        return own;
     pthread_once(&once, make_key);
     if (!have_key)
         return &emergency;
-    struct failures *failures = pthread_getspecific(key);
-    if (failures)
-        return failures;
     // Not through the caller's allocator: this memory outlives runtimes, and
     // a failing allocator is just what it may have to report.
-    failures = calloc(1, sizeof *failures);
+    struct failures *failures = calloc(1, sizeof *failures);
     if (failures && pthread_setspecific(key, failures) == 0)
-        return failures;
+        return own = failures;
     free(failures);
     return &emergency;
 }
@@ -344,12 +356,28 @@ e64_status error_give(e64_status status, e64_error *into)
         return status;
     struct failures *failures = mine();
     copy(&failures->pending, into ? into : &failures->last);
+    if (!into)
+        failures->tell = NULL;
     return status;
+}
+
+void *error_later(void (*tell)(const void *data))
+{
+    struct failures *failures = mine();
+    failures->tell = tell;
+    return failures->data;
 }
 
 const e64_error *e64_last_error(void)
 {
-    e64_error *last = &mine()->last;
+    struct failures *failures = mine();
+    e64_error *last = &failures->last;
+    void (*tell)(const void *data) = failures->tell;
+    failures->tell = NULL;
+    if (tell) {
+        tell(failures->data);
+        copy(&failures->pending, last);
+    }
     if (!last->message)
         last->message = "";
     return last;

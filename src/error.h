@@ -55,6 +55,12 @@ const e64_error *error_pending(void);
 void error_save(e64_error *into);
 void error_restore(const e64_error *from);
 
+// The thread's last error is one that is put into words when the thread asks
+// for it, and not before: `tell` is called then to make the failure. Gives so
+// many bytes to be filled with what it is to be told of.
+enum { ERROR_LATER = 1024 };
+void *error_later(void (*tell)(const void *data));
+
 // The public boundary: hands the pending failure to the caller's struct, or
 // keeps it as the thread's last error. Returns `status`; does nothing else when
 // that is E64_OK.

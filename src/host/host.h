@@ -58,6 +58,11 @@ e64_status host_snapshot(struct host_snapshot **snapshot);
 struct host_snapshot *host_snapshot_retain(struct host_snapshot *snapshot);
 void host_snapshot_release(struct host_snapshot *snapshot);
 
+// The state of some moment before, of which the first *count globals may be
+// looked into without more ado: they stand before all others and never go. NULL
+// when there was none. To be given back likewise.
+struct host_snapshot *host_snapshot_lasting(uint32_t *count);
+
 // Has nothing been opened or closed by glibc since?
 bool host_snapshot_current(const struct host_snapshot *snapshot);
 

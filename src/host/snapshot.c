@@ -51,6 +51,16 @@ void host_snapshot_cache(struct host_snapshot *snapshot)
         host_snapshot_release(old);
 }
 
+struct host_snapshot *host_snapshot_lasting(uint32_t *count)
+{
+    struct host_snapshot *snapshot = host_snapshot_cached();
+    *count = 0;
+    while (snapshot && *count < snapshot->global_count
+           && host_module_of(snapshot->globals[*count])->startup)
+        ++*count;
+    return snapshot;
+}
+
 struct host_snapshot *host_snapshot_retain(struct host_snapshot *snapshot)
 {
     atomic_fetch_add(&snapshot->count, 1);

@@ -16,8 +16,13 @@
 struct question {
     e64_plugin *caller;
     const char *name, *version; // version: NULL for the default one
+    struct elf_name wanted;     // that
+    // The host as it is, once it is held; before, what of it never goes.
     struct host_snapshot *snapshot;
-    struct host_hold hold; // of it
+    uint32_t global_count; // of it, that may be looked into
+    bool held;
+    struct host_hold hold;
+    bool open; // what has not been found may be in the rest
     struct lookup_found found;
     e64_plugin *definitions; // of the runtime, held, or NULL
 };
@@ -25,11 +30,33 @@ struct question {
 static bool search(struct question *question,
                    const struct elf_object *const *list, uint32_t count)
 {
-    return lookup_search(list, count, question->name, question->version,
-                         &question->found);
+    return lookup_search(list, count, &question->wanted, &question->found);
 }
 
-// What the runtime defines by itself comes before the host.
+static void end(struct question *question)
+{
+    if (question->held)
+        host_let_go(&question->hold);
+    if (question->snapshot)
+        host_snapshot_release(question->snapshot);
+}
+
+// To hold what the host could close takes a thousand times as long as to look
+// for a name, and most are found before that.
+static e64_status hold(struct question *question)
+{
+    end(question);
+    question->snapshot = NULL;
+    question->open = false;
+    e64_status status = host_hold(&question->snapshot, &question->hold);
+    question->held = status == E64_OK;
+    if (question->held)
+        question->global_count = question->snapshot->global_count;
+    return status;
+}
+
+// What the runtime defines by itself comes before the host. Nothing that comes
+// after the host is found while it is open what the host has.
 static bool search_host(struct question *question)
 {
     const e64_plugin *definitions = question->definitions;
@@ -37,8 +64,14 @@ static bool search_host(struct question *question)
                                                    : NULL;
     if (defined && search(question, &defined, 1))
         return true;
-    return search(question, question->snapshot->globals,
-                  question->snapshot->global_count);
+    if (!question->snapshot)
+        question->snapshot = host_snapshot_lasting(&question->global_count);
+    if (question->snapshot
+        && search(question, question->snapshot->globals,
+                  question->global_count))
+        return true;
+    question->open = !question->held;
+    return false;
 }
 
 static bool search_globals(struct question *question)
@@ -77,8 +110,9 @@ static bool search_default(struct question *question)
         return true;
     if (caller->deepbind && search_own(question))
         return true;
-    return search_host(question) || search_globals(question)
-        || search_own(question);
+    return search_host(question)
+        || (!question->open
+            && (search_globals(question) || search_own(question)));
 }
 
 // From now on the caller needs what it was given, as ld.so has it. What the
@@ -126,18 +160,29 @@ static bool find_in(struct question *question, const e64_plugin *plugin)
         return search(question, &self, 1);
     e64_runtime *runtime = question->caller->runtime;
     lock_take(&runtime->lock);
-    bool found = search_host(question) || search_globals(question);
+    bool found = search_host(question)
+        || (!question->open && search_globals(question));
     lock_give(&runtime->lock);
     return found;
 }
 
-static e64_status find(struct question *question, void *handle, bool *found)
+static e64_status find_now(struct question *question, void *handle,
+                           bool *found)
 {
     if (handle == RTLD_DEFAULT)
         return find_default(question, found);
     *found = handle == RTLD_NEXT ? find_next(question)
                                  : find_in(question, handle);
     return E64_OK;
+}
+
+static e64_status find(struct question *question, void *handle, bool *found)
+{
+    e64_status status = find_now(question, handle, found);
+    if (status != E64_OK || *found || !question->open)
+        return status;
+    status = hold(question);
+    return status == E64_OK ? find_now(question, handle, found) : status;
 }
 
 static void *address_of(struct question *question)
@@ -186,11 +231,8 @@ static void *look_up(void *handle, const char *name, const char *version,
                      e64_plugin *caller)
 {
     struct question question = { .caller = caller, .name = name,
-                                 .version = version };
-    if (host_hold(&question.snapshot, &question.hold) != E64_OK) {
-        dl_failed("%s", error_pending()->message);
-        return NULL;
-    }
+                                 .version = version,
+                                 .wanted = lookup_name(name, version) };
     void *address = NULL;
     bool found = false;
     if (!find_to_use(&question, handle, &found)
@@ -210,8 +252,7 @@ static void *look_up(void *handle, const char *name, const char *version,
                   version ? ", version " : "", version ? version : "");
     }
     plugin_drop(question.definitions);
-    host_let_go(&question.hold);
-    host_snapshot_release(question.snapshot);
+    end(&question);
     return address;
 }
 

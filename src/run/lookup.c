@@ -1,21 +1,23 @@
-// Looks symbols up in what is open, as dlsym does.
+// Finds definitions in objects, as dlsym does, and what they stand for.
 
-#include "objects.h"
+#include "run.h"
 
 #include "../error.h"
 #include "../tls/tls.h"
 #include "work.h"
 
-bool lookup_search(const struct elf_object *const *list, uint32_t count,
-                   const char *text, const char *version,
-                   struct lookup_found *found)
+struct elf_name lookup_name(const char *text, const char *version)
 {
-    struct elf_name name = version ? elf_name_version(text, version)
-                                   : elf_name(text);
-    enum elf_want want = version ? ELF_WANT_DEFINED
-                                 : ELF_WANT_DEFINED | ELF_WANT_NEWEST;
+    return version ? elf_name_version(text, version) : elf_name(text);
+}
+
+bool lookup_search(const struct elf_object *const *list, uint32_t count,
+                   const struct elf_name *name, struct lookup_found *found)
+{
+    enum elf_want want = name->version ? ELF_WANT_DEFINED
+                                       : ELF_WANT_DEFINED | ELF_WANT_NEWEST;
     for (uint32_t i = 0; i < count; i++) {
-        found->index = elf_find(list[i]->symbols, &name, want, &found->symbol);
+        found->index = elf_find(list[i]->symbols, name, want, &found->symbol);
         if (found->index) {
             found->object = list[i];
             found->name = elf_string(list[i]->symbols, found->symbol.st_name);
@@ -139,125 +141,4 @@ e64_status lookup_address(e64_runtime *runtime,
     }
     *address = (void *)value;
     return E64_OK;
-}
-
-// What nothing exports is found in a plugin itself, if it is made of objects,
-// after what it exports and before what others do.
-static bool search_statics(const e64_plugin *plugin, const char *text,
-                           const char *version, struct lookup_found *found,
-                           e64_symbol *out)
-{
-    const struct elf_symbols *statics = statics_of(plugin);
-    if (version || !statics_find(statics, text, &found->index, &found->symbol))
-        return false;
-    found->object = &plugin->unit.object;
-    found->name = elf_string(statics, found->symbol.st_name);
-    *out = (e64_symbol){
-        .name = found->name, .size = found->symbol.st_size,
-        .kind = lookup_kind(ELF64_ST_TYPE(found->symbol.st_info)),
-        .plugin = (e64_plugin *)plugin, .file = found->object->name,
-    };
-    return true;
-}
-
-static e64_status look_up(e64_plugin *plugin, const char *text,
-                          const char *version, e64_symbol *out)
-{
-    const struct elf_object *const *list = plugin->scope;
-    uint32_t count = plugin->scope_count;
-    const struct elf_object *self = &plugin->unit.object;
-    struct host_snapshot *snapshot = NULL;
-    struct host_hold hold;
-    if (plugin->process) {
-        e64_status status = host_hold(&snapshot, &hold);
-        if (status != E64_OK)
-            return status;
-        list = snapshot->globals;
-        count = snapshot->global_count;
-    } else if (!list) { // came along with another
-        list = &self;
-        count = 1;
-    }
-    struct lookup_found found;
-    e64_status status;
-    bool is_found = lookup_search(list, count, text, version, &found);
-    bool is_static = (!is_found || found.object != self)
-        && search_statics(plugin, text, version, &found, out);
-    if (is_static || is_found) {
-        if (!is_static)
-            lookup_describe(found.object, found.index, &found.symbol, out);
-        status = lookup_address(plugin->runtime, &found, &out->address);
-    } else {
-        status = lookup_fail(plugin, text, version, list, count);
-    }
-    if (snapshot) {
-        host_let_go(&hold);
-        host_snapshot_release(snapshot);
-    }
-    return status;
-}
-
-static e64_status check(const e64_plugin *plugin, const char *name)
-{
-    if (!plugin || !name)
-        return fail(E64_INVALID, "e64_lookup: plugin, name and symbol must not "
-                    "be NULL");
-    if (atomic_load(&plugin->state) == E64_STATE_STOPPED) {
-        fail(E64_CLOSED, "%s: has been closed", plugin->unit.object.name);
-        error_path(plugin->unit.object.name);
-        return E64_CLOSED;
-    }
-    return E64_OK;
-}
-
-e64_status e64_lookup(e64_plugin *plugin, const char *name,
-                      const char *version, e64_symbol *symbol,
-                      e64_error *error)
-{
-    e64_status status = check(plugin, symbol ? name : NULL);
-    if (status == E64_OK)
-        status = look_up(plugin, name, version, symbol);
-    if (status != E64_OK && plugin)
-        error_about(plugin->unit.object.name);
-    return error_give(status, error);
-}
-
-void *e64_address(e64_plugin *plugin, const char *name)
-{
-    e64_symbol symbol;
-    return e64_lookup(plugin, name, NULL, &symbol, NULL) == E64_OK
-        ? symbol.address : NULL;
-}
-
-e64_function e64_entry(e64_plugin *plugin, const char *name)
-{
-    return (e64_function)e64_address(plugin, name);
-}
-
-struct visiting {
-    const struct elf_object *object;
-    int (*visit)(void *data, const e64_symbol *symbol);
-    void *data;
-};
-
-static int visit_symbol(void *data, uint32_t index, const Elf64_Sym *symbol)
-{
-    const struct visiting *visiting = data;
-    e64_symbol out;
-    lookup_describe(visiting->object, index, symbol, &out);
-    if (out.kind != E64_KIND_TLS && out.kind != E64_KIND_IFUNC)
-        out.address = (void *)elf_symbol_value(visiting->object, symbol);
-    return visiting->visit(visiting->data, &out);
-}
-
-int e64_symbols(e64_plugin *plugin,
-                int (*visit)(void *data, const e64_symbol *symbol),
-                void *data)
-{
-    const struct elf_object *object = plugin->host ? &plugin->host->object
-                                                   : &plugin->unit.object;
-    struct visiting visiting = { object, visit, data };
-    if (atomic_load(&plugin->state) == E64_STATE_STOPPED || plugin->process)
-        return 0;
-    return elf_symbols_each(object->symbols, visit_symbol, &visiting);
 }

@@ -78,11 +78,12 @@ static e64_status make_scope(struct discovery *discovery, e64_plugin *root)
     lock_take(&runtime->lock);
     // One that came along with another may be opened by two threads at once.
     if (status == E64_OK && !root->scope) {
-        root->scope = scope;
         root->scope_count = scope_count;
         root->order = order;
         root->order_count = order_count;
         root->scope_snapshot = host_snapshot_retain(discovery->snapshot);
+        // Who looks up takes no lock: the list is there when all of it is.
+        __atomic_store_n(&root->scope, scope, __ATOMIC_RELEASE);
         scope = NULL;
         order = NULL;
     }

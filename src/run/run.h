@@ -405,11 +405,11 @@ struct lookup_found {
     const char *name;
 };
 
-// The first definition in a list of objects, as dlsym has it (`version` NULL)
-// or dlvsym.
+// A name to look for, as dlsym has it (`version` NULL) or dlvsym.
+struct elf_name lookup_name(const char *text, const char *version);
+// The first definition of one in a list of objects.
 bool lookup_search(const struct elf_object *const *list, uint32_t count,
-                   const char *text, const char *version,
-                   struct lookup_found *found);
+                   const struct elf_name *name, struct lookup_found *found);
 // What a symbol of that type (STT_*) is.
 e64_kind lookup_kind(unsigned char type);
 // What it is, but for its address.
@@ -557,6 +557,10 @@ void runtime_leave(e64_runtime *runtime);
 // Calls `look` with each runtime that was freed while plugins of it wait, and
 // its lock held, which `look` gives up.
 void runtime_each_freed(void (*look)(e64_runtime *runtime));
+// The plugin of that generation, pinned, if it is open in any runtime; else
+// NULL.
+e64_plugin *runtimes_pin(uint64_t generation);
+void runtimes_unpin(e64_plugin *plugin);
 void runtime_log(e64_runtime *runtime, e64_log_level level,
                  const char *format, ...)
     __attribute__((format(printf, 3, 4)));

@@ -200,6 +200,43 @@ void runtime_each_freed(void (*look)(e64_runtime *runtime))
     }
 }
 
+static e64_plugin *find_generation(const e64_runtime *runtime,
+                                   uint64_t generation)
+{
+    for (uint32_t i = 0; i < runtime->plugin_count; i++)
+        if (runtime->plugins[i]->generation == generation
+            && !runtime->plugins[i]->gone)
+            return runtime->plugins[i];
+    return NULL;
+}
+
+e64_plugin *runtimes_pin(uint64_t generation)
+{
+    e64_plugin *found = NULL;
+    lock_take(&list_lock);
+    for (e64_runtime *runtime = first; runtime && !found;
+         runtime = runtime->next) {
+        lock_take(&runtime->lock);
+        found = find_generation(runtime, generation);
+        if (found) {
+            found->pins++;
+            runtime->users++;
+        }
+        lock_give(&runtime->lock);
+    }
+    lock_give(&list_lock);
+    return found;
+}
+
+void runtimes_unpin(e64_plugin *plugin)
+{
+    e64_runtime *runtime = plugin->runtime;
+    close_unpinned(plugin);
+    lock_take(&runtime->lock);
+    runtime->users--;
+    runtime_leave(runtime);
+}
+
 static e64_status make(const e64_runtime_options *options,
                        e64_runtime **runtime)
 {
