@@ -4,6 +4,7 @@
 local assert = require "spec.support.assert"
 local cc = require "elf64load.cc"
 local child = require "spec.support.child"
+local threads = require "spec.support.threads"
 
 -- What stays open: four threads throw through one plugin into another.
 local inner = assert(cc.shared([[
@@ -157,4 +158,61 @@ describe("Four threads that throw and unwind through plugins", function ()
          run(keeping, 1000, { "valgrind", "-q", "--trace-children=yes",
             "--error-exitcode=77", "--leak-check=full" })
       end)
+end)
+
+-- What the host has is changed for the first plugin that can be unwound, and who
+-- opens that is many: each round is a process of its own.
+describe("Threads that open the first plugin at the same time", function ()
+   it("do not disturb one another #threads", function ()
+      assert.equal("bad 0\n", threads.program([[
+         #include <pthread.h>
+         #include <sys/wait.h>
+         #include <unistd.h>
+
+         enum { ROUNDS = 200, THREADS = 4 };
+
+         static pthread_barrier_t barrier;
+         static const char *path;
+
+         static void *work(void *data)
+         {
+             e64_open_options private = { .struct_size = sizeof private,
+                                          .private_ = 1 };
+             e64_plugin *plugin;
+             pthread_barrier_wait(&barrier);
+             return e64_open(runtime, path, &private, &plugin, NULL) == E64_OK
+                  ? NULL : data;
+         }
+
+         static int open_all(void)
+         {
+             pthread_t threads[THREADS];
+             void *failed = NULL, *result;
+             e64_runtime_new(NULL, &runtime, NULL);
+             pthread_barrier_init(&barrier, NULL, THREADS);
+             for (int i = 0; i < THREADS; i++)
+                 pthread_create(&threads[i], NULL, work, &barrier);
+             for (int i = 0; i < THREADS; i++) {
+                 pthread_join(threads[i], &result);
+                 failed = failed ? failed : result;
+             }
+             return failed != NULL;
+         }
+
+         int main(int argc, char **argv)
+         {
+             int bad = 0, status;
+             path = argv[1];
+             for (int i = 0; i < ROUNDS; i++) {
+                 pid_t pid = fork();
+                 if (pid == 0)
+                     _exit(open_all());
+                 waitpid(pid, &status, 0);
+                 bad += status != 0;
+             }
+             printf("bad %d\n", bad);
+             return 0;
+         }
+      ]], { outer }))
+   end)
 end)

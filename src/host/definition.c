@@ -163,12 +163,16 @@ static bool write_value(_Atomic Elf64_Addr *value, Elf64_Addr expected,
     uintptr_t page_size = (uintptr_t)sysconf(_SC_PAGESIZE);
     void *page = (void *)((uintptr_t)value & ~(page_size - 1));
     host_iterate_phdr(find_segment, &place);
-    if (!place.plain || place.address % sizeof wanted
-        || mprotect(page, page_size, PROT_READ | PROT_WRITE) != 0)
+    if (!place.plain || place.address % sizeof wanted)
         return false;
-    atomic_compare_exchange_strong(value, &expected, wanted);
-    mapping_seal(page, page_size, PROT_READ);
-    return true;
+    host_pages_take();
+    bool writable = mprotect(page, page_size, PROT_READ | PROT_WRITE) == 0;
+    if (writable) {
+        atomic_compare_exchange_strong(value, &expected, wanted);
+        mapping_seal(page, page_size, PROT_READ);
+    }
+    host_pages_give();
+    return writable;
 }
 
 // A value outside of the object does no harm: it is added to the object's
