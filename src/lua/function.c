@@ -76,43 +76,18 @@ static void convert(lua_State *L, const struct reference *self, size_t i,
     call_extend(parameter->kind, value);
 }
 
-// Calls with the values of that many arguments, and pushes what is returned.
-static inline int perform(lua_State *L, const struct reference *self,
-                          const struct call_shape *shape, int count,
-                          union call_value *values)
+// What stands in place of "..." decides how such a function is called. Not a
+// part of function_call, which has its registers for itself.
+static __attribute__((noinline)) const struct call_shape *
+convert_variadic(lua_State *L, const struct reference *self, size_t count,
+                 union call_value *values)
 {
     const struct call_type *type = self->type;
-    union call_value result;
-    struct calling here;
-    calling_enter(&here, L, self->main);
-    // The place for the callback that C calls last; until then it is marked.
-    lua_pushlightuserdata(L, &here);
-    here.kept = count + 2;
-    here.callback = &here;
-    struct _Unwind_Exception *exception =
-        call_invoke(shape, (void (*)(void))self->address, &result, values);
-    calling_leave(&here);
-    if (exception)
-        return thrown_raise(L, exception);
-    if (here.raised)
-        calling_rethrow(L, &here);
-    if (shape->result == CALL_VOID)
-        return 0;
-    if (!plain_push(L, shape->result, &result))
-        value_push(L, type->target, &result);
-    return 1;
-}
-
-// What stands in place of "..." decides how such a function is called.
-static int call_variadic(lua_State *L, const struct reference *self,
-                         size_t count)
-{
-    const struct call_type *type = self->type;
-    union call_value given[CALL_MOST_ARGUMENTS], values[CALL_MOST_ARGUMENTS];
+    union call_value given[CALL_MOST_ARGUMENTS];
     unsigned char kinds[CALL_MOST_ARGUMENTS];
     size_t named = type->count;
     if (count < named || count > CALL_MOST_ARGUMENTS)
-        return wrong_count(L, self, (int)count);
+        wrong_count(L, self, (int)count);
     for (size_t i = 0; i < named; i++)
         convert(L, self, i, &given[i]);
     for (size_t i = named; i < count; i++) {
@@ -124,10 +99,10 @@ static int call_variadic(lua_State *L, const struct reference *self,
     const struct call_shape *shape =
         call_shape_variadic(ctype_pool(L), type, kinds, count);
     if (!shape)
-        return luaL_error(L, "not enough memory for a C call");
+        luaL_error(L, "not enough memory for a C call");
     for (size_t i = 0; i < count; i++)
         values[shape->arguments[i].place] = given[i];
-    return perform(L, self, shape, (int)count, values);
+    return shape;
 }
 
 int function_call(lua_State *L)
@@ -137,22 +112,42 @@ int function_call(lua_State *L)
     if (!self || self->type->kind != CALL_FUNCTION)
         return no_function(L);
     reference_alive(L, self);
+
+    union call_value result, values[CALL_MOST_ARGUMENTS];
     const struct call_shape *shape = self->shape;
     if (!shape)
-        return call_variadic(L, self, count);
-    if (count != shape->count)
+        shape = convert_variadic(L, self, count, values);
+    else if (count != shape->count)
         return wrong_count(L, self, (int)count);
-    union call_value values[CALL_MOST_ARGUMENTS];
-    const struct call_argument *argument = shape->arguments;
-    for (size_t i = 0; i < count; i++, argument++) {
-        union call_value *value = &values[argument->place];
-        int at = (int)i + 2;
-        if (argument->text && lua_type(L, at) == LUA_TSTRING)
-            value->pointer = (void *)lua_tostring(L, at);
-        else if (!plain_take(L, at, argument->kind, value))
-            convert(L, self, i, value);
-    }
-    return perform(L, self, shape, (int)count, values);
+    else
+        for (size_t i = 0; i < count; i++) {
+            struct call_argument argument = shape->arguments[i];
+            union call_value *value = &values[argument.place];
+            int at = (int)i + 2;
+            if (argument.text && lua_type(L, at) == LUA_TSTRING)
+                value->pointer = (void *)lua_tostring(L, at);
+            else if (!plain_take(L, at, argument.kind, value))
+                convert(L, self, i, value);
+        }
+
+    struct calling here;
+    calling_enter(&here, L, self->main);
+    // The place for the callback that C calls last; until then it is marked.
+    lua_pushlightuserdata(L, &here);
+    here.kept = (int)count + 2;
+    here.callback = &here;
+    struct _Unwind_Exception *exception =
+        call_invoke(shape, (void (*)(void))self->address, &result, values);
+    calling_leave(&here);
+    if (exception)
+        return thrown_raise(L, exception);
+    if (here.raised)
+        calling_rethrow(L, &here);
+    if (shape->result == CALL_VOID)
+        return 0;
+    if (!plain_push(L, shape->result, &result))
+        value_push(L, self->type->target, &result);
+    return 1;
 }
 
 int typed_call(lua_State *L)
