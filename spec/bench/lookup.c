@@ -22,6 +22,7 @@ static void *theirs;
 static e64_runtime *runtime;
 static e64_plugin *ours;
 static char deep[NAMES][64], missing[NAMES][64];
+static e64_key *hot_key, *deep_keys[NAMES], *missing_keys[NAMES];
 
 static void fail(void)
 {
@@ -76,6 +77,31 @@ static void miss_ours(long times)
         none(missing[i % NAMES], e64_address(ours, missing[i % NAMES]));
 }
 
+static void *by_key(const e64_key *key)
+{
+    e64_symbol symbol;
+    return e64_lookup_key(ours, key, &symbol, NULL) == E64_OK ? symbol.address
+                                                              : NULL;
+}
+
+static void hot_by_key(long times)
+{
+    for (long i = 0; i < times; i++)
+        same("plugin_function_7", by_key(hot_key));
+}
+
+static void deep_by_key(long times)
+{
+    for (long i = 0; i < times; i++)
+        same(deep[i % NAMES], by_key(deep_keys[i % NAMES]));
+}
+
+static void miss_by_key(long times)
+{
+    for (long i = 0; i < times; i++)
+        none(missing[i % NAMES], by_key(missing_keys[i % NAMES]));
+}
+
 static void reopen_theirs(long times)
 {
     for (long i = 0; i < times; i++) {
@@ -93,6 +119,12 @@ static void reopen_ours(long times)
             || again != ours || e64_close(again, NULL) != E64_OK)
             fail();
     }
+}
+
+static void make_key(const char *name, e64_key **key)
+{
+    if (e64_key_new(name, NULL, key, NULL) != E64_OK)
+        fail();
 }
 
 // That what both sides have found is the same function.
@@ -113,6 +145,9 @@ int main(int count, char **words)
         { "hot", { hot_theirs, hot_ours } },
         { "deep", { deep_theirs, deep_ours } },
         { "miss", { miss_theirs, miss_ours } },
+        { "hotkey", { hot_theirs, hot_by_key } },
+        { "deepkey", { deep_theirs, deep_by_key } },
+        { "misskey", { miss_theirs, miss_by_key } },
         { "reopen", { reopen_theirs, reopen_ours } },
     };
     enum { KINDS = sizeof kinds / sizeof *kinds };
@@ -128,6 +163,11 @@ int main(int count, char **words)
                  atoi(words[2]), i + 1);
         snprintf(missing[i], sizeof missing[i], "dependency_%d_missing_%d",
                  i % atoi(words[2]) + 1, i + 1);
+    }
+    make_key("plugin_function_7", &hot_key);
+    for (int i = 0; i < NAMES; i++) {
+        make_key(deep[i], &deep_keys[i]);
+        make_key(missing[i], &missing_keys[i]);
     }
     // What glibc has mapped would be the host's for the loader: so it is first.
     if (e64_runtime_new(NULL, &runtime, NULL) != E64_OK
@@ -147,6 +187,11 @@ int main(int count, char **words)
         for (int i = 0; i < KINDS; i++)
             printf(" %s=%ld", kinds[i].name, least[i][side]);
         putchar('\n');
+    }
+    e64_key_free(hot_key);
+    for (int i = 0; i < NAMES; i++) {
+        e64_key_free(deep_keys[i]);
+        e64_key_free(missing_keys[i]);
     }
     return 0;
 }

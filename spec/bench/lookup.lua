@@ -17,12 +17,16 @@ lookup.dependencies = 128
 local FUNCTIONS <const> = 256
 
 --- What is measured, in the order in which it is shown.
-lookup.kinds = { "hot", "deep", "miss", "reopen" }
+lookup.kinds = { "hot", "deep", "miss", "hotkey", "deepkey", "misskey",
+   "reopen" }
 
 local MEANING <const> = {
    hot = "the same name, the plugin's",
    deep = "names of the last dependency",
    miss = "names that nothing defines",
+   hotkey = "the same by a key",
+   deepkey = "the same by keys",
+   misskey = "the same by keys",
    reopen = "open and close of what is open",
 }
 
