@@ -77,6 +77,10 @@ static e64_status map(struct elf_file *file, uint64_t size)
     uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
     uint64_t before = file->offset % page;
     file->mapped = size + before;
+    // What a plugin has behind its file, as a rule: .bss.
+    file->shown = file->offset == 0;
+    if (file->shown)
+        file->mapped += size / 16 + 16 * page;
     void *at = mmap(NULL, file->mapped, PROT_READ, MAP_PRIVATE, file->fd,
                     (off_t)(file->offset - before));
     if (at == MAP_FAILED) {
@@ -213,6 +217,7 @@ void elf_file_release(struct elf_file *file)
         mapping_drop(file->mapping, file->mapped);
     elf_file_forget(file);
     file->mapping = NULL;
+    file->shown = false;
     file->view = (struct view){ 0 };
 }
 

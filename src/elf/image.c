@@ -296,21 +296,47 @@ static bool is_in_file(const struct elf_image *image, const struct view *table)
         && table->data < image->file.data + image->file.size;
 }
 
-// Moves one table from the file to where it has been mapped.
-static void move(const struct elf_image *image, uintptr_t bias,
-                 struct view *table)
+// The segment that a table of the file may be read in as long as it is mapped;
+// NULL when there is none.
+static const struct elf_load *find_constant(const struct elf_image *image,
+                                            const struct view *table)
 {
     uint64_t offset = (uint64_t)(table->data - image->file.data);
     for (uint32_t i = 0; i < image->load_count; i++) {
         const struct elf_load *load = &image->loads[i];
-        if (offset < load->offset || offset - load->offset > load->filesz
-            || table->size > load->filesz - (offset - load->offset)
-            || load->flags & PF_W || !(load->flags & PF_R))
-            continue;
-        table->data = (const uint8_t *)(bias + load->vaddr
-                                        + (offset - load->offset));
-        return;
+        if (offset >= load->offset && offset - load->offset <= load->filesz
+            && table->size <= load->filesz - (offset - load->offset)
+            && !(load->flags & PF_W) && load->flags & PF_R
+            && !image->text_relocations)
+            return load;
     }
+    return NULL;
+}
+
+enum { TABLES = 11 };
+
+static void list_tables(const struct elf_image *image,
+                        const struct view *tables[TABLES])
+{
+    const struct elf_symbols *symbols = &image->symbols;
+    const struct elf_relocations *relocations = &image->relocations;
+    const struct view *const all[TABLES] = {
+        &symbols->symtab, &symbols->strtab, &symbols->versym,
+        &symbols->gnu_bloom, &symbols->gnu_bucket, &symbols->gnu_chain,
+        &symbols->sysv_bucket, &symbols->sysv_chain,
+        &relocations->rela, &relocations->jmprel, &relocations->relr,
+    };
+    memcpy(tables, all, sizeof all);
+}
+
+bool elf_image_is_constant(const struct elf_image *image)
+{
+    const struct view *tables[TABLES];
+    list_tables(image, tables);
+    for (int i = 0; i < TABLES; i++)
+        if (tables[i]->size && !find_constant(image, tables[i]))
+            return false;
+    return true;
 }
 
 static e64_status copy(struct elf_image *image, struct view *table)
@@ -327,19 +353,16 @@ static e64_status copy(struct elf_image *image, struct view *table)
 
 void elf_image_move(struct elf_image *image, uintptr_t bias)
 {
-    struct elf_symbols *symbols = &image->symbols;
-    struct elf_relocations *relocations = &image->relocations;
-    struct view *const tables[] = {
-        &symbols->symtab, &symbols->strtab, &symbols->versym,
-        &symbols->gnu_bloom, &symbols->gnu_bucket, &symbols->gnu_chain,
-        &symbols->sysv_bucket, &symbols->sysv_chain,
-        &relocations->rela, &relocations->jmprel, &relocations->relr,
-    };
-    if (image->text_relocations)
-        return;
-    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
-        if (is_in_file(image, tables[i]))
-            move(image, bias, tables[i]);
+    const struct view *tables[TABLES];
+    list_tables(image, tables);
+    for (int i = 0; i < TABLES; i++) {
+        struct view *table = (struct view *)tables[i];
+        const struct elf_load *load = is_in_file(image, table)
+                                    ? find_constant(image, table) : NULL;
+        if (load)
+            table->data = (const uint8_t *)(bias + load->vaddr - load->offset)
+                        + (table->data - image->file.data);
+    }
 }
 
 e64_status elf_image_settle(struct elf_image *image, bool later)

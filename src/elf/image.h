@@ -96,6 +96,9 @@ bool elf_image_from(const struct elf_image *image, uint64_t vaddr,
 const struct elf_load *elf_image_load(const struct elf_image *image,
                                       uint64_t vaddr, uint64_t size);
 
+// Are all tables of symbols and relocations in segments that are read only?
+bool elf_image_is_constant(const struct elf_image *image);
+
 // Points the tables of symbols and relocations at the mapped segments instead
 // of the file. Those in segments that the plugin or its relocations may write
 // to stay as they are. `bias` is what turns a vaddr into an address.

@@ -112,6 +112,44 @@ static void *map_low(uint64_t size)
     return NULL;
 }
 
+// Does each segment go on with the page behind the one before? What is between
+// them would show the file.
+static bool has_gaps(const struct elf_image *image, uint64_t page)
+{
+    for (uint32_t i = 1; i < image->load_count; i++) {
+        const struct elf_load *load = &image->loads[i];
+        uint64_t end = (load[-1].vaddr + load[-1].memsz + page - 1)
+                     & ~(page - 1);
+        if (end != (load->vaddr & ~(page - 1)))
+            return true;
+    }
+    return false;
+}
+
+bool place_over_file(struct link_unit *unit, const struct writable_huge *huge)
+{
+    const struct elf_image *image = &unit->image;
+    const struct elf_load *first = &image->loads[0];
+    struct elf_file *file = &unit->file;
+    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+    // What waits for its first call is read in the file once more.
+    if (!file->shown || file->fd < 0 || unit->made || unit->lazy.wanted
+        || huge->end > huge->start || image->align > page || image->start
+        || image->end > file->mapped || first->vaddr || first->offset
+        || first->flags != PF_R || first->filesz != first->memsz
+        || has_gaps(image, page) || !elf_image_is_constant(image))
+        return false;
+    unit->memory = file->mapping;
+    unit->size = image->end;
+    unit->object.bias = unit->object.start = (uintptr_t)unit->memory;
+    unit->object.end = unit->object.start + unit->size;
+    file->mapping = NULL;
+    uint64_t all = (file->mapped + page - 1) & ~(page - 1);
+    if (all > unit->size)
+        mapping_drop((uint8_t *)unit->memory + unit->size, all - unit->size);
+    return true;
+}
+
 e64_status place_unit(struct link_unit *unit,
                       const struct writable_huge *huge)
 {

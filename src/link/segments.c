@@ -298,12 +298,19 @@ e64_status link_read(struct link_unit *unit)
 e64_status link_map(struct link_unit *unit)
 {
     const struct writable_huge huge = writable_huge(unit);
-    e64_status status = place_unit(unit, &huge);
-    for (uint32_t i = 0; status == E64_OK && i < unit->image.load_count; i++)
+    bool over = place_over_file(unit, &huge);
+    e64_status status = over ? E64_OK : place_unit(unit, &huge);
+    for (uint32_t i = over; status == E64_OK && i < unit->image.load_count;
+         i++)
         status = map_segment(unit, i, &huge);
     if (status == E64_OK) {
         writable_populate(unit, &huge);
         elf_image_move(&unit->image, unit->object.bias);
+        if (over) // segments lie where the rest of the file was
+            unit->image.file = unit->file.view = (struct view){ 0 };
+        if (unit->image.soname)
+            unit->object.soname = elf_string(&unit->image.symbols,
+                                             unit->image.soname);
         tell_sanitizer(unit, true);
         unit->mapped = true;
         status = add_tls(unit);
