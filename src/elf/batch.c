@@ -16,19 +16,22 @@ static inline void fetch(struct view table, uint64_t offset)
     __builtin_prefetch(table.data + offset);
 }
 
+// Without a branch for each answer of the filter, which cannot be foreseen.
 static void filter(const struct elf_symbols *symbols,
                    const struct elf_open *open, struct stage *stage)
 {
-    const struct elf_symbols tables = *symbols;
+    const uint8_t *bloom = symbols->gnu_bloom.data;
+    const uint32_t mask = symbols->gnu_mask, shift = symbols->gnu_shift;
     uint32_t count = 0;
     for (uint32_t i = 0; i < open->count; i++) {
         uint32_t hash = open->hash[i];
-        if (!elf_may_define(&tables, hash))
-            continue;
-        uint32_t bucket = hash % tables.gnu_buckets;
-        fetch(tables.gnu_bucket, 4 * (uint64_t)bucket);
         stage->query[count] = open->query[i];
-        stage->at[count++] = bucket;
+        stage->at[count] = hash;
+        count += elf_bloom_has(bloom, mask, shift, hash);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        stage->at[i] %= symbols->gnu_buckets;
+        fetch(symbols->gnu_bucket, 4 * (uint64_t)stage->at[i]);
     }
     stage->count = count;
 }

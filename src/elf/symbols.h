@@ -108,17 +108,23 @@ uint32_t elf_find(const struct elf_symbols *symbols,
                   const struct elf_name *name, enum elf_want want,
                   Elf64_Sym *symbol);
 
+// The filter of DT_GNU_HASH: 0 for a hash that nothing in the table has.
+static inline uint32_t elf_bloom_has(const uint8_t *bloom, uint32_t mask,
+                                     uint32_t shift, uint32_t hash)
+{
+    uint64_t word = load64(bloom + 8 * (uint64_t)(hash / 64 & mask));
+    // The shift, which the file gives, may exceed the 32 bits of a hash.
+    return word >> (hash & 63) & word >> ((uint64_t)hash >> shift & 63) & 1;
+}
+
 // Can the object define a name of that hash? False is certain.
 static inline bool elf_may_define(const struct elf_symbols *symbols,
                                   uint32_t hash)
 {
     if (!symbols->gnu_buckets)
         return symbols->sysv_buckets != 0;
-    uint64_t word = load64(symbols->gnu_bloom.data
-                           + 8 * (uint64_t)(hash / 64 & symbols->gnu_mask));
-    // The shift, which the file gives, may exceed the 32 bits of a hash.
-    return word >> (hash & 63)
-         & word >> ((uint64_t)hash >> symbols->gnu_shift & 63) & 1;
+    return elf_bloom_has(symbols->gnu_bloom.data, symbols->gnu_mask,
+                         symbols->gnu_shift, hash);
 }
 
 // The same for a hash whose lowest bit is not known: the filter first, which
