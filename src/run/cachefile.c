@@ -54,7 +54,7 @@ static e64_status read_file(const char *path, int fd, struct kept *into)
         return E64_OK;
     size_t size = (size_t)into->stat.st_size;
     void *at = mmap(NULL, size, PROT_READ | PROT_WRITE,
-                    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
     if (at == MAP_FAILED)
         return cannot_read(path);
     if (read_whole(fd, at, size)) {
@@ -121,7 +121,7 @@ static e64_status refresh(const char *path)
     return status;
 }
 
-e64_status cachefile_use(const struct ldso *ldso,
+e64_status cachefile_use(const struct ldso *ldso, bool *looked,
                          void (*use)(void *data, struct view cache),
                          void *data)
 {
@@ -136,9 +136,12 @@ e64_status cachefile_use(const struct ldso *ldso,
         drop(&own);
         return status;
     }
-    status = refresh(ldso->cache_path);
+    if (!looked || !*looked || !kept.view.data)
+        status = refresh(ldso->cache_path);
     if (status == E64_OK)
         use(data, kept.view);
+    if (looked)
+        *looked = status == E64_OK;
     lock_give(&lock);
     return status;
 }

@@ -183,6 +183,7 @@ static e64_status open_file(struct discovery *discovery, const char *name,
         .wanter = discover_wanters(wanter, chain),
         .path = path,
         .refused = why,
+        .looked = &discovery->looked,
         .probe = note_probe,
         .probe_data = discovery,
     };

@@ -63,7 +63,7 @@ char *missing_library(const struct elf_name *name)
     if (startup_get(&startup) != E64_OK)
         return NULL;
     looking.machine = &startup->ldso.machine;
-    cachefile_use(&startup->ldso, note_entries, &looking);
+    cachefile_use(&startup->ldso, NULL, note_entries, &looking);
     for (uint32_t i = 0; i < looking.count; i++) {
         const char *entry = looking.entries[i];
         if (!found && defines(name, entry + strlen(entry) + 1))

@@ -278,6 +278,7 @@ struct discovery {
     struct missing *missing; // what resolving finds so: missing.h
     bool lazy; // calls are bound when they are made first
     bool trusted; // what is being read is made here, not to be verified
+    bool looked; // into ld.so.cache: once in an open, as ld.so does
     e64_plugin *binding; // whose imports are being resolved
     const e64_open_options *options; // of the open
     bool hold_back; // nothing of a file that is opened by its path may run

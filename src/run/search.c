@@ -161,7 +161,8 @@ static enum trial search_cache(struct search *search)
 {
     const struct ldso *ldso = &search->startup->ldso;
     struct lookup lookup = { .search = search };
-    e64_status status = cachefile_use(ldso, look_up, &lookup);
+    e64_status status = cachefile_use(ldso, search->request->looked, look_up,
+                                      &lookup);
     if (lookup.failed)
         status = fail_memory(strlen(search->name));
     if (status != E64_OK)

@@ -54,6 +54,9 @@ struct search_request {
     const char *path; // templates: "./plugins/?.so;$ORIGIN/?"; or NULL
     const char *refused; // why others have not found it, or NULL
     const struct search_order *order; // NULL: all places, as numbered above
+    // Of several searches that are one for ld.so: whether it has been looked if
+    // ld.so.cache has changed. NULL for one alone.
+    bool *looked;
     // Told of each file that is tried, or that ld.so would try although its
     // folder does not exist. May be NULL.
     void (*probe)(void *data, const struct search_probe *probe);

@@ -169,7 +169,7 @@ static bool is_named(const struct search *search, const char *place)
 void search_near(const struct search *search, struct search_near *near)
 {
     struct nearing nearing = begin(search, near);
-    cachefile_use(&search->startup->ldso, use_cache, &nearing);
+    cachefile_use(&search->startup->ldso, NULL, use_cache, &nearing);
     if (search->startup->secure || search->scopes.failed)
         return;
     const char *place = text_get(&search->scopes);
