@@ -40,7 +40,11 @@ function sides.build (main)
       for number, name in ipairs { ... } do
          sources[number] = name:find("/", 1, true) and name or folder .. name
       end
-      return campaign.program(sources, "-Wl,-z,now")
+      local path = campaign.program(sources, "-Wl,-z,now")
+      -- Pages of a file that has not been written to the disk yet count as dirty
+      -- in the process that runs it, the loader's code among them.
+      assert(os.execute("sync " .. quoted(path)))
+      return path
    end
    return {
       theirs = program(main, "constructors.c", "theirs.c", "constructors.h",
