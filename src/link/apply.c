@@ -161,10 +161,12 @@ static e64_status apply_symbol(struct applying *applying, uint64_t offset,
     struct reloc_values values = { .A = addend, .B = unit->object.bias,
                                    .P = unit->object.bias + offset };
     bool own;
-    // Symbol 0 has the value 0 and is the plugin's own.
+    // Symbol 0 has the value 0 and is the plugin's own. One that is not wanted
+    // is there only if the file has been written to since.
     if (!symbol)
         values.S = unit->object.bias;
-    else if (!find_value(unit, symbol, class, &own, &values.S))
+    else if (link_wants(&unit->bindings, symbol, class)
+             && !find_value(unit, symbol, class, &own, &values.S))
         return defer_resolver(applying, offset, type, symbol, addend, values.S,
                               own);
     return reach_write(unit, offset, type, symbol, &values);
