@@ -84,16 +84,20 @@ static uint64_t ask(uint64_t resolver)
     return ((uint64_t (*)(void))resolver)();
 }
 
-// What a binding comes to. The host's IFUNC resolvers have done their work for
-// the host already and may be asked at any time.
-static uint64_t target(struct link_binding *binding)
+// What an import comes to that is bound to an IFUNC; false where that is of a
+// plugin. The host's resolvers have done their work for the host already and
+// may be asked at any time.
+static bool find_chosen(const struct link_unit *unit, struct link_entry *entry,
+                        bool *own, uint64_t *value)
 {
-    if (!binding->asked) {
-        binding->target = binding->type == STT_GNU_IFUNC
-                        ? ask(binding->value) : binding->value;
-        binding->asked = true;
-    }
-    return binding->target;
+    *own = entry->definer == LINK_SELF;
+    *value = entry->value;
+    if (!unit->bindings.definers[entry->definer]->host)
+        return false;
+    if (!entry->asked)
+        *value = entry->value = ask(entry->value);
+    entry->asked = true;
+    return true;
 }
 
 static bool is_code(const struct link_unit *unit, uint64_t address)
@@ -128,28 +132,23 @@ static e64_status defer_resolver(struct applying *applying, uint64_t offset,
 }
 
 // What a symbol comes to; false for an IFUNC of a plugin, with its resolver in
-// *value.
+// *value, and whether it is the unit's own in *own.
 static inline bool find_value(struct link_unit *unit, uint32_t symbol,
                               enum link_class class, bool *own,
                               uint64_t *value)
 {
     const struct link_bindings *bindings = &unit->bindings;
-    *own = link_is_own(bindings, symbol);
-    if (*own) {
+    if (link_is_own(bindings, symbol)) {
+        *own = true;
         Elf64_Sym read;
         elf_symbol(unit->object.symbols, symbol, &read);
         *value = elf_symbol_value(&unit->object, &read);
         return ELF64_ST_TYPE(read.st_info) != STT_GNU_IFUNC;
     }
-    struct link_binding *binding = link_entry(bindings, symbol, class);
-    *value = 0;
-    if (!binding->definer)
-        return true;
-    *own = binding->definer == &unit->object;
-    *value = binding->value;
-    if (binding->type == STT_GNU_IFUNC && !binding->definer->host)
-        return false;
-    *value = target(binding);
+    struct link_entry *entry = link_entry(bindings, symbol, class);
+    if (entry->type == STT_GNU_IFUNC)
+        return find_chosen(unit, entry, own, value);
+    *value = entry->value;
     return true;
 }
 

@@ -14,6 +14,7 @@ struct line {
     struct elf_query queries[ELF_BATCH];
     uint32_t symbols[ELF_BATCH];
     uint32_t count;
+    uint32_t entries; // that it and what came before it will have
 };
 
 // Does a reference bind to its own plugin whatever others define? (gABI,
@@ -92,10 +93,10 @@ static e64_status decide(struct resolving *resolving, uint32_t index,
         return E64_OK;
     if (class == LINK_CLASS_DEFINED && !binding->definer
         && link_wants(&unit->bindings, index, LINK_CLASS_ANY)) {
-        const struct link_binding *other = link_entry(&unit->bindings, index,
-                                                      LINK_CLASS_ANY);
-        if (other->via == LINK_VIA_HOOK) {
-            *binding = *other;
+        struct link_binding other;
+        link_binding(unit, index, LINK_CLASS_ANY, &other);
+        if (other.via == LINK_VIA_HOOK) {
+            *binding = other;
             binding->class = LINK_CLASS_DEFINED;
             return E64_OK;
         }
@@ -172,16 +173,26 @@ static e64_status bind(struct resolving *resolving, uint32_t index,
 
 // ---------------------------------------------------- binding all of them ---
 
+// Is what was found what counts?
+static bool is_settled(const struct resolving *resolving,
+                              const struct elf_query *found)
+{
+    return found->object && !resolving->context->decide
+        && ELF64_ST_BIND(found->symbol.st_info) != STB_GNU_UNIQUE
+        && !override(resolving->context, found);
+}
+
 static e64_status add(struct resolving *resolving, uint32_t index,
                       const Elf64_Sym *symbol, enum link_class class,
                       struct elf_query *found)
 {
-    struct link_bindings *bindings = &resolving->unit->bindings;
+    struct link_binding binding;
     protect(resolving, index, symbol, class, found);
-    e64_status status = bind(resolving, index, symbol, class, found,
-                             &bindings->all[bindings->count]);
-    bindings->count += status == E64_OK;
-    return status;
+    if (is_settled(resolving, found))
+        return link_enter_found(resolving->unit, found->object, found->index,
+                                &found->symbol);
+    e64_status status = bind(resolving, index, symbol, class, found, &binding);
+    return status == E64_OK ? link_enter(resolving->unit, &binding) : status;
 }
 
 // What was found for any use is found for each, if it is a definition.
@@ -196,14 +207,13 @@ static void narrow(const struct resolving *resolving, struct elf_query *query)
 static e64_status add_query(struct resolving *resolving, uint32_t index,
                             struct elf_query *query)
 {
-    struct link_bindings *bindings = &resolving->unit->bindings;
+    const struct link_bindings *bindings = &resolving->unit->bindings;
     bool any = link_wants(bindings, index, LINK_CLASS_ANY);
     bool defined = link_wants(bindings, index, LINK_CLASS_DEFINED);
     Elf64_Sym symbol;
     elf_symbol(resolving->unit->object.symbols, index, &symbol);
     struct elf_query first = *query;
     e64_status status = E64_OK;
-    bindings->first[index] = bindings->count;
     if (any)
         status = add(resolving, index, &symbol, LINK_CLASS_ANY, &first);
     if (any && defined)
@@ -227,7 +237,11 @@ static e64_status put_in_line(struct resolving *resolving, struct line *line,
                               uint32_t index, const Elf64_Sym *symbol)
 {
     const struct link_unit *unit = resolving->unit;
+    struct link_first *first = &unit->bindings.first[index / 64];
     bool any = link_wants(&unit->bindings, index, LINK_CLASS_ANY);
+    bool defined = link_wants(&unit->bindings, index, LINK_CLASS_DEFINED);
+    first->first[index % 64] = (uint8_t)(line->entries - first->base);
+    line->entries += any + defined;
     line->symbols[line->count] = index;
     line->queries[line->count++] = (struct elf_query){
         .name = elf_symbol_name(unit->object.symbols, index, symbol),
@@ -279,6 +293,7 @@ static e64_status bind_word(struct resolving *resolving, struct line *line,
             word->own |= bits & -bits;
     e64_status status = E64_OK;
     left &= ~word->own;
+    unit->bindings.first[from / 64].base = line->entries;
     for (uint64_t bits = left; bits; bits &= bits - 1)
         fetch_name(unit, &symbols[__builtin_ctzll(bits)]);
     for (; status == E64_OK && left; left &= left - 1) {
@@ -291,16 +306,12 @@ static e64_status bind_word(struct resolving *resolving, struct line *line,
 static e64_status bind_words(struct resolving *resolving, struct line *line)
 {
     struct link_unit *unit = resolving->unit;
-    struct link_bindings *bindings = &unit->bindings;
-    // Room for all imports. What is not used is not touched, and given back.
-    size_t room = (bindings->imports + 1) * sizeof *bindings->all;
-    bindings->all = memory_resize(NULL, room);
-    bindings->first = memory_resize(NULL, (bindings->symbols + 1)
-                                    * sizeof *bindings->first);
-    if (!bindings->all || !bindings->first)
-        return fail_memory(room);
-    e64_status status = find_scope_new(resolving->scope, &unit->object,
-                                       bindings->imports, &line->scope);
+    const struct link_bindings *bindings = &unit->bindings;
+    e64_status status = link_bindings_new(unit);
+    if (status != E64_OK)
+        return status;
+    status = find_scope_new(resolving->scope, &unit->object, bindings->imports,
+                            &line->scope);
     for (uint32_t i = 0; status == E64_OK && i < bindings->symbols; i += 64)
         status = bind_word(resolving, line, i);
     if (status == E64_OK)
@@ -314,7 +325,7 @@ e64_status resolving_define(struct resolving *resolving)
     struct line *line = memory_resize(NULL, sizeof *line);
     if (!line)
         return fail_memory(sizeof *line);
-    line->count = 0;
+    line->count = line->entries = 0;
     e64_status status = bind_words(resolving, line);
     memory_free(line);
     return status;

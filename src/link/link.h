@@ -31,13 +31,42 @@ struct link_binding {
     uint32_t definition;              // in the definer's
     uint64_t value; // address, offset of a TLS symbol, or IFUNC resolver
     uint64_t size;  // st_size of the definition
-    uint64_t target; // value, once an IFUNC resolver has been asked
-    uint8_t type;    // STT_* of the definition
-    uint8_t class;   // enum link_class
-    uint8_t via;     // enum link_via; `definition` is 0 where there is none
-    bool asked;      // target is valid
-    bool unique;     // the definition is STB_GNU_UNIQUE
-    bool undefined;  // nothing in the scope defines it
+    uint64_t original; // what the policy has replaced by `value`
+    uint8_t type;      // STT_* of the definition
+    uint8_t class;     // enum link_class
+    uint8_t via;       // enum link_via; `definition` is 0 where there is none
+    bool asked;        // the IFUNC resolver: value is what it has answered
+    bool unique;       // the definition is STB_GNU_UNIQUE
+    bool undefined;    // nothing in the scope defines it
+};
+
+// The same in the table, where there may be tens of thousands: what the symbol
+// tables say anyway is left out.
+struct link_entry {
+    uint64_t value;
+    uint32_t definition;
+    uint16_t definer; // its number
+    uint8_t type;
+    uint8_t via : 3;
+    uint8_t asked : 1;
+    uint8_t unique : 1;
+    uint8_t undefined : 1;
+};
+
+// The numbers of two definers, and how many numbers there are.
+enum { LINK_NOBODY = 0, LINK_SELF = 1, LINK_DEFINERS = 1 << 16 };
+
+// What an entry has no room for: `size` of what a hook answered, `original` of
+// what the policy replaced.
+struct link_extra {
+    uint32_t entry;
+    uint64_t value;
+};
+
+// Where the entries of 64 symbols in a row are.
+struct link_first {
+    uint32_t base;
+    uint8_t first[64]; // behind it, of each symbol that has any
 };
 
 // The imports among 64 symbols in a row, a bit each.
@@ -51,14 +80,22 @@ struct link_word {
 // The bindings of one plugin: made by link_resolve, then only read (but for
 // what the resolvers of IFUNCs answer).
 struct link_bindings {
-    // Ascending by symbol and class.
-    struct link_binding *all;
+    // Ascending by symbol and class. While it is being bound, as what finds a
+    // symbol among them; then `kept` is all that there is.
+    struct link_entry *all;
     uint32_t count;
+    size_t mapped; // for a large one, which goes back to the kernel; or 0
+    struct link_first *first;
+    struct link_extra *extras; // ascending by entry
+    uint32_t extra_count, extra_room;
+    uint32_t *kept;
+    // By their numbers, of which each stands for one.
+    const struct elf_object **definers;
+    uint32_t definer_count, definer_room;
     struct link_word *words;
     uint32_t symbols; // that the words are for
     uint32_t imports; // own ones, too
-    // By symbol: where in `all` its first entry is, while it is being bound.
-    uint32_t *first;
+    bool unique;      // some definition is STB_GNU_UNIQUE
 };
 
 // ----------------------------------------------------------------- unit ---
@@ -104,7 +141,7 @@ struct link_unit {
     uint32_t deferred_count, deferred_room;
     struct tls_descriptor *descriptors; // that TLSDESC arguments point to
     uint32_t descriptor_count, descriptor_room;
-    uint64_t counts[LINK_TYPES]; // relocations that were applied, by type
+    uint32_t counts[LINK_TYPES]; // relocations that were applied, by type
     uint64_t relr_count;         // and words of DT_RELR
     struct link_lazy lazy;
 };
@@ -197,7 +234,8 @@ bool link_runner_up(const struct link_unit *unit,
 // Walks through all imports, ascending by symbol and class.
 struct link_walk {
     uint32_t symbol, class; // of the next one
-    uint32_t entry;
+    uint32_t entry;         // in `all`
+    uint32_t at;            // in `kept`
 };
 bool link_next(const struct link_unit *unit, struct link_walk *walk,
                struct link_binding *binding);
@@ -218,8 +256,8 @@ struct link_memory {
 };
 void link_measure(const struct link_unit *unit, struct link_memory *memory);
 
-// All that is going to be bound is: the table stays to be looked at, what finds
-// a symbol in it does not. Cannot fail.
+// All that is going to be bound is: from here on the bindings are there to be
+// looked at, in a quarter of the memory. Cannot fail.
 void link_bindings_keep(struct link_bindings *bindings);
 
 // Applies all relocations but those that need an IFUNC resolver of a plugin.
@@ -264,21 +302,33 @@ static inline bool link_is_own(const struct link_bindings *bindings,
 
 // The entry of one that is wanted, and not the plugin's own; until
 // link_bindings_keep.
-static inline struct link_binding *
+static inline struct link_entry *
 link_entry(const struct link_bindings *bindings, uint32_t symbol,
            enum link_class class)
 {
-    uint32_t entry = bindings->first[symbol];
+    const struct link_first *first = &bindings->first[symbol / 64];
+    uint32_t entry = first->base + first->first[symbol % 64];
     if (class == LINK_CLASS_DEFINED)
         entry += link_wants(bindings, symbol, LINK_CLASS_ANY);
     return &bindings->all[entry];
 }
 
-// The binding of an import, its own ones included, until link_bindings_keep.
-// False when there is no such import.
+// The binding of an import, its own ones included; slow after
+// link_bindings_keep. False when there is no such import.
 bool link_binding(const struct link_unit *unit, uint32_t symbol,
                   enum link_class class, struct link_binding *binding);
 
+// Begins with the two definers that there always are.
+e64_status link_bindings_new(struct link_unit *unit);
+// All are entered: the room that is left is given back.
+e64_status link_bindings_trim(struct link_bindings *bindings);
+// Enters the next one of those that are not the plugin's own; and one of which
+// there is nothing to be said but what defines it.
+e64_status link_enter(struct link_unit *unit,
+                      const struct link_binding *binding);
+e64_status link_enter_found(struct link_unit *unit,
+                            const struct elf_object *definer,
+                            uint32_t definition, const Elf64_Sym *symbol);
 void link_bindings_free(struct link_bindings *bindings);
 void link_deferred_free(struct link_unit *unit);
 

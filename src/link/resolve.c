@@ -228,8 +228,7 @@ static e64_status tell_undefined(struct resolving *resolving,
         if (!symbol || !link_wants(&unit->bindings, symbol, class)
             || link_is_own(&unit->bindings, symbol))
             continue;
-        struct link_binding *binding = link_entry(&unit->bindings, symbol,
-                                                  class);
+        struct link_entry *binding = link_entry(&unit->bindings, symbol, class);
         Elf64_Sym read;
         if (binding->undefined && !binding->definer
             && elf_symbol(unit->object.symbols, symbol, &read)
@@ -271,18 +270,6 @@ static e64_status check_versions(const struct link_unit *unit,
     return E64_OK;
 }
 
-// The table stays as long as the plugin does.
-static e64_status trim(struct link_bindings *bindings)
-{
-    uint32_t count = bindings->count ? bindings->count : 1;
-    struct link_binding *all = memory_resize(bindings->all,
-                                             count * sizeof *all);
-    if (!all)
-        return fail_memory(count * sizeof *all);
-    bindings->all = all;
-    return E64_OK;
-}
-
 static e64_status resolve(struct resolving *resolving)
 {
     struct link_unit *unit = resolving->unit;
@@ -297,7 +284,7 @@ static e64_status resolve(struct resolving *resolving)
     if (status == E64_OK && resolving->static_tls)
         status = each_relocation(resolving, place_storage);
     if (status == E64_OK)
-        status = trim(&unit->bindings);
+        status = link_bindings_trim(&unit->bindings);
     return status;
 }
 

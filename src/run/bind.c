@@ -186,18 +186,18 @@ static e64_status add_definer(struct definers *definers,
 // it is by then, if that is another one.
 static e64_status add_replacement(struct definers *definers,
                                   const struct discovery *discovery,
-                                  const struct link_binding *binding,
+                                  uint64_t address,
                                   struct host_snapshot **later)
 {
     const struct host_module *module
-        = host_containing(discovery->snapshot, binding->value);
+        = host_containing(discovery->snapshot, address);
     if (!module && !*later && !host_snapshot_current(discovery->snapshot)) {
         e64_status status = host_snapshot(later);
         if (status != E64_OK)
             return status;
     }
     if (!module && *later)
-        module = host_containing(*later, binding->value);
+        module = host_containing(*later, address);
     return module && !module->startup ? add_definer(definers, &module->object)
                                       : E64_OK;
 }
@@ -244,27 +244,37 @@ static e64_status keep_definers(e64_plugin *plugin,
     return E64_OK;
 }
 
+// What the policy and the runtime's definitions have to do with it.
+static e64_status add_given(struct definers *definers,
+                            const struct discovery *discovery,
+                            e64_plugin *plugin, struct host_snapshot **later)
+{
+    const struct link_bindings *bindings = &plugin->unit.bindings;
+    e64_status status = E64_OK;
+    for (uint32_t i = 0; status == E64_OK && i < bindings->count; i++) {
+        const struct link_entry *entry = &bindings->all[i];
+        if (entry->via == LINK_VIA_INTERCEPT || entry->via == LINK_VIA_HOOK)
+            status = add_replacement(definers, discovery, entry->value, later);
+        if (status == E64_OK && entry->definer
+            && bindings->definers[entry->definer] == discovery->defined)
+            status = define_use(plugin, discovery->definitions,
+                                entry->definition);
+    }
+    return status;
+}
+
 static e64_status keep_all(const struct discovery *discovery,
                            e64_plugin *plugin)
 {
     const struct link_bindings *bindings = &plugin->unit.bindings;
     struct definers definers = { 0 };
     struct host_snapshot *later = NULL;
-    const struct elf_object *last = &plugin->unit.object;
     e64_status status = E64_OK;
-    for (uint32_t i = 0; status == E64_OK && i < bindings->count; i++) {
-        const struct elf_object *definer = bindings->all[i].definer;
-        if (definer && definer != last && definer != &plugin->unit.object)
-            status = add_definer(&definers, definer);
-        last = definer;
-        if (status == E64_OK && (bindings->all[i].via == LINK_VIA_INTERCEPT
-                                 || bindings->all[i].via == LINK_VIA_HOOK))
-            status = add_replacement(&definers, discovery, &bindings->all[i],
-                                     &later);
-        if (status == E64_OK && definer && definer == discovery->defined)
-            status = define_use(plugin, discovery->definitions,
-                                bindings->all[i].definition);
-    }
+    for (uint32_t i = LINK_SELF + 1;
+         status == E64_OK && i < bindings->definer_count; i++)
+        status = add_definer(&definers, bindings->definers[i]);
+    if (status == E64_OK && (decides(plugin) || discovery->defined))
+        status = add_given(&definers, discovery, plugin, &later);
     for (uint32_t i = 0; status == E64_OK && i < plugin->need_count; i++)
         if (plugin->needs[i]->host)
             status = add_definer(&definers, plugin->needs[i]);
@@ -282,14 +292,18 @@ static e64_status keep_all(const struct discovery *discovery,
 void bind_publish(e64_plugin *plugin, const struct elf_object *defined)
 {
     struct link_bindings *bindings = &plugin->unit.bindings;
-    for (uint32_t i = 0; i < bindings->count; i++) {
-        struct link_binding *binding = &bindings->all[i];
-        if (binding->unique && binding->definer)
-            unique_keep_owner(plugin->runtime, binding->definer);
+    uint32_t count = bindings->unique || defined ? bindings->count : 0;
+    for (uint32_t i = 0; i < count; i++) {
+        struct link_entry *entry = &bindings->all[i];
+        if (!entry->definer)
+            continue;
+        const struct elf_object *definer = bindings->definers[entry->definer];
+        if (entry->unique)
+            unique_keep_owner(plugin->runtime, definer);
         // The definitions are there as they were for this open alone.
-        if (binding->definer && binding->definer == defined) {
-            binding->definer = NULL;
-            binding->via = LINK_VIA_DEFINED;
+        if (definer == defined) {
+            entry->definer = LINK_NOBODY;
+            entry->via = LINK_VIA_DEFINED;
         }
     }
     plugin->imports = bindings->imports;

@@ -225,9 +225,8 @@ static int tell_bound(struct asking *asking, const struct link_binding *bound)
     }
     if (definer && bound->definition)
         binding.provided = version_of(definer, bound->definition, false);
-    if (bound->asked)
-        binding.address = (void *)bound->target;
-    else if (bound->type != STT_TLS && bound->type != STT_GNU_IFUNC)
+    if (bound->asked
+        || (bound->type != STT_TLS && bound->type != STT_GNU_IFUNC))
         binding.address = (void *)bound->value;
     return tell(asking, &binding, bound->symbol, definer);
 }

@@ -120,7 +120,6 @@ static e64_status refuse_tls(const char *wanter, const char *name,
     return E64_UNSUPPORTED;
 }
 
-// From here on `target` is what it would have got, until it is applied.
 static e64_status replace(e64_plugin *plugin, struct link_binding *binding,
                           void *address, uint64_t original)
 {
@@ -135,8 +134,7 @@ static e64_status replace(e64_plugin *plugin, struct link_binding *binding,
     if (binding->type != STT_OBJECT)
         binding->type = STT_FUNC;
     binding->value = (uintptr_t)address;
-    binding->target = original;
-    binding->asked = false;
+    binding->original = original;
     binding->via = LINK_VIA_INTERCEPT;
     return status;
 }
@@ -162,20 +160,19 @@ static e64_status intercept(e64_plugin *plugin, const e64_import *import,
 
 void decide_tell_originals(const e64_plugin *plugin)
 {
-    const struct link_bindings *bindings = &plugin->unit.bindings;
-    if (!plugin->rules.intercept)
-        return;
-    for (uint32_t i = 0; i < bindings->count; i++) {
-        const struct link_binding *binding = &bindings->all[i];
+    struct link_walk walk = { 0 };
+    struct link_binding binding;
+    while (plugin->rules.intercept
+           && link_next(&plugin->unit, &walk, &binding)) {
         Elf64_Sym symbol;
-        if (binding->via != LINK_VIA_INTERCEPT
-            || !elf_symbol(plugin->unit.object.symbols, binding->symbol,
+        if (binding.via != LINK_VIA_INTERCEPT
+            || !elf_symbol(plugin->unit.object.symbols, binding.symbol,
                            &symbol))
             continue;
         const e64_intercept *rule = rules_intercept(&plugin->rules,
             elf_string(plugin->unit.object.symbols, symbol.st_name));
         if (rule && rule->original)
-            *rule->original = (void *)binding->target;
+            *rule->original = (void *)binding.original;
     }
 }
 
