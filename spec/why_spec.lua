@@ -202,6 +202,40 @@ describe("plugin:bindings", function ()
       assert.is_nil(p:bindings "local_"[1].address)
    end)
 
+   it("is where the plugin itself finds each, whatever chose it", function ()
+      -- libc's qsort is a function, its strlen and memcpy are IFUNCs.
+      local path = assert(cc.shared [[
+         #include <stdint.h>
+         extern void qsort(void), strlen(void), memcpy(void), dlsym(void);
+         extern char **environ;
+         extern int gone __attribute__((weak));
+         extern void unknown(void), getpid(void), given(void);
+         long own = 1;
+         uintptr_t places(int i) {
+            void *const all[] = { qsort, strlen, memcpy, dlsym, &environ, &gone,
+               unknown, getpid, given, &own };
+            return (uintptr_t)all[i];
+         } ]])
+      local made <close> = elf.runtime {
+         resolve = function (import)
+            if import.name == "unknown" then
+               return function () end, "void unknown(void)"
+            end
+         end,
+         intercept = { ["int getpid(void)"] = function () return 6 end },
+      }
+      assert(made:define("void given(void)", function () end))
+      local p = assert(made:open(path))
+      local at = p:lookup "places":as "uintptr_t (int)"
+      for number, name in ipairs { "qsort", "strlen", "memcpy", "dlsym",
+         "environ", "gone", "unknown", "getpid", "given", "own" } do
+         for _, binding in ipairs(p:bindings(name)) do
+            assert.equal(at(number - 1), binding.address or 0, name)
+         end
+         assert.is_true(#p:bindings(name) > 0, name)
+      end
+   end)
+
    it("tells what waits for its first call, and what it got then", function ()
       local one = place("one.so", assert(cc.shared(ONE)))
       local user = place("user.so", needing(
