@@ -73,23 +73,36 @@ RAW void stack_note(const struct stack_scan *scan, uintptr_t address)
 // sigaltstack(2)). Where the handler is on that one and what it has interrupted
 // is not, the latter has a stack of its own; else it comes right after the
 // frame. Words that only look like a frame do not lead anywhere.
+enum { FLAGS = 1 + offsetof(ucontext_t, uc_flags) / 8,
+       LINK = 1 + offsetof(ucontext_t, uc_link) / 8,
+       REGISTERS = 1 + (offsetof(ucontext_t, uc_mcontext)
+                        + offsetof(mcontext_t, gregs)) / 8,
+       POINTER = REGISTERS + REG_RIP, STACK = REGISTERS + REG_RSP,
+       OWN = 1 + offsetof(ucontext_t, uc_stack) / 8,
+       START = OWN + offsetof(stack_t, ss_sp) / 8,
+       SIZE = OWN + offsetof(stack_t, ss_size) / 8 };
+_Static_assert((int)POINTER < (int)STACK_BEYOND
+               && (int)STACK < (int)POINTER && (int)SIZE < (int)POINTER,
+               "STACK_BEYOND");
+
+// A frame that has been left, and written over in part, must not lead into what
+// another thread may be unmapping. The kernel uses three bits of uc_flags, and
+// no uc_link; nobody has so large a stack for handlers.
+static RAW bool is_on_own_stack(const uintptr_t *word, uintptr_t address)
+{
+    enum { MOST_FLAGS = 7, MOST_SIZE = 1 << 26 };
+    return word[FLAGS] <= MOST_FLAGS && !word[LINK]
+        && word[SIZE] <= MOST_SIZE && address - word[START] < word[SIZE]
+        && word[STACK] - word[START] >= word[SIZE];
+}
+
 static RAW void look_at_signal(struct stack_scan *scan, const uintptr_t *word,
                                const uintptr_t *end, uintptr_t address)
 {
-    enum { REGISTERS = 1 + (offsetof(ucontext_t, uc_mcontext)
-                            + offsetof(mcontext_t, gregs)) / 8,
-           POINTER = REGISTERS + REG_RIP, STACK = REGISTERS + REG_RSP,
-           OWN = 1 + offsetof(ucontext_t, uc_stack) / 8,
-           START = OWN + offsetof(stack_t, ss_sp) / 8,
-           SIZE = OWN + offsetof(stack_t, ss_size) / 8 };
-    _Static_assert((int)POINTER < (int)STACK_BEYOND
-                   && (int)STACK < (int)POINTER && (int)SIZE < (int)POINTER,
-                   "STACK_BEYOND");
     for (uint32_t i = 0; i < scan->search->restorer_count; i++)
         if (*word == scan->search->restorers[i] && end - word > POINTER) {
             stack_note(scan, word[POINTER]);
-            if (!scan->elsewhere && address - word[START] < word[SIZE]
-                && word[STACK] - word[START] >= word[SIZE])
+            if (!scan->elsewhere && is_on_own_stack(word, address))
                 scan->elsewhere = word[STACK];
         }
 }
