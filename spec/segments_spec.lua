@@ -211,6 +211,36 @@ SECTIONS {
          { "word() = 116", "swap() = 116", "swap() = 120", "zero() = 0" })
    end)
 
+   it("may lie in the file far behind where they lie in memory", function ()
+      -- The second segment that is only read goes to the end of a longer file,
+      -- and has the table of relocations.
+      local image = elfedit.read(assert(cc.shared [[
+         const long constant = 5;
+         long value = 7;
+         long *pointers[20] = { &value, &value + 1 };
+         long f(void) { return constant + *pointers[0]; }
+      ]]))
+      local moved
+      for _, segment in ipairs(image:segments()) do
+         if segment.p_type == elfedit.PT_LOAD
+            and segment.p_flags == elfedit.PF_R then moved = segment end
+      end
+      local from, far = moved.p_offset, 1 << 20
+      assert(from > 0 and from % 4096 == 0 and moved.p_filesz < 2048)
+      local rela = image:dynamic "DT_RELA"
+      local size = image:dynamic "DT_RELASZ".d_val
+      local relocations = image.bytes:sub(image:offset(rela.d_val) + 1,
+         image:offset(rela.d_val) + size)
+      local content = image.bytes:sub(from + 1, from + moved.p_filesz)
+      image.bytes = image.bytes .. ("\0"):rep(far + 4096 - #image.bytes)
+      image:write(far, content)
+      image:write(far + 2048, relocations)
+      moved.p_offset, moved.p_filesz, moved.p_memsz = far, 4096, 4096
+      rela.d_val = moved.p_vaddr + 2048
+      assert.like_ldso({ "open a " .. image:save(), "call a f" },
+         { "f() = 12" })
+   end)
+
    it("need no section headers", function ()
       local image = elfedit.read(assert(cc.shared(USUAL)))
       image.header.e_shoff, image.header.e_shnum = 0, 0

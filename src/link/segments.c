@@ -280,6 +280,14 @@ static void tell_sanitizer(const struct link_unit *unit, bool mapped)
     }
 }
 
+// Where the table of strings is now.
+static void find_soname(struct link_unit *unit)
+{
+    if (unit->image.soname)
+        unit->object.soname = elf_string(&unit->image.symbols,
+                                         unit->image.soname);
+}
+
 e64_status link_read(struct link_unit *unit)
 {
     e64_status status = elf_image_read(unit->file.view, unit->file.name,
@@ -289,9 +297,7 @@ e64_status link_read(struct link_unit *unit)
     unit->image.symbols.of_objects = unit->made != NULL;
     unit->object.symbols = &unit->image.symbols;
     unit->object.name = unit->file.name;
-    if (unit->image.soname)
-        unit->object.soname = elf_string(&unit->image.symbols,
-                                         unit->image.soname);
+    find_soname(unit);
     return check_flags(unit);
 }
 
@@ -304,13 +310,11 @@ e64_status link_map(struct link_unit *unit)
          i++)
         status = map_segment(unit, i, &huge);
     if (status == E64_OK) {
-        writable_populate(unit, &huge);
         elf_image_move(&unit->image, unit->object.bias);
         if (over) // segments lie where the rest of the file was
             unit->image.file = unit->file.view = (struct view){ 0 };
-        if (unit->image.soname)
-            unit->object.soname = elf_string(&unit->image.symbols,
-                                             unit->image.soname);
+        find_soname(unit);
+        writable_populate(unit, &huge);
         tell_sanitizer(unit, true);
         unit->mapped = true;
         status = add_tls(unit);
@@ -373,9 +377,7 @@ e64_status link_settle(struct link_unit *unit)
     e64_status status = elf_image_settle(&unit->image, unit->lazy.wanted);
     if (status != E64_OK)
         return status;
-    if (unit->image.soname)
-        unit->object.soname = elf_string(&unit->image.symbols,
-                                         unit->image.soname);
+    find_soname(unit);
     elf_file_release(&unit->file);
     return E64_OK;
 }
