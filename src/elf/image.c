@@ -315,12 +315,12 @@ static const struct elf_load *find_constant(const struct elf_image *image,
 
 enum { TABLES = 11 };
 
-static void list_tables(const struct elf_image *image,
-                        const struct view *tables[TABLES])
+// The tables that are read after the plugin has been mapped.
+static void list_tables(struct elf_image *image, struct view *tables[TABLES])
 {
-    const struct elf_symbols *symbols = &image->symbols;
-    const struct elf_relocations *relocations = &image->relocations;
-    const struct view *const all[TABLES] = {
+    struct elf_symbols *symbols = &image->symbols;
+    struct elf_relocations *relocations = &image->relocations;
+    struct view *const all[TABLES] = {
         &symbols->symtab, &symbols->strtab, &symbols->versym,
         &symbols->gnu_bloom, &symbols->gnu_bucket, &symbols->gnu_chain,
         &symbols->sysv_bucket, &symbols->sysv_chain,
@@ -331,12 +331,26 @@ static void list_tables(const struct elf_image *image,
 
 bool elf_image_is_constant(const struct elf_image *image)
 {
-    const struct view *tables[TABLES];
-    list_tables(image, tables);
+    struct view *tables[TABLES];
+    list_tables((struct elf_image *)image, tables);
     for (int i = 0; i < TABLES; i++)
         if (tables[i]->size && !find_constant(image, tables[i]))
             return false;
     return true;
+}
+
+void elf_image_move(struct elf_image *image, uintptr_t bias)
+{
+    struct view *tables[TABLES];
+    list_tables(image, tables);
+    for (int i = 0; i < TABLES; i++) {
+        const struct elf_load *load = is_in_file(image, tables[i])
+                                    ? find_constant(image, tables[i]) : NULL;
+        if (load)
+            tables[i]->data = (const uint8_t *)(bias + load->vaddr
+                                                - load->offset)
+                            + (tables[i]->data - image->file.data);
+    }
 }
 
 static e64_status copy(struct elf_image *image, struct view *table)
@@ -351,39 +365,19 @@ static e64_status copy(struct elf_image *image, struct view *table)
     return E64_OK;
 }
 
-void elf_image_move(struct elf_image *image, uintptr_t bias)
-{
-    const struct view *tables[TABLES];
-    list_tables(image, tables);
-    for (int i = 0; i < TABLES; i++) {
-        struct view *table = (struct view *)tables[i];
-        const struct elf_load *load = is_in_file(image, table)
-                                    ? find_constant(image, table) : NULL;
-        if (load)
-            table->data = (const uint8_t *)(bias + load->vaddr - load->offset)
-                        + (table->data - image->file.data);
-    }
-}
-
 e64_status elf_image_settle(struct elf_image *image, bool later)
 {
-    struct elf_symbols *symbols = &image->symbols;
-    struct view plt = later ? image->relocations.jmprel : (struct view){ 0 };
-    struct view *const tables[] = {
-        &plt, &symbols->symtab, &symbols->strtab, &symbols->versym,
-        &symbols->gnu_bloom, &symbols->gnu_bucket, &symbols->gnu_chain,
-        &symbols->sysv_bucket, &symbols->sysv_chain,
-    };
+    struct view *tables[TABLES];
     e64_status status = E64_OK;
-    for (size_t i = 0; status == E64_OK
-                       && i < sizeof tables / sizeof *tables; i++)
+    image->relocations = (struct elf_relocations){
+        .jmprel = later ? image->relocations.jmprel : (struct view){ 0 } };
+    list_tables(image, tables);
+    for (int i = 0; status == E64_OK && i < TABLES; i++)
         if (is_in_file(image, tables[i]))
             status = copy(image, tables[i]);
-    if (status != E64_OK)
-        return status;
-    image->relocations = (struct elf_relocations){ .jmprel = plt };
-    image->file = (struct view){ 0 };
-    return E64_OK;
+    if (status == E64_OK)
+        image->file = (struct view){ 0 };
+    return status;
 }
 
 void elf_image_free(struct elf_image *image)

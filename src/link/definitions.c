@@ -56,9 +56,8 @@ bool link_runner_up(const struct link_unit *unit,
 static void *override(const struct link_context *context,
                       const struct elf_query *found)
 {
-    return found->object->host ? context->override(found->name.text,
-                                                      found->name.gnu_hash)
-                               : NULL;
+    return found->object->host
+         ? context->override(found->name.text, found->name.gnu_hash) : NULL;
 }
 
 static const char *version_text(const struct elf_symbols *symbols,
@@ -175,7 +174,7 @@ static e64_status bind(struct resolving *resolving, uint32_t index,
 
 // Is what was found what counts?
 static bool is_settled(const struct resolving *resolving,
-                              const struct elf_query *found)
+                       const struct elf_query *found)
 {
     return found->object && !resolving->context->decide
         && ELF64_ST_BIND(found->symbol.st_info) != STB_GNU_UNIQUE

@@ -2,6 +2,7 @@
 
 #include "link.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -176,19 +177,21 @@ e64_status link_enter_found(struct link_unit *unit,
     return E64_OK;
 }
 
+static int compare_extras(const void *left, const void *right)
+{
+    uint32_t one = ((const struct link_extra *)left)->entry;
+    uint32_t two = ((const struct link_extra *)right)->entry;
+    return (one > two) - (one < two);
+}
+
 static uint64_t find_extra(const struct link_bindings *bindings,
                            uint32_t entry)
 {
-    uint32_t low = 0, high = bindings->extra_count;
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        if (bindings->extras[middle].entry < entry)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < bindings->extra_count && bindings->extras[low].entry == entry
-         ? bindings->extras[low].value : 0;
+    const struct link_extra wanted = { .entry = entry };
+    const struct link_extra *found = bsearch(&wanted, bindings->extras,
+                                             bindings->extra_count,
+                                             sizeof wanted, compare_extras);
+    return found ? found->value : 0;
 }
 
 static bool read_definition(const struct link_binding *binding,
@@ -295,11 +298,11 @@ void link_bindings_keep(struct link_bindings *bindings)
     if (bindings->kept) {
         memcpy(bindings->kept, start, size);
         drop_room(bindings, start);
-    } else {
-        if (!bindings->mapped)
-            bindings->kept = memory_resize(start, size + 1);
+    } else { // where it is, then: memory from mmap takes more
+        bindings->kept = bindings->mapped ? NULL
+                       : memory_resize(start, size + 1);
         if (!bindings->kept)
-            bindings->kept = (void *)start;
+            bindings->kept = (uint32_t *)(void *)start;
     }
     memory_free(bindings->first);
     memory_free(bindings->extras);

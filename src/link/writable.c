@@ -92,10 +92,9 @@ e64_status writable_read(const struct link_unit *unit,
              MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED)
         return fail_read(unit, size);
     madvise(at, size, MADV_HUGEPAGE);
-#ifdef MADV_POPULATE_WRITE
-    // Where there are no huge pages it is faster so, too.
+    // Where there are no huge pages it is faster so, too. Kernels before 5.14
+    // have no such thing, and copy page by page.
     madvise(at, size, MADV_POPULATE_WRITE);
-#endif
     if (filled > size)
         filled = size;
     while (done < filled) {
@@ -111,7 +110,6 @@ e64_status writable_read(const struct link_unit *unit,
     return E64_OK;
 }
 
-#ifdef MADV_POPULATE_WRITE
 // The first of the relative relocations from one on, which ascend as all
 // linkers have it, that is not below a vaddr. It is most likely near.
 static uint64_t find_relative(const struct elf_relocations *tables,
@@ -165,10 +163,3 @@ void writable_populate(const struct link_unit *unit,
         from = to = place;
     }
 }
-#else
-void writable_populate(const struct link_unit *unit,
-                       const struct writable_huge *huge)
-{
-    (void)unit, (void)huge;
-}
-#endif
