@@ -212,7 +212,8 @@ archive "elf64load"
    includedirs { "src" }
 
 -- The Lua half, over whatever Lua 5.4 the program has. It calls Lua through a
--- word, without a stub in between: each call of a C function does so ten times.
+-- word, without a stub in between: one call of an `int f(int, int)` does so nine
+-- times.
 archive "elf64load-lua"
    buildoptions { "-fno-plt" }
    files(bridge)

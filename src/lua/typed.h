@@ -120,7 +120,6 @@ void reference_store(lua_State *L, int index, lua_Integer at, int value);
 // The same for what a script may write: not const.
 void reference_write(lua_State *L, int index, lua_Integer at, int value);
 
-
 // Pushes new zeroed memory of Lua's for `count` elements.
 struct reference *reference_push_memory(lua_State *L,
                                         const struct call_type *type,
