@@ -382,17 +382,20 @@ exit %d
       campaign.write(folder .. "/README.md", "# The bench\n")
       local other = { key = "others", legend = "of %d", table = function ()
          return { "the table of the others" }
-      end, faster = function () return { { what = "other", ratio = 2 } } end }
+      end, bars = function () return { { "total", "other" } } end }
       local run = { machine = bench.machine(), pairs = 3, rows = {}, results = {},
-         others = { other }, measured = { [other] = { { row = "other" } } } }
+         others = { other }, measured = { [other] = { { row = "other",
+            cost = { total = 0.25 }, spread = { total = { low = 3, high = 5 } } } } } }
       for _ = 1, 2 do report.record(folder .. "/", run, report.text(run)) end
       local text = campaign.contents(folder .. "/README.md")
       local _, count = text:gsub("of 3\nthe table of the others\n", "")
       assert.equal(1, count)
       assert.matches("^# The bench\n\n## The last full run\n", text)
-      assert.matches('"others": %[{"row": "other"}%]',
+      assert.matches('"others": %[{"cost": {"total": 0.25}, "row": "other",',
          campaign.contents(folder .. "/results.json"))
-      assert.matches(">other<", campaign.contents(folder .. "/results.svg"), 1, true)
+      local svg = campaign.contents(folder .. "/results.svg")
+      assert.matches(">other<", svg, 1, true)
+      assert.matches(">4<", svg, 1, true)
       os.execute("rm -r " .. folder)
    end)
 

@@ -43,15 +43,10 @@ end
 
 local LINE <const> = "%-8s %-30s %-8s %9s %9s %9s %6s"
 
---- How many times faster calls are.
----@param results costs[]
----@return faster[]
-function call.faster (results)
-   local list = {}
-   for number, result in ipairs(results) do
-      list[number] = sides.faster("call: int (int, int)", result, "int")
-   end
-   return list
+--- What of a result the chart shows.
+---@return bars
+function call.bars ()
+   return { { "int", "call: int (int, int)" } }
 end
 
 --- The lines of the table for these measurements.

@@ -61,17 +61,14 @@ local function shown (result, lines)
       statistics.mean(all))
 end
 
---- How many times faster callbacks are.
----@param results costs[]
----@return faster[]
-function callback.faster (results)
-   local list = {}
-   for _, result in ipairs(results) do
-      for _, it in ipairs(calls.signatures) do
-         list[#list + 1] = sides.faster("callback: " .. it.name, result, it.name)
-      end
+--- What of a result the chart shows.
+---@return bars
+function callback.bars ()
+   local bars = {}
+   for number, it in ipairs(calls.signatures) do
+      bars[number] = { it.name, "callback: " .. it.name }
    end
-   return list
+   return bars
 end
 
 --- The lines of the table for these measurements.

@@ -26,9 +26,14 @@ local function step (greatest)
    return greatest
 end
 
----@class bar: faster
+---@class faster how many times faster than the other side something is
+---@field what string
+---@field ratio number
+---@field low? number quartiles of the pairs' ratios
+---@field high? number
+
+---@class bar: faster of a library
 ---@field row string
----@field what string the library
 ---@field instructions number? their ratio, drawn as a dot
 
 local function dot (add, x, y)

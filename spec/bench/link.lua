@@ -149,15 +149,11 @@ end
 local LINE = "%-8s %-14s %-13s" .. (" %9s %9s %9s %6s"):rep(2)
 local THEIRS <const> = { object = "cc and dlopen", archive = "llvm-jitlink" }
 
---- How many times faster linking is.
----@param results linked[]
----@return faster[]
-function link.faster (results)
-   local list = {}
-   for number, result in ipairs(results) do
-      list[number] = sides.faster("link: " .. result.row, result, "total")
-   end
-   return list
+--- What of a result the chart shows.
+---@param result linked
+---@return bars
+function link.bars (result)
+   return { { "total", "link: " .. result.row } }
 end
 
 --- The lines of the table for these measurements.

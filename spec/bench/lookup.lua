@@ -78,17 +78,14 @@ function lookup.tasks ()
    end } }
 end
 
---- How many times faster lookups are.
----@param results costs[]
----@return faster[]
-function lookup.faster (results)
-   local list = {}
-   for _, result in ipairs(results) do
-      for _, kind in ipairs(lookup.kinds) do
-         list[#list + 1] = sides.faster("lookup: " .. kind, result, kind)
-      end
+--- What of a result the chart shows.
+---@return bars
+function lookup.bars ()
+   local bars = {}
+   for number, kind in ipairs(lookup.kinds) do
+      bars[number] = { kind, "lookup: " .. kind }
    end
-   return list
+   return bars
 end
 
 --- The lines of the table for these measurements.

@@ -114,20 +114,14 @@ local function shown (result, lines)
    end
 end
 
---- How many times faster opens and closes are, few and many being open.
----@param results crowd[]
----@return faster[]
-function many.faster (results)
-   local list = {}
-   for _, result in ipairs(results) do
-      for _, it in ipairs { { "tenth", "the tenth open" },
-            { "last", ("open %d"):format(result.count) },
-            { "closetenth", "a close of ten" },
-            { "closelast", ("a close of %d"):format(result.count) } } do
-         list[#list + 1] = sides.faster("many: " .. it[2], result, it[1])
-      end
-   end
-   return list
+--- What of a result the chart shows.
+---@param result crowd
+---@return bars
+function many.bars (result)
+   return { { "tenth", "many: the tenth open" },
+      { "last", ("many: open %d"):format(result.count) },
+      { "closetenth", "many: a close of ten" },
+      { "closelast", ("many: a close of %d"):format(result.count) } }
 end
 
 --- The lines of the table for these measurements.

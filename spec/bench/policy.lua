@@ -83,15 +83,11 @@ end
 
 local LINE = "%-8s %-30s %-7s %9s %9s %9s %6s %8s"
 
---- How many times faster opens are than without a policy.
----@param results costs[]
----@return faster[]
-function policy.faster (results)
-   local list = {}
-   for number, result in ipairs(results) do
-      list[number] = sides.faster("policy: " .. result.row, result, "total")
-   end
-   return list
+--- What of a result the chart shows.
+---@param result costs
+---@return bars
+function policy.bars (result)
+   return { { "total", "policy: " .. result.row } }
 end
 
 --- The lines of the table for these measurements.

@@ -101,9 +101,14 @@ function report.svg (run)
          instructions = result.instructions and result.instructions.ratio }
    end
    for _, other in ipairs(run.others) do
-      local results = run.measured[other]
-      local list = results and other.faster(results) or {}
-      table.move(list, 1, #list, #others + 1, others)
+      for _, result in ipairs(run.measured[other] or {}) do
+         for _, bar in ipairs(other.bars(result)) do
+            local spread = result.spread[bar[1]]
+            others[#others + 1] = { what = bar[2],
+               ratio = 1 / result.cost[bar[1]], low = spread.low,
+               high = spread.high }
+         end
+      end
    end
    return chart.draw("Opening a library: how many times faster than dlopen",
       described(run.machine), run.rows, bars, others)

@@ -144,11 +144,7 @@ end
 ---@field spread table<string, summary> by column: of the pairs' ratios, how many
 --- times faster
 
----@class faster how many times faster than the other side something is
----@field what string
----@field ratio number
----@field low? number quartiles of the pairs' ratios
----@field high? number
+---@alias bars string[][] columns of costs, each with what it is
 
 --- The costs of each column.
 ---@param row string
@@ -175,17 +171,6 @@ function sides.costs (row, columns, count)
       end
    end
    return result
-end
-
---- A column of costs as a ratio.
----@param what string
----@param result costs
----@param column string
----@return faster
-function sides.faster (what, result, column)
-   local spread = result.spread[column]
-   return { what = what, ratio = 1 / result.cost[column], low = spread.low,
-      high = spread.high }
 end
 
 local LINE = "%-8s %-30s %-6s" .. (" %9s %9s %9s %6s"):rep(2)

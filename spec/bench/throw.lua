@@ -55,16 +55,10 @@ local function us (nanoseconds)
    return ("%.2f"):format(nanoseconds / 1e3)
 end
 
---- How many times faster throws are.
----@param results thrown[]
----@return faster[]
-function throw.faster (results)
-   local list = {}
-   for _, result in ipairs(results) do
-      list[#list + 1] = sides.faster("throw: the first", result, "first")
-      list[#list + 1] = sides.faster("throw: more", result, "hot")
-   end
-   return list
+--- What of a result the chart shows.
+---@return bars
+function throw.bars ()
+   return { { "first", "throw: the first" }, { "hot", "throw: more" } }
 end
 
 --- The lines of the table for these measurements.

@@ -68,18 +68,12 @@ local function ns (picoseconds)
    return ("%.2f"):format(picoseconds / 1e3)
 end
 
---- How many times faster accesses are.
----@param results accessed[]
----@return faster[]
-function tls.faster (results)
-   local list = {}
-   for _, result in ipairs(results) do
-      for _, thread in ipairs { "main", "thread" } do
-         list[#list + 1] = sides.faster(("tls: %s, %s"):format(result.access,
-            thread), result, thread)
-      end
-   end
-   return list
+--- What of a result the chart shows.
+---@param result accessed
+---@return bars
+function tls.bars (result)
+   local what = ("tls: %s, "):format(result.access)
+   return { { "main", what .. "main" }, { "thread", what .. "thread" } }
 end
 
 --- The lines of the table for these measurements.

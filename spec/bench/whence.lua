@@ -47,17 +47,13 @@ function whence.tasks (context)
    return tasks
 end
 
---- How many times faster answers are.
----@param results found[]
----@return faster[]
-function whence.faster (results)
-   local list = {}
-   for _, result in ipairs(results) do
-      local library = result.library:match "^(.-)%.so" or result.library
-      list[#list + 1] = sides.faster(library .. ": whence, the first", result, "first")
-      list[#list + 1] = sides.faster(library .. ": whence, more", result, "hot")
-   end
-   return list
+--- What of a result the chart shows.
+---@param result found
+---@return bars
+function whence.bars (result)
+   local library = result.library:match "^(.-)%.so" or result.library
+   return { { "first", library .. ": whence, the first" },
+      { "hot", library .. ": whence, more" } }
 end
 
 --- The lines of the table for these measurements.
