@@ -10,7 +10,9 @@
 #include <elf64load.h>
 #include <err.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "turns.h"
 
@@ -21,89 +23,65 @@ static const char *path;
 static void *theirs;
 static e64_runtime *runtime;
 static e64_plugin *ours;
-static char deep[NAMES][64], missing[NAMES][64];
-static e64_key *hot_key, *deep_keys[NAMES], *missing_keys[NAMES];
+
+// Names that are asked for by turns: one of them, or all.
+static struct question {
+    long last;  // of the names, counted from 0: a mask
+    bool there; // whether such are defined
+    char names[NAMES][64];
+    e64_key *keys[NAMES];
+} hot = { .last = 0, .there = true },
+  deep = { .last = NAMES - 1, .there = true },
+  missing = { .last = NAMES - 1, .there = false };
+
+_Static_assert((NAMES & (NAMES - 1)) == 0, "NAMES - 1 is a mask");
 
 static void fail(void)
 {
     errx(4, "%s", e64_last_error()->message);
 }
 
-static void same(const char *name, void *address)
+static inline void expect(const struct question *question, long at,
+                          const void *address)
 {
-    if (!address)
-        errx(4, "%s was not found", name);
+    if ((address != NULL) != question->there)
+        errx(4, "%s was %sfound", question->names[at],
+             question->there ? "not " : "");
 }
 
-static void none(const char *name, void *address)
+static void ask_theirs(const void *data, long times)
 {
-    if (address)
-        errx(4, "%s was found", name);
+    const struct question *question = data;
+    for (long i = 0; i < times; i++) {
+        long at = i & question->last;
+        expect(question, at, dlsym(theirs, question->names[at]));
+    }
 }
 
-static void hot_theirs(long times)
+static void ask_ours(const void *data, long times)
 {
-    for (long i = 0; i < times; i++)
-        same("plugin_function_7", dlsym(theirs, "plugin_function_7"));
+    const struct question *question = data;
+    for (long i = 0; i < times; i++) {
+        long at = i & question->last;
+        expect(question, at, e64_address(ours, question->names[at]));
+    }
 }
 
-static void hot_ours(long times)
+static void ask_by_key(const void *data, long times)
 {
-    for (long i = 0; i < times; i++)
-        same("plugin_function_7", e64_address(ours, "plugin_function_7"));
+    const struct question *question = data;
+    for (long i = 0; i < times; i++) {
+        long at = i & question->last;
+        e64_symbol symbol;
+        bool found = e64_lookup_key(ours, question->keys[at], &symbol, NULL)
+                  == E64_OK;
+        expect(question, at, found ? symbol.address : NULL);
+    }
 }
 
-static void deep_theirs(long times)
+static void reopen_theirs(const void *data, long times)
 {
-    for (long i = 0; i < times; i++)
-        same(deep[i % NAMES], dlsym(theirs, deep[i % NAMES]));
-}
-
-static void deep_ours(long times)
-{
-    for (long i = 0; i < times; i++)
-        same(deep[i % NAMES], e64_address(ours, deep[i % NAMES]));
-}
-
-static void miss_theirs(long times)
-{
-    for (long i = 0; i < times; i++)
-        none(missing[i % NAMES], dlsym(theirs, missing[i % NAMES]));
-}
-
-static void miss_ours(long times)
-{
-    for (long i = 0; i < times; i++)
-        none(missing[i % NAMES], e64_address(ours, missing[i % NAMES]));
-}
-
-static void *by_key(const e64_key *key)
-{
-    e64_symbol symbol;
-    return e64_lookup_key(ours, key, &symbol, NULL) == E64_OK ? symbol.address
-                                                              : NULL;
-}
-
-static void hot_by_key(long times)
-{
-    for (long i = 0; i < times; i++)
-        same("plugin_function_7", by_key(hot_key));
-}
-
-static void deep_by_key(long times)
-{
-    for (long i = 0; i < times; i++)
-        same(deep[i % NAMES], by_key(deep_keys[i % NAMES]));
-}
-
-static void miss_by_key(long times)
-{
-    for (long i = 0; i < times; i++)
-        none(missing[i % NAMES], by_key(missing_keys[i % NAMES]));
-}
-
-static void reopen_theirs(long times)
-{
+    (void)data;
     for (long i = 0; i < times; i++) {
         void *again = dlopen(path, RTLD_NOW | RTLD_LOCAL);
         if (again != theirs || dlclose(again) != 0)
@@ -111,8 +89,9 @@ static void reopen_theirs(long times)
     }
 }
 
-static void reopen_ours(long times)
+static void reopen_ours(const void *data, long times)
 {
+    (void)data;
     for (long i = 0; i < times; i++) {
         e64_plugin *again;
         if (e64_open(runtime, path, NULL, &again, NULL) != E64_OK
@@ -121,10 +100,18 @@ static void reopen_ours(long times)
     }
 }
 
-static void make_key(const char *name, e64_key **key)
+static void make_keys(struct question *question)
 {
-    if (e64_key_new(name, NULL, key, NULL) != E64_OK)
-        fail();
+    for (long i = 0; i <= question->last; i++)
+        if (e64_key_new(question->names[i], NULL, &question->keys[i], NULL)
+            != E64_OK)
+            fail();
+}
+
+static void free_keys(struct question *question)
+{
+    for (long i = 0; i <= question->last; i++)
+        e64_key_free(question->keys[i]);
 }
 
 // That what both sides have found is the same function.
@@ -140,15 +127,16 @@ int main(int count, char **words)
 {
     static const struct {
         const char *name;
+        const struct question *question;
         work sides[SIDES];
     } kinds[] = {
-        { "hot", { hot_theirs, hot_ours } },
-        { "deep", { deep_theirs, deep_ours } },
-        { "miss", { miss_theirs, miss_ours } },
-        { "hotkey", { hot_theirs, hot_by_key } },
-        { "deepkey", { deep_theirs, deep_by_key } },
-        { "misskey", { miss_theirs, miss_by_key } },
-        { "reopen", { reopen_theirs, reopen_ours } },
+        { "hot", &hot, { ask_theirs, ask_ours } },
+        { "deep", &deep, { ask_theirs, ask_ours } },
+        { "miss", &missing, { ask_theirs, ask_ours } },
+        { "hotkey", &hot, { ask_theirs, ask_by_key } },
+        { "deepkey", &deep, { ask_theirs, ask_by_key } },
+        { "misskey", &missing, { ask_theirs, ask_by_key } },
+        { "reopen", NULL, { reopen_theirs, reopen_ours } },
     };
     enum { KINDS = sizeof kinds / sizeof *kinds };
     int64_t least[KINDS][SIDES];
@@ -158,17 +146,16 @@ int main(int count, char **words)
     if (count != 3)
         errx(2, "see the head of lookup.c");
     path = words[1];
+    strcpy(hot.names[0], "plugin_function_7");
     for (int i = 0; i < NAMES; i++) {
-        snprintf(deep[i], sizeof deep[i], "dependency_%d_function_%d",
-                 atoi(words[2]), i + 1);
-        snprintf(missing[i], sizeof missing[i], "dependency_%d_missing_%d",
-                 i % atoi(words[2]) + 1, i + 1);
+        snprintf(deep.names[i], sizeof deep.names[i],
+                 "dependency_%d_function_%d", atoi(words[2]), i + 1);
+        snprintf(missing.names[i], sizeof missing.names[i],
+                 "dependency_%d_missing_%d", i % atoi(words[2]) + 1, i + 1);
     }
-    make_key("plugin_function_7", &hot_key);
-    for (int i = 0; i < NAMES; i++) {
-        make_key(deep[i], &deep_keys[i]);
-        make_key(missing[i], &missing_keys[i]);
-    }
+    make_keys(&hot);
+    make_keys(&deep);
+    make_keys(&missing);
     // What glibc has mapped would be the host's for the loader: so it is first.
     if (e64_runtime_new(NULL, &runtime, NULL) != E64_OK
         || e64_open(runtime, path, NULL, &ours, NULL) != E64_OK)
@@ -176,22 +163,20 @@ int main(int count, char **words)
     theirs = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (!theirs)
         errx(4, "%s", dlerror());
-    check("plugin_function_7");
+    check(hot.names[0]);
     for (int i = 0; i < NAMES; i++)
-        check(deep[i]);
+        check(deep.names[i]);
 
     for (int i = 0; i < KINDS; i++)
-        take_turns(kinds[i].sides, SLICES, TIMES, least[i]);
+        take_turns(kinds[i].sides, kinds[i].question, SLICES, TIMES, least[i]);
     for (int side = 0; side < SIDES; side++) {
         printf("%d", side + 1);
         for (int i = 0; i < KINDS; i++)
             printf(" %s=%ld", kinds[i].name, least[i][side]);
         putchar('\n');
     }
-    e64_key_free(hot_key);
-    for (int i = 0; i < NAMES; i++) {
-        e64_key_free(deep_keys[i]);
-        e64_key_free(missing_keys[i]);
-    }
+    free_keys(&hot);
+    free_keys(&deep);
+    free_keys(&missing);
     return 0;
 }

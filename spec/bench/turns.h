@@ -18,14 +18,14 @@ static inline int64_t now(void)
     return time.tv_sec * INT64_C(1000000000) + time.tv_nsec;
 }
 
-// Does work of a kind `times` times.
-typedef void (*work)(long times);
+// Does work of a kind `times` times, with what it is given.
+typedef void (*work)(const void *data, long times);
 
 // Picoseconds that one of it takes on each side: the best of so many slices, as
 // what else runs on the machine only adds to one. The first is for the caches.
 // Where they take long, as many count as begin in half a second.
-static inline void take_turns(const work sides[SIDES], int slices, long times,
-                              int64_t least[SIDES])
+static inline void take_turns(const work sides[SIDES], const void *data,
+                              int slices, long times, int64_t least[SIDES])
 {
     int64_t end = INT64_MAX;
     for (int slice = 0; slice <= slices && now() < end; slice++) {
@@ -34,7 +34,7 @@ static inline void take_turns(const work sides[SIDES], int slices, long times,
         for (int turn = 0; turn < SIDES; turn++) {
             int side = (slice + turn) % SIDES;
             int64_t begin = now();
-            sides[side](times);
+            sides[side](data, times);
             int64_t took = (now() - begin) * 1000 / times;
             if (slice == 1 || (slice > 1 && took < least[side]))
                 least[side] = took;

@@ -61,14 +61,16 @@ static uintptr_t ask_ours(uintptr_t place)
     return (uintptr_t)found.address - base[OURS];
 }
 
-static void many_theirs(long times)
+static void many_theirs(const void *data, long times)
 {
+    (void)data;
     for (long i = 0; i < times; i++)
         ask_theirs(places[i % PLACES]);
 }
 
-static void many_ours(long times)
+static void many_ours(const void *data, long times)
 {
+    (void)data;
     for (long i = 0; i < times; i++)
         ask_ours(places[i % PLACES]);
 }
@@ -115,14 +117,14 @@ int main(int count, char **words)
     open_both(words[1]);
     for (int side = 0; side < SIDES; side++) {
         int64_t begin = now();
-        sides[side](1);
+        sides[side](NULL, 1);
         first[side] = (now() - begin) * 1000;
     }
     // One symbol may have several names, but it has one address.
     for (int i = 0; i < PLACES; i++)
         if (ask_theirs(places[i]) != ask_ours(places[i]))
             errx(4, "the sides do not agree on %#lx", places[i]);
-    take_turns(sides, SLICES, PLACES, hot);
+    take_turns(sides, NULL, SLICES, PLACES, hot);
     for (int side = 0; side < SIDES; side++)
         dprintf(out, "%d first=%ld hot=%ld\n", side + 1, first[side], hot[side]);
     // Destructors are not what this is about.
