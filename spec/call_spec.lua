@@ -422,4 +422,46 @@ describe("A function", function ()
       -- A pointer that came out of C is C's own business.
       assert.equal("int (int, int)", tostring(elf.type(hook)))
    end)
+
+   -- To make a callback lets the collector run, and it calls finalisers.
+   local function closing_while_collecting (f)
+      collectgarbage "stop"
+      -- A step of the collector is all of its work.
+      local mode = collectgarbage("incremental", 100, 100, 30)
+      setmetatable({}, { __gc = function () p:close() end })
+      collectgarbage "restart"
+      local done, message = pcall(f)
+      collectgarbage("incremental", 200, 100, 13)
+      collectgarbage(mode)
+      assert.equal("closed", p.state)
+      p = nil
+      assert.is_false(done)
+      assert.matches("closed: '%l+' belonged to", message)
+   end
+
+   it("is not called when the collector has closed its plugin", function ()
+      local apply, callback = C.apply, function (a, b) return a + b end
+      assert.equal(8, apply(callback, 4))
+      closing_while_collecting(function () apply(callback, 4) end)
+   end)
+
+   it("is not given what the collector has closed", function ()
+      p:close()
+      local other <close> = open "void two(void *p, int (*f)(void)) { f(); }"
+      local two = other:cdef "void two(void *, int (*)(void));".two
+      local function callback () return 0 end
+      for _, typed in ipairs { true, false } do
+         p = open "int add(int a, int b) { return a + b; }"
+         local given = p:lookup "add"
+         if typed then given = given:as "int (int, int)" end
+         two(given, callback)
+         closing_while_collecting(function () two(given, callback) end)
+      end
+   end)
+
+   it("is not written to what the collector has closed", function ()
+      local hook = p:lookup "hook":as "int (*)(int, int)"
+      local function callback (a, b) return a + b end
+      closing_while_collecting(function () hook[0] = callback end)
+   end)
 end)

@@ -58,6 +58,18 @@ static enum call_kind promote(lua_State *L, int index,
     }
 }
 
+// Raises when a plugin has been stopped that what stands there lies in.
+static void check_alive(lua_State *L, int before)
+{
+    for (int at = 1; at < before; at++) {
+        const struct reference *reference = reference_test(L, at);
+        const struct lua_symbol *symbol = reference ? reference->symbol
+                                                    : symbol_test(L, at);
+        if (symbol)
+            symbol_alive(L, symbol);
+    }
+}
+
 // Converts an argument. Lua's stack keeps the texts and memory that it points
 // to. A callback that is made for the call takes the place of its function
 // there.
@@ -71,6 +83,8 @@ static void convert(lua_State *L, const struct reference *self, size_t i,
     if (callback_wanted(L, at, parameter)) {
         callback_push(L, at, parameter->target);
         lua_replace(L, at);
+        // The collector has had a turn, and may have called who closes.
+        check_alive(L, at);
     }
     value_store(L, at, parameter, value, &place);
     call_extend(parameter->kind, value);

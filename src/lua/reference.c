@@ -317,11 +317,12 @@ void reference_store(lua_State *L, int index, lua_Integer at, int value)
     const struct call_type *type = reference->type;
     const struct value_place place = { .reference = reference,
                                        .number = at };
-    void *address = element(L, reference, at);
+    // First, as the collector may call who closes the plugin.
     if (callback_wanted(L, value, type)) {
         callback_push(L, value, type->target);
         lua_replace(L, value);
     }
+    void *address = element(L, reference, at);
     value_store(L, value, type, address, &place);
     if (type->kind == CALL_POINTER)
         keep(L, index, address, value);
