@@ -53,8 +53,8 @@ struct call_shape *call_shape_variadic(struct call_types *types,
 // Extends an integer from its kind to 64 bits.
 void call_extend(enum call_kind kind, union call_value *value);
 
-// Calls `entry` by libffi, where registers are not enough. call_invoke (guard.h)
-// tells which. Answers NULL, or the exception that would have left the function.
+// Calls `entry` by libffi, where registers are not enough, which call_invoke
+// tells (guard.h). Answers NULL, or the exception that would have left it.
 struct _Unwind_Exception *call_on_stack(const struct call_shape *shape,
                                         void (*entry)(void),
                                         union call_value *result,
