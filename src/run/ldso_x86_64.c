@@ -135,8 +135,10 @@ static void add_old_folders(struct ldso_processor *processor)
 static atomic_ullong mask_at_start;
 static struct ldso_processor shared;
 
+// Again in a child that was forked while another thread was in the middle.
 static void read_shared(void)
 {
+    shared = (struct ldso_processor){ .below_count = 0 };
     read_processor(&shared);
     shared.bits.hwcap &= atomic_load(&mask_at_start);
     uint32_t count = active_levels();
