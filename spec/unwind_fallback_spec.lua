@@ -400,3 +400,36 @@ describe("An unwinder that the host opens later", function ()
       throw(shared, static)
    end)
 end)
+
+-- Its table of symbols has imports only, and its DT_GNU_HASH covers nothing.
+describe("An unwinder in a library that exports nothing", function ()
+   it("finds plugins that are opened after it", function ()
+      local taker = assert(cc.shared [[
+         static long (*call)(const void *, long);
+         void take(long (*given)(const void *, long)) { call = given; }
+         long give(const void *middle, long x) { return call(middle, x); }
+      ]])
+      local silent = assert(cc.shared([[
+         extern "C" void take(long (*)(const void *, long));
+         static long thrower(long x) { throw x; }
+         static long call(const void *middle, long x)
+         {
+             typedef long through(long (*)(long), long);
+             try { return ((through *)middle)(thrower, x); }
+             catch (long i) { return i * 10; }
+         }
+         __attribute__((constructor)) static void start(void) { take(call); }
+      ]], { language = "c++", flags = "-static-libgcc -static-libstdc++ "
+         .. "-Wl,--exclude-libs,ALL " .. taker }))
+      local result = child.lua([[
+         local elf = require "elf64load"
+         for i = 2, #arg do assert(package.loadlib(arg[i], "*")) end
+         local p = assert(elf.open(arg[1]))
+         local host = elf.host:cdef "long give(const void *, long);"
+         print(host.give(p:lookup "middle", 7))
+      ]], { assert(cc.shared(
+         "long middle(long (*f)(long), long x) { return f(x) + 1; }")),
+         taker, silent })
+      assert.equal("70\n", result.out, child.describe(result) .. result.err)
+   end)
+end)

@@ -44,10 +44,13 @@ static void visit_table(const struct slots *slots, uintptr_t table,
 }
 
 // Imports stand before all that DT_GNU_HASH covers, but for functions whose
-// address an executable gives. They are few, and relocations many.
-static bool imports(const struct host_module *module, const char *name)
+// address an executable gives. They are few, and relocations many. A table that
+// covers nothing says that it begins with the first symbol (GNU ld).
+static bool may_import(const struct host_module *module, const char *name)
 {
     const struct elf_symbols *symbols = &module->symbols;
+    if (symbols->gnu_buckets && symbols->gnu_offset <= 1)
+        return true;
     uint32_t count = symbols->gnu_buckets ? symbols->gnu_offset
                                           : symbols->count;
     struct elf_name hashed = elf_name(name);
@@ -62,7 +65,7 @@ static bool imports(const struct host_module *module, const char *name)
 void host_slots(const struct host_module *module, const char *name,
                 void (*visit)(void *data, void **slot), void *data)
 {
-    if (!imports(module, name))
+    if (!may_import(module, name))
         return;
     const struct slots slots = { module, name, visit, data };
     uint64_t rela = 0, rela_size = 0, jmprel = 0, jmprel_size = 0;
