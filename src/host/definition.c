@@ -133,46 +133,64 @@ void host_detour_resolve(const struct host_snapshot *snapshot)
 
 // --------------------------------------------------- the definitions ---
 
-struct place {
-    uintptr_t address;
-    bool plain; // in a segment that is to be read, and nothing else
+struct change {
+    _Atomic Elf64_Addr *value;
+    Elf64_Addr expected, wanted;
+    bool made;   // what stands there is what was wanted, or another thread's
+    bool sealed; // its page is as it was
 };
 
+static void *page_of(const struct change *change, uintptr_t page_size)
+{
+    return (void *)((uintptr_t)change->value & ~(page_size - 1));
+}
+
+static void write_value(struct change *change)
+{
+    Elf64_Addr expected = change->expected;
+    uintptr_t page_size = (uintptr_t)sysconf(_SC_PAGESIZE);
+    void *page = page_of(change, page_size);
+    change->made = mprotect(page, page_size, PROT_READ | PROT_WRITE) == 0;
+    if (!change->made)
+        return;
+    atomic_compare_exchange_strong(change->value, &expected, change->wanted);
+    change->sealed = mprotect(page, page_size, PROT_READ) == 0;
+}
+
+// Called by glibc with its list locked, so that one thread at a time is here,
+// be it another copy's of this loader: else one would seal the page before
+// another has written. No lock of ours may be taken here: while the process
+// forks they are held, and whoever unwinds then waits for the list.
 static int find_segment(struct dl_phdr_info *info, size_t size, void *data)
 {
-    struct place *place = data;
+    struct change *change = data;
+    uintptr_t address = (uintptr_t)change->value;
     (void)size;
     for (int i = 0; i < info->dlpi_phnum; i++) {
         const Elf64_Phdr *header = &info->dlpi_phdr[i];
         uintptr_t start = info->dlpi_addr + header->p_vaddr;
-        if (header->p_type != PT_LOAD || place->address < start
-            || place->address - start >= header->p_memsz)
+        if (header->p_type != PT_LOAD || address < start
+            || address - start >= header->p_memsz)
             continue;
-        place->plain = header->p_flags == PF_R;
+        // In a segment that is to be read, and nothing else.
+        if (header->p_flags == PF_R && address % sizeof change->wanted == 0)
+            write_value(change);
         return 1;
     }
     return 0;
 }
 
-// What stands there already because another copy of this loader was faster is
-// left, and looked at again.
-static bool write_value(_Atomic Elf64_Addr *value, Elf64_Addr expected,
-                        Elf64_Addr wanted)
+// What stands there already because another thread was faster is left, and
+// looked at again.
+static bool change_value(_Atomic Elf64_Addr *value, Elf64_Addr expected,
+                         Elf64_Addr wanted)
 {
-    struct place place = { .address = (uintptr_t)value };
+    struct change change = { value, expected, wanted, false, true };
     uintptr_t page_size = (uintptr_t)sysconf(_SC_PAGESIZE);
-    void *page = (void *)((uintptr_t)value & ~(page_size - 1));
-    host_iterate_phdr(find_segment, &place);
-    if (!place.plain || place.address % sizeof wanted)
-        return false;
-    host_pages_take();
-    bool writable = mprotect(page, page_size, PROT_READ | PROT_WRITE) == 0;
-    if (writable) {
-        atomic_compare_exchange_strong(value, &expected, wanted);
-        mapping_seal(page, page_size, PROT_READ);
-    }
-    host_pages_give();
-    return writable;
+    host_iterate_phdr(find_segment, &change);
+    if (!change.sealed)
+        mapping_seal(page_of(&change, page_size), page_size, PROT_READ);
+    return change.made;
 }
 
 // A value outside of the object does no harm: it is added to the object's
@@ -199,7 +217,7 @@ bool host_redefine(const struct host_snapshot *snapshot,
         if (bias + standing == (uintptr_t)replacement
             || leave((void *)(bias + standing)))
             return true;
-        if (!write_value(value, standing, (uintptr_t)replacement - bias))
+        if (!change_value(value, standing, (uintptr_t)replacement - bias))
             return false;
     }
     return false;

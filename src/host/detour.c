@@ -32,17 +32,6 @@ static void after_fork(bool child)
 
 static const struct fork_part fork_part = { before_fork, after_fork };
 
-void host_pages_take(void)
-{
-    forks_watch(FORK_DETOURS, &fork_part);
-    lock_take(&lock);
-}
-
-void host_pages_give(void)
-{
-    lock_give(&lock);
-}
-
 static e64_status write_slot(void **slot, void *value, int expected, bool lasts)
 {
     lock_take(&lock);

@@ -61,12 +61,6 @@ bool host_redefine(const struct host_snapshot *snapshot,
 
 // ----------------------------------------------------------- detour.c ---
 
-// One thread at a time makes pages writable and seals them again: another's
-// would be sealed before it has written. Nothing of glibc's loader may be
-// called in between.
-void host_pages_take(void);
-void host_pages_give(void);
-
 // Calls `visit` with each module of a snapshot, which must be held, but for
 // those for which it need not be called again.
 e64_status host_visit(const struct host_snapshot *snapshot,
