@@ -6,7 +6,7 @@
 
 // Where those that the object may define have got to.
 struct stage {
-    uint8_t query[ELF_BATCH];
+    uint8_t place[ELF_BATCH]; // on the list
     uint32_t at[ELF_BATCH]; // a bucket, then a symbol
     uint32_t count;
 };
@@ -25,7 +25,7 @@ static void filter(const struct elf_symbols *symbols,
     uint32_t count = 0;
     for (uint32_t i = 0; i < open->count; i++) {
         uint32_t hash = open->hash[i];
-        stage->query[count] = open->query[i];
+        stage->place[count] = (uint8_t)i;
         stage->at[count] = hash;
         count += elf_bloom_has(bloom, mask, shift, hash);
     }
@@ -46,24 +46,24 @@ static void find_chains(const struct elf_symbols *symbols,
         if (index < symbols->gnu_offset)
             continue;
         fetch(symbols->gnu_chain, 4 * (uint64_t)(index - symbols->gnu_offset));
-        stage->query[count] = stage->query[i];
+        stage->place[count] = stage->place[i];
         stage->at[count++] = index;
     }
     stage->count = count;
 }
 
 static void find_symbols(const struct elf_symbols *symbols,
-                         const struct elf_query *queries, struct stage *stage)
+                         const struct elf_open *open, struct stage *stage)
 {
     uint32_t count = 0;
     for (uint32_t i = 0; i < stage->count; i++) {
         uint32_t index = elf_chain_find(symbols, stage->at[i],
-            queries[stage->query[i]].name.gnu_hash);
+                                        open->hash[stage->place[i]]);
         if (!index)
             continue;
         fetch(symbols->symtab, (uint64_t)index * sizeof(Elf64_Sym));
         fetch(symbols->versym, (uint64_t)index * 2);
-        stage->query[count] = stage->query[i];
+        stage->place[count] = stage->place[i];
         stage->at[count++] = index;
     }
     stage->count = count;
@@ -82,18 +82,6 @@ static void find_names(const struct elf_symbols *symbols,
     }
 }
 
-static void close_found(const struct elf_query *queries, struct elf_open *open)
-{
-    uint32_t left = 0;
-    for (uint32_t i = 0; i < open->count; i++) {
-        if (queries[open->query[i]].object)
-            continue;
-        open->hash[left] = open->hash[i];
-        open->query[left++] = open->query[i];
-    }
-    open->count = left;
-}
-
 static bool find(const struct elf_object *object, struct elf_query *query,
                  uint32_t from)
 {
@@ -105,23 +93,33 @@ static bool find(const struct elf_object *object, struct elf_query *query,
     return query->index;
 }
 
+static void take_off(struct elf_open *open, uint32_t place)
+{
+    uint32_t last = --open->count;
+    open->hash[place] = open->hash[last];
+    open->query[place] = open->query[last];
+}
+
+// From the last to the first: what takes a place that is free has been asked
+// for.
 void elf_find_all(const struct elf_object *object, struct elf_query *queries,
                   struct elf_open *open)
 {
     const struct elf_symbols *symbols = object->symbols;
     struct stage stage;
-    bool found = false;
     if (symbols->gnu_buckets) {
         filter(symbols, open, &stage);
         find_chains(symbols, &stage);
-        find_symbols(symbols, queries, &stage);
+        find_symbols(symbols, open, &stage);
         find_names(symbols, &stage);
-        for (uint32_t i = 0; i < stage.count; i++)
-            found |= find(object, &queries[stage.query[i]], stage.at[i]);
+        for (uint32_t i = stage.count; i-- > 0; ) {
+            uint32_t place = stage.place[i];
+            if (find(object, &queries[open->query[place]], stage.at[i]))
+                take_off(open, place);
+        }
     } else if (symbols->sysv_buckets) {
-        for (uint32_t i = 0; i < open->count; i++)
-            found |= find(object, &queries[open->query[i]], 0);
+        for (uint32_t place = open->count; place-- > 0; )
+            if (find(object, &queries[open->query[place]], 0))
+                take_off(open, place);
     }
-    if (found)
-        close_found(queries, open);
 }

@@ -8,10 +8,9 @@
 
 // What eight characters add to a hash: a sum of each times a power of 33, taken
 // in pairs, then in fours, in the parts of one word, which do not overflow.
-static uint32_t hash_eight(const char *name)
+static uint32_t hash_eight(uint64_t word)
 {
     const uint64_t bytes = 0x00ff00ff00ff00ff, halves = 0x0000ffff0000ffff;
-    uint64_t word = load64((const uint8_t *)name);
     word = (word & bytes) * 33 + (word >> 8 & bytes);
     word = (word & halves) * (33 * 33) + (word >> 16 & halves);
     return (uint32_t)word * (33 * 33 * 33 * 33) + (uint32_t)(word >> 32);
@@ -19,13 +18,25 @@ static uint32_t hash_eight(const char *name)
 
 uint32_t elf_gnu_hash(const char *name)
 {
-    const uint32_t four = 33 * 33 * 33 * 33;
+    enum { ONE = 33, TWO = ONE * ONE, FOUR = TWO * TWO };
+    static const uint32_t powers[9] = { // of 33
+        1, ONE, TWO, TWO * ONE, FOUR, (uint32_t)FOUR * ONE,
+        (uint32_t)FOUR * TWO, (uint32_t)FOUR * TWO * ONE, (uint32_t)FOUR * FOUR,
+    };
     const char *end = name + strlen(name);
     uint32_t hash = 5381;
+    if (end - name < 8) {
+        for (; name < end; name++)
+            hash = hash * ONE + (unsigned char)*name;
+        return hash;
+    }
     for (; end - name >= 8; name += 8)
-        hash = hash * (four * four) + hash_eight(name);
-    for (; name < end; name++)
-        hash = hash * 33 + (unsigned char)*name;
+        hash = hash * powers[8] + hash_eight(load64((const uint8_t *)name));
+    // The rest is the end of the last eight, whose others count as zeros.
+    if (name < end)
+        hash = hash * powers[end - name]
+             + hash_eight(load64((const uint8_t *)end - 8)
+                          & ~(uint64_t)0 << 8 * (8 - (end - name)));
     return hash;
 }
 
@@ -87,9 +98,10 @@ enum match { MATCH_NO, MATCH_YES, MATCH_DEFAULT };
 
 // ld.so's rules for versions. MATCH_DEFAULT: a version that an unversioned
 // reference may get if the object has no other of that name.
-static enum match match_version(const struct elf_symbols *symbols,
-                                uint32_t index, const struct elf_name *name,
-                                enum elf_want want)
+static inline enum match match_version(const struct elf_symbols *symbols,
+                                       uint32_t index,
+                                       const struct elf_name *name,
+                                       enum elf_want want)
 {
     if (!view_has(symbols->versym, (uint64_t)index * 2, 2))
         return MATCH_YES; // an object without versions defines all of them
@@ -117,9 +129,10 @@ static enum match match_version(const struct elf_symbols *symbols,
     return name->version_hidden || hash || hidden ? MATCH_NO : MATCH_YES;
 }
 
-static bool is_candidate(const struct elf_symbols *symbols,
-                         const Elf64_Sym *symbol, const struct elf_name *name,
-                         enum elf_want want)
+static inline bool is_candidate(const struct elf_symbols *symbols,
+                                const Elf64_Sym *symbol,
+                                const struct elf_name *name,
+                                enum elf_want want)
 {
     if (!elf_is_definition(symbol)
         || (symbol->st_shndx == SHN_UNDEF
@@ -254,10 +267,15 @@ static uint32_t finish(const struct search *search, uint32_t index,
     return index && elf_exported(symbol) ? index : 0;
 }
 
+// Nearly always it is the first one.
 uint32_t elf_find_from(const struct elf_symbols *symbols,
                        const struct elf_name *name, enum elf_want want,
                        uint32_t first, Elf64_Sym *symbol)
 {
+    if (elf_symbol(symbols, first, symbol)
+        && is_candidate(symbols, symbol, name, want)
+        && match_version(symbols, first, name, want) == MATCH_YES)
+        return elf_exported(symbol) ? first : 0;
     struct search search = { symbols, name, want, 0, 0 };
     return finish(&search, find_gnu(&search, first, symbol), symbol);
 }

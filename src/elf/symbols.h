@@ -128,14 +128,20 @@ static inline bool elf_may_define(const struct elf_symbols *symbols,
 }
 
 // The same for a hash whose lowest bit is not known: the filter first, which
-// answers most.
+// answers most. The bits for either value stand side by side, in one word.
 bool elf_has_hash(const struct elf_symbols *symbols, uint32_t hash);
 static inline bool elf_may_define_either(const struct elf_symbols *symbols,
                                          uint32_t hash)
 {
-    return (elf_may_define(symbols, hash & ~1u)
-            || elf_may_define(symbols, hash | 1))
-        && elf_has_hash(symbols, hash);
+    if (!symbols->gnu_buckets)
+        return symbols->sysv_buckets != 0;
+    const uint32_t shift = symbols->gnu_shift;
+    uint64_t word = load64(symbols->gnu_bloom.data
+                           + 8 * (uint64_t)(hash / 64 & symbols->gnu_mask));
+    uint64_t low = word >> (hash & 62);
+    uint64_t other = word >> ((uint64_t)hash >> shift & 63) | (shift == 0);
+    // One branch: the parts of the answer cannot be foreseen, the whole can.
+    return (low | low >> 1) & other & 1 && elf_has_hash(symbols, hash);
 }
 
 // The hash of what the object defines itself, as its table has it: but for the

@@ -2,6 +2,8 @@
 
 #include "find.h"
 
+#include <string.h>
+
 #include "../error.h"
 #include "../memory.h"
 #include "positions.h"
@@ -98,38 +100,46 @@ static uint32_t first_position(const struct find_scope *scope, uint32_t hash)
     return scope->positions ? positions_first(scope->positions, hash) : 0;
 }
 
+static void add_open(struct elf_open *open, const struct elf_query *queries,
+                     uint32_t query)
+{
+    open->query[open->count] = (uint8_t)query;
+    open->hash[open->count++] = queries[query].name.gnu_hash;
+}
+
 // A list for each position of the queries that begin there.
 struct starts {
     uint8_t first[POSITIONS_LAST + 1]; // number of a query plus one
     uint8_t next[ELF_BATCH];
 };
 
-static void add_start(struct starts *starts, uint32_t position, uint32_t query)
+static void list_starts(const struct find_scope *scope,
+                        const struct elf_query *queries, uint32_t count,
+                        struct starts *starts)
 {
-    starts->next[query] = starts->first[position];
-    starts->first[position] = (uint8_t)(query + 1);
-}
-
-static void open_from(const struct starts *starts, uint32_t position,
-                      const struct elf_query *queries, struct elf_open *open)
-{
-    for (uint32_t next = starts->first[position]; next;
-         next = starts->next[next - 1]) {
-        open->query[open->count] = (uint8_t)(next - 1);
-        open->hash[open->count++] = queries[next - 1].name.gnu_hash;
+    memset(starts->first, 0, sizeof starts->first);
+    for (uint32_t i = count; i-- > 0; ) {
+        uint32_t position = first_position(scope, queries[i].name.gnu_hash);
+        starts->next[i] = starts->first[position];
+        starts->first[position] = (uint8_t)(i + 1);
     }
 }
 
 void find_all(const struct find_scope *scope, struct elf_query *queries,
               uint32_t count)
 {
-    struct starts starts = { .first = { 0 } };
+    struct starts starts;
     struct elf_open open = { .count = 0 };
-    for (uint32_t i = count; i-- > 0; )
-        add_start(&starts, first_position(scope, queries[i].name.gnu_hash), i);
+    if (scope->positions)
+        list_starts(scope, queries, count, &starts);
+    else
+        for (uint32_t i = 0; i < count; i++)
+            add_open(&open, queries, i);
     for (uint32_t i = 0; i < scope->count; i++) {
-        if (i <= POSITIONS_LAST)
-            open_from(&starts, i, queries, &open);
+        if (scope->positions && i <= POSITIONS_LAST)
+            for (uint32_t next = starts.first[i]; next;
+                 next = starts.next[next - 1])
+                add_open(&open, queries, next - 1);
         if (open.count)
             elf_find_all(scope->objects[i], queries, &open);
     }
