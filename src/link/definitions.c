@@ -172,13 +172,32 @@ static e64_status bind(struct resolving *resolving, uint32_t index,
 
 // ---------------------------------------------------- binding all of them ---
 
-// Is what was found what counts?
+// Is what was found what counts, and its definer all that there is to say?
 static bool is_settled(const struct resolving *resolving,
-                       const struct elf_query *found)
+                       const struct elf_query *found, const Elf64_Sym *symbol)
 {
     return found->object && !resolving->context->decide
+        && ELF64_ST_VISIBILITY(symbol->st_other) != STV_PROTECTED
         && ELF64_ST_BIND(found->symbol.st_info) != STB_GNU_UNIQUE
         && !override(resolving->context, found);
+}
+
+// Few define nearly all, and take turns.
+static e64_status enter(struct resolving *resolving,
+                        const struct elf_query *found)
+{
+    const struct elf_object *definer = found->object;
+    struct numbered *numbered = &resolving->numbered[
+        (uintptr_t)definer * 0x9e3779b97f4a7c15 >> (64 - NUMBERED_BITS)];
+    if (numbered->definer != definer) {
+        e64_status status = link_number(resolving->unit, definer,
+                                        &numbered->number);
+        if (status != E64_OK)
+            return status;
+        numbered->definer = definer;
+    }
+    return link_enter_found(resolving->unit, definer, numbered->number,
+                            found->index, &found->symbol);
 }
 
 static e64_status add(struct resolving *resolving, uint32_t index,
@@ -187,9 +206,6 @@ static e64_status add(struct resolving *resolving, uint32_t index,
 {
     struct link_binding binding;
     protect(resolving, index, symbol, class, found);
-    if (is_settled(resolving, found))
-        return link_enter_found(resolving->unit, found->object, found->index,
-                                &found->symbol);
     e64_status status = bind(resolving, index, symbol, class, found, &binding);
     return status == E64_OK ? link_enter(resolving->unit, &binding) : status;
 }
@@ -206,13 +222,19 @@ static void narrow(const struct resolving *resolving, struct elf_query *query)
 static e64_status add_query(struct resolving *resolving, uint32_t index,
                             struct elf_query *query)
 {
-    const struct link_bindings *bindings = &resolving->unit->bindings;
-    bool any = link_wants(bindings, index, LINK_CLASS_ANY);
-    bool defined = link_wants(bindings, index, LINK_CLASS_DEFINED);
+    struct link_unit *unit = resolving->unit;
+    bool any = link_wants(&unit->bindings, index, LINK_CLASS_ANY);
+    bool defined = link_wants(&unit->bindings, index, LINK_CLASS_DEFINED);
     Elf64_Sym symbol;
-    elf_symbol(resolving->unit->object.symbols, index, &symbol);
-    struct elf_query first = *query;
+    elf_symbol(unit->object.symbols, index, &symbol);
     e64_status status = E64_OK;
+    if (is_settled(resolving, query, &symbol)
+        && (!defined || query->symbol.st_shndx != SHN_UNDEF)) {
+        for (int uses = any + defined; status == E64_OK && uses; uses--)
+            status = enter(resolving, query);
+        return status;
+    }
+    struct elf_query first = *query;
     if (any)
         status = add(resolving, index, &symbol, LINK_CLASS_ANY, &first);
     if (any && defined)
@@ -236,16 +258,17 @@ static e64_status put_in_line(struct resolving *resolving, struct line *line,
                               uint32_t index, const Elf64_Sym *symbol)
 {
     const struct link_unit *unit = resolving->unit;
-    struct link_first *first = &unit->bindings.first[index / 64];
+    struct link_first *first
+        = &unit->bindings.first[unit->bindings.words[index / 64].first];
     bool any = link_wants(&unit->bindings, index, LINK_CLASS_ANY);
     bool defined = link_wants(&unit->bindings, index, LINK_CLASS_DEFINED);
     first->first[index % 64] = (uint8_t)(line->entries - first->base);
     line->entries += any + defined;
     line->symbols[line->count] = index;
-    line->queries[line->count++] = (struct elf_query){
-        .name = elf_symbol_name(unit->object.symbols, index, symbol),
-        .want = want_of(any ? LINK_CLASS_ANY : LINK_CLASS_DEFINED),
-    };
+    struct elf_query *query = &line->queries[line->count++];
+    query->name = elf_symbol_name(unit->object.symbols, index, symbol);
+    query->want = want_of(any ? LINK_CLASS_ANY : LINK_CLASS_DEFINED);
+    query->object = NULL;
     return line->count == ELF_BATCH ? look_up(resolving, line) : E64_OK;
 }
 
@@ -259,9 +282,40 @@ static bool defines(const struct link_unit *unit, uint32_t index,
         && elf_own_hash(unit->object.symbols, index, hash);
 }
 
-static void fetch_name(const struct link_unit *unit, const Elf64_Sym *symbol)
+// What will have to be read of 64 symbols.
+static void fetch_names(const struct link_unit *unit, uint32_t from)
 {
-    __builtin_prefetch(elf_string(unit->object.symbols, symbol->st_name));
+    const struct link_bindings *bindings = &unit->bindings;
+    const struct elf_symbols *symbols = unit->object.symbols;
+    if (from >= bindings->symbols)
+        return;
+    const struct link_word *word = &bindings->words[from / 64];
+    Elf64_Sym symbol;
+    for (uint64_t bits = word->wanted[0] | word->wanted[1]; bits;
+         bits &= bits - 1) {
+        uint32_t index = from + (uint32_t)__builtin_ctzll(bits);
+        if (!elf_symbol(symbols, index, &symbol)
+            || symbol.st_shndx != SHN_UNDEF)
+            continue;
+        const char *name = elf_string(symbols, symbol.st_name);
+        __builtin_prefetch(name);
+        __builtin_prefetch(name + 63);
+    }
+}
+
+// The next entries will be those of a word.
+static e64_status add_first(struct link_unit *unit, struct link_word *word,
+                            uint32_t entries)
+{
+    struct link_bindings *bindings = &unit->bindings;
+    e64_status status = memory_grow(&bindings->first, bindings->first_count,
+                                    &bindings->first_room,
+                                    sizeof *bindings->first);
+    if (status == E64_OK) {
+        word->first = bindings->first_count++;
+        bindings->first[word->first].base = entries;
+    }
+    return status;
 }
 
 // 64 symbols: those of the plugin's own that nothing before it may define are
@@ -290,11 +344,8 @@ static e64_status bind_word(struct resolving *resolving, struct line *line,
     for (uint64_t bits = own; bits; bits &= bits - 1, disputed >>= 1)
         if (!(disputed & 1))
             word->own |= bits & -bits;
-    e64_status status = E64_OK;
     left &= ~word->own;
-    unit->bindings.first[from / 64].base = line->entries;
-    for (uint64_t bits = left; bits; bits &= bits - 1)
-        fetch_name(unit, &symbols[__builtin_ctzll(bits)]);
+    e64_status status = left ? add_first(unit, word, line->entries) : E64_OK;
     for (; status == E64_OK && left; left &= left - 1) {
         uint32_t i = (uint32_t)__builtin_ctzll(left);
         status = put_in_line(resolving, line, from + i, &symbols[i]);
@@ -311,8 +362,11 @@ static e64_status bind_words(struct resolving *resolving, struct line *line)
         return status;
     status = find_scope_new(resolving->scope, &unit->object, bindings->imports,
                             &line->scope);
-    for (uint32_t i = 0; status == E64_OK && i < bindings->symbols; i += 64)
+    fetch_names(unit, 0);
+    for (uint32_t i = 0; status == E64_OK && i < bindings->symbols; i += 64) {
+        fetch_names(unit, i + 64);
         status = bind_word(resolving, line, i);
+    }
     if (status == E64_OK)
         status = look_up(resolving, line);
     find_scope_free(&line->scope);
@@ -321,13 +375,9 @@ static e64_status bind_words(struct resolving *resolving, struct line *line)
 
 e64_status resolving_define(struct resolving *resolving)
 {
-    struct line *line = memory_resize(NULL, sizeof *line);
-    if (!line)
-        return fail_memory(sizeof *line);
-    line->count = line->entries = 0;
-    e64_status status = bind_words(resolving, line);
-    memory_free(line);
-    return status;
+    struct line line;
+    line.count = line.entries = 0;
+    return bind_words(resolving, &line);
 }
 
 // ------------------------------------------------------- for first calls ---

@@ -32,21 +32,41 @@ static void make_own(const struct link_unit *unit, uint32_t symbol,
 // On the heap what is freed stays dirty, and below what comes after it.
 enum { LARGE = 16384 };
 
-// Room for all imports. What is not used is not touched.
-static bool make_room(struct link_bindings *bindings)
+// How many imports there are of what the plugin does not define itself. Of its
+// own few have an entry. (Symbols that DT_GNU_HASH does not cover come first.)
+static uint32_t count_undefined(const struct link_unit *unit)
 {
-    size_t size = (bindings->imports + 1) * sizeof *bindings->all;
+    const struct link_bindings *bindings = &unit->bindings;
+    const struct elf_symbols *symbols = unit->object.symbols;
+    uint32_t words = bindings->symbols / 64, count = 0;
+    if (symbols->gnu_buckets && symbols->gnu_offset / 64 + 1 < words)
+        words = symbols->gnu_offset / 64 + 1;
+    for (uint32_t i = 0; i < words; i++)
+        for (int class = 0; class < 2; class++)
+            count += (uint32_t)__builtin_popcountll(
+                bindings->words[i].wanted[class]);
+    return count;
+}
+
+// A large one has room for all imports: what is not used is not touched.
+static e64_status make_room(struct link_unit *unit)
+{
+    struct link_bindings *bindings = &unit->bindings;
+    bindings->room = count_undefined(unit) + 1;
+    size_t size = bindings->room * sizeof *bindings->all;
     if (size < LARGE) {
         bindings->all = memory_resize(NULL, size);
-        return bindings->all != NULL;
+        return bindings->all ? E64_OK : fail_memory(size);
     }
+    bindings->room = bindings->imports + 1;
+    size = bindings->room * sizeof *bindings->all;
     void *at = mmap(NULL, size, PROT_READ | PROT_WRITE,
                     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (at == MAP_FAILED)
-        return false;
+        return fail_memory(size);
     bindings->all = at;
     bindings->mapped = size;
-    return true;
+    return E64_OK;
 }
 
 static void drop_room(struct link_bindings *bindings, void *start)
@@ -73,34 +93,16 @@ e64_status link_bindings_trim(struct link_bindings *bindings)
 e64_status link_bindings_new(struct link_unit *unit)
 {
     struct link_bindings *bindings = &unit->bindings;
-    size_t firsts = (bindings->symbols / 64 + 1) * sizeof *bindings->first;
-    if (!make_room(bindings))
-        return fail_memory((bindings->imports + 1) * sizeof *bindings->all);
-    bindings->first = memory_resize(NULL, firsts);
-    if (!bindings->first)
-        return fail_memory(firsts);
-    e64_status status = memory_grow(&bindings->definers, 0,
-                                    &bindings->definer_room,
-                                    sizeof *bindings->definers);
+    e64_status status = make_room(unit);
+    if (status == E64_OK)
+        status = memory_grow(&bindings->definers, 0, &bindings->definer_room,
+                             sizeof *bindings->definers);
     if (status != E64_OK)
         return status;
     bindings->definers[LINK_NOBODY] = NULL;
     bindings->definers[LINK_SELF] = &unit->object;
     bindings->definer_count = LINK_SELF + 1;
     return E64_OK;
-}
-
-// Most come in runs of one definer, and of few that take turns.
-static inline uint32_t number_of(const struct link_bindings *bindings,
-                                 const struct elf_object *definer)
-{
-    const struct elf_object *const *definers = bindings->definers;
-    uint32_t count = bindings->count, number = 0;
-    if (count && definers[bindings->all[count - 1].definer] == definer)
-        return bindings->all[count - 1].definer;
-    while (number < bindings->definer_count && definers[number] != definer)
-        number++;
-    return number;
 }
 
 static e64_status add_definer(struct link_unit *unit,
@@ -118,6 +120,18 @@ static e64_status add_definer(struct link_unit *unit,
     return status;
 }
 
+e64_status link_number(struct link_unit *unit,
+                       const struct elf_object *definer, uint32_t *number)
+{
+    const struct link_bindings *bindings = &unit->bindings;
+    *number = 0;
+    while (*number < bindings->definer_count
+           && bindings->definers[*number] != definer)
+        ++*number;
+    return *number < bindings->definer_count ? E64_OK
+                                             : add_definer(unit, definer);
+}
+
 static e64_status add_extra(struct link_bindings *bindings, uint64_t value)
 {
     e64_status status = memory_grow(&bindings->extras, bindings->extra_count,
@@ -133,14 +147,15 @@ e64_status link_enter(struct link_unit *unit,
                       const struct link_binding *binding)
 {
     struct link_bindings *bindings = &unit->bindings;
-    uint32_t number = number_of(bindings, binding->definer);
-    e64_status status = E64_OK;
-    if (number == bindings->definer_count)
-        status = add_definer(unit, binding->definer);
+    uint32_t number;
+    e64_status status = link_number(unit, binding->definer, &number);
     if (status == E64_OK && binding->via == LINK_VIA_INTERCEPT)
         status = add_extra(bindings, binding->original);
     else if (status == E64_OK && binding->via == LINK_VIA_HOOK)
         status = add_extra(bindings, binding->size);
+    if (status == E64_OK)
+        status = memory_grow(&bindings->all, bindings->count, &bindings->room,
+                             sizeof *bindings->all);
     if (status != E64_OK)
         return status;
     bindings->unique |= binding->unique;
@@ -158,16 +173,14 @@ e64_status link_enter(struct link_unit *unit,
 }
 
 e64_status link_enter_found(struct link_unit *unit,
-                            const struct elf_object *definer,
+                            const struct elf_object *definer, uint32_t number,
                             uint32_t definition, const Elf64_Sym *symbol)
 {
     struct link_bindings *bindings = &unit->bindings;
-    uint32_t number = number_of(bindings, definer);
-    if (number == bindings->definer_count) {
-        e64_status status = add_definer(unit, definer);
-        if (status != E64_OK)
-            return status;
-    }
+    e64_status status = memory_grow(&bindings->all, bindings->count,
+                                    &bindings->room, sizeof *bindings->all);
+    if (status != E64_OK)
+        return status;
     bindings->all[bindings->count++] = (struct link_entry){
         .value = elf_symbol_value(definer, symbol),
         .definition = definition,

@@ -63,7 +63,7 @@ struct link_extra {
     uint64_t value;
 };
 
-// Where the entries of 64 symbols in a row are.
+// Where the entries of 64 symbols in a row are, of which any has one.
 struct link_first {
     uint32_t base;
     uint8_t first[64]; // behind it, of each symbol that has any
@@ -75,6 +75,7 @@ struct link_word {
     // Bound to the plugin's own symbol, as nothing else defines the name: most
     // are, in C++, and so they have no entry in the table.
     uint64_t own;
+    uint32_t first; // which of the bindings' `first` is theirs
 };
 
 // The bindings of one plugin: made by link_resolve, then only read (but for
@@ -83,9 +84,10 @@ struct link_bindings {
     // Ascending by symbol and class. While it is being bound, as what finds a
     // symbol among them; then `kept` is all that there is.
     struct link_entry *all;
-    uint32_t count;
+    uint32_t count, room;
     size_t mapped; // for a large one, which goes back to the kernel; or 0
     struct link_first *first;
+    uint32_t first_count, first_room;
     struct link_extra *extras; // ascending by entry
     uint32_t extra_count, extra_room;
     uint32_t *kept;
@@ -306,7 +308,8 @@ static inline struct link_entry *
 link_entry(const struct link_bindings *bindings, uint32_t symbol,
            enum link_class class)
 {
-    const struct link_first *first = &bindings->first[symbol / 64];
+    const struct link_first *first
+        = &bindings->first[bindings->words[symbol / 64].first];
     uint32_t entry = first->base + first->first[symbol % 64];
     if (class == LINK_CLASS_DEFINED)
         entry += link_wants(bindings, symbol, LINK_CLASS_ANY);
@@ -327,8 +330,11 @@ e64_status link_bindings_trim(struct link_bindings *bindings);
 e64_status link_enter(struct link_unit *unit,
                       const struct link_binding *binding);
 e64_status link_enter_found(struct link_unit *unit,
-                            const struct elf_object *definer,
+                            const struct elf_object *definer, uint32_t number,
                             uint32_t definition, const Elf64_Sym *symbol);
+// The number of a definer, which it gets when it has none.
+e64_status link_number(struct link_unit *unit,
+                       const struct elf_object *definer, uint32_t *number);
 void link_bindings_free(struct link_bindings *bindings);
 void link_deferred_free(struct link_unit *unit);
 

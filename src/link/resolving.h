@@ -5,6 +5,14 @@
 
 #include "link.h"
 
+// A definer and its number among those of the bindings.
+struct numbered {
+    const struct elf_object *definer;
+    uint32_t number;
+};
+
+enum { NUMBERED_BITS = 5 };
+
 struct resolving {
     struct link_unit *unit;
     const struct link_scope *scope;
@@ -12,6 +20,7 @@ struct resolving {
     // By symbol, the kind of the first relocation of each class: for the
     // policy, so NULL without one.
     uint8_t *kinds[2];
+    struct numbered numbered[1 << NUMBERED_BITS]; // by their addresses
     bool undefined;  // something is, and is not weak
     bool static_tls; // is asked for
 };
