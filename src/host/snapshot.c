@@ -207,8 +207,9 @@ struct host_module *host_find(const struct host_snapshot *snapshot,
             return module;
         if (soname && strcmp(name, soname) == 0)
             return module;
-        const char *base = strrchr(module->path, '/');
-        if (!soname && i > 0 && base && strcmp(name, base + 1) == 0)
+        const char *base = soname || i == 0 ? NULL
+                         : strrchr(module->path, '/');
+        if (base && strcmp(name, base + 1) == 0)
             return module;
     }
     return NULL;

@@ -52,6 +52,8 @@ static const struct {
 
 enum { COUNT = sizeof overrides / sizeof *overrides };
 
+static _Atomic uint32_t hashes[COUNT];
+
 // A bit for what the hashes of the names end with: nearly all imports are none
 // of them.
 static bool may_be(uint32_t hash)
@@ -61,6 +63,7 @@ static bool may_be(uint32_t hash)
     if (!atomic_load_explicit(&made, memory_order_acquire)) {
         for (size_t i = 0; i < COUNT; i++) {
             uint32_t own = elf_gnu_hash(overrides[i].name);
+            atomic_store(&hashes[i], own);
             atomic_fetch_or(&bits[own / 64 % 4], 1ull << own % 64);
         }
         atomic_store_explicit(&made, true, memory_order_release);
@@ -74,7 +77,8 @@ void *override_find(const char *name, uint32_t hash)
     if (!may_be(hash))
         return NULL;
     for (size_t i = 0; i < COUNT; i++)
-        if (strcmp(overrides[i].name, name) == 0)
+        if (atomic_load_explicit(&hashes[i], memory_order_relaxed) == hash
+            && strcmp(overrides[i].name, name) == 0)
             return overrides[i].ask ? overrides[i].ask()
                                     : overrides[i].address;
     return NULL;
