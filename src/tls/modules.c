@@ -10,7 +10,7 @@
 #include "fork.h"
 #include "threads.h"
 
-enum { PER_CHUNK = 64, CHUNKS = TLS_NUMBERS / PER_CHUNK };
+enum { PER_CHUNK = 16, CHUNKS = TLS_NUMBERS / PER_CHUNK };
 
 // Recursive because of fork: see fork.c.
 static struct lock lock = LOCK_INITIALIZER;
