@@ -70,6 +70,17 @@ describe("A name that a plugin defines itself", function ()
          ("own_f3_9() = %d"):format(5001 * 1001) })
    end)
 
+   -- So many that asking for them one by one would take longer.
+   it("is libc's where libc has it, among many", function ()
+      local all = { "getpagesize", "sched_yield" }
+      for i = 3, 1200 do all[i] = "own_name_" .. i end
+      local plugin = assert(cc.shared(defining(all, 5000, "of_")))
+      local script = asking({ all[1], all[2], all[3], all[1200] }, "of_")
+      table.insert(script, 1, "open a " .. plugin)
+      assert.like_ldso(script, { "of_getpagesize() = " .. 4096 * 1001,
+         "of_sched_yield() = 0", "of_own_name_3() = " .. 5003 * 1001 })
+   end)
+
    it("is found by a table of the other style that comes before it", function ()
       local before = assert(cc.shared(defining({ "shared_name" }, 10, "of_"),
          "-Wl,--hash-style=sysv"))

@@ -49,6 +49,7 @@ struct host_snapshot {
     uint32_t module_count;
     const struct elf_object **globals; // glibc's global scope, in order
     uint32_t global_count;
+    _Atomic(struct hash_set *) defined; // by them, when it has paid
 };
 
 // The state of this moment. Give it back with host_snapshot_release. What was
@@ -57,6 +58,11 @@ struct host_snapshot {
 e64_status host_snapshot(struct host_snapshot **snapshot);
 struct host_snapshot *host_snapshot_retain(struct host_snapshot *snapshot);
 void host_snapshot_release(struct host_snapshot *snapshot);
+
+// What the globals define. NULL when it has not been made and so many lookups
+// do not pay for it, or when it cannot be.
+const struct hash_set *host_defined(struct host_snapshot *snapshot,
+                                    uint64_t lookups);
 
 // The state of some moment before, of which the first *count globals may be
 // looked into without more ado: they stand before all others and never go. NULL

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "../elf/hash_set.h"
 #include "../error.h"
 #include "../forks.h"
 #include "../limit.h"
@@ -67,12 +68,59 @@ struct host_snapshot *host_snapshot_retain(struct host_snapshot *snapshot)
     return snapshot;
 }
 
+static void free_set(struct hash_set *set)
+{
+    if (set)
+        hash_set_free(set);
+    memory_free(set);
+}
+
+// To add a symbol takes as long as asking one object for a name.
+static struct hash_set *make_set(const struct host_snapshot *snapshot,
+                                      uint64_t lookups)
+{
+    uint64_t symbols = 0;
+    for (uint32_t i = 0; i < snapshot->global_count; i++) {
+        const struct elf_symbols *tables = snapshot->globals[i]->symbols;
+        if (!tables->gnu_buckets && tables->sysv_buckets)
+            return NULL;
+        symbols += elf_hashes(tables).size / 4;
+    }
+    if (lookups * snapshot->global_count < symbols)
+        return NULL;
+    // A page: to look into all of them for one name in four takes less than to
+    // touch more memory.
+    struct hash_set *set = memory_new(sizeof *set);
+    if (!set || !hash_set_new(set, symbols / 4)) {
+        memory_free(set);
+        return NULL;
+    }
+    for (uint32_t i = 0; i < snapshot->global_count; i++)
+        hash_set_add(set, snapshot->globals[i]->symbols);
+    return set;
+}
+
+const struct hash_set *host_defined(struct host_snapshot *snapshot,
+                                    uint64_t lookups)
+{
+    struct hash_set *known = atomic_load(&snapshot->defined);
+    if (known)
+        return known;
+    struct hash_set *made = make_set(snapshot, lookups);
+    if (!made || atomic_compare_exchange_strong(&snapshot->defined, &known,
+                                                made))
+        return made;
+    free_set(made);
+    return known;
+}
+
 void host_snapshot_release(struct host_snapshot *snapshot)
 {
     if (atomic_fetch_sub(&snapshot->count, 1) != 1)
         return;
     for (uint32_t i = 0; i < snapshot->module_count; i++)
         host_module_release(snapshot->modules[i]);
+    free_set(atomic_load(&snapshot->defined));
     memory_free(snapshot->modules);
     memory_free(snapshot->globals);
     memory_free(snapshot);

@@ -54,14 +54,12 @@ static bool is_worth_a_filter(const struct find_scope *scope, uint32_t own,
 static void make_filter(struct find_scope *scope, uint32_t own)
 {
     uint64_t symbols;
-    if (scope->positions || !is_worth_a_filter(scope, own, &symbols)
-        || !filter_new(&scope->rivals, symbols))
+    if (scope->positions || scope->self <= scope->hosts
+        || !is_worth_a_filter(scope, own, &symbols)
+        || !hash_set_new(&scope->rivals, symbols))
         return;
-    for (uint32_t i = 0; i < scope->self; i++) {
-        struct view hashes = elf_hashes(scope->objects[i]->symbols);
-        for (uint64_t at = 0; at < hashes.size; at += 4)
-            filter_add(&scope->rivals, load32(hashes.data + at));
-    }
+    for (uint32_t i = 0; i < scope->self; i++)
+        hash_set_add(&scope->rivals, scope->objects[i]->symbols);
 }
 
 e64_status find_scope_new(const struct link_scope *from,
@@ -69,7 +67,9 @@ e64_status find_scope_new(const struct link_scope *from,
                           struct find_scope *scope)
 {
     uint32_t room = 0;
-    *scope = (struct find_scope){ .positions = from->positions };
+    *scope = (struct find_scope){ .positions = from->positions,
+                                  .host = from->host };
+    scope->hosts = from->host ? from->counts[0] : 0;
     for (uint32_t list = 0; list < from->count; list++)
         room += from->counts[list];
     scope->objects = memory_resize(NULL, (room + 1) * sizeof *scope->objects);
@@ -91,7 +91,7 @@ e64_status find_scope_new(const struct link_scope *from,
 void find_scope_free(struct find_scope *scope)
 {
     memory_free(scope->objects);
-    filter_free(&scope->rivals);
+    hash_set_free(&scope->rivals);
 }
 
 // Where to begin to look.
@@ -147,9 +147,12 @@ void find_all(const struct find_scope *scope, struct elf_query *queries,
 
 static bool is_disputed(const struct find_scope *scope, uint32_t hash)
 {
-    if (scope->rivals.bits && !filter_has(&scope->rivals, hash))
+    if (scope->rivals.bits && !hash_set_has(&scope->rivals, hash))
         return false;
-    for (uint32_t i = first_position(scope, hash); i < scope->self; i++)
+    uint32_t first = first_position(scope, hash);
+    if (first < scope->hosts && !hash_set_has(scope->host, hash))
+        first = scope->hosts;
+    for (uint32_t i = first; i < scope->self; i++)
         if (elf_may_define_either(scope->objects[i]->symbols, hash))
             return true;
     return false;

@@ -4,7 +4,7 @@
 #define LINK_FIND_H
 
 #include "../elf/batch.h"
-#include "filter.h"
+#include "../elf/hash_set.h"
 #include "link.h"
 
 // The first definition, but for that of `but`, which is NULL for none. False
@@ -19,7 +19,9 @@ struct find_scope {
     uint32_t count;
     uint32_t self; // the plugin's own position, or how many there are
     const struct link_positions *positions; // or NULL
-    struct filter rivals; // what those before the plugin itself define
+    const struct hash_set *host; // what the first `hosts` define; or NULL
+    uint32_t hosts;
+    struct hash_set rivals; // what those before the plugin itself define
 };
 
 // `own` is how many names find_disputed will be asked about at most.

@@ -154,6 +154,7 @@ uint32_t link_static_tls_type(void);
 // The name of a relocation type: "R_X86_64_64".
 const char *link_type_name(uint32_t type);
 
+struct hash_set;
 struct link_positions;
 
 // The ordered lists in which a unit's imports are looked up.
@@ -162,6 +163,7 @@ struct link_scope {
     uint32_t counts[6];
     uint32_t count;
     const struct link_positions *positions; // or NULL
+    const struct hash_set *host; // what the first list defines, or NULL
     // What is on the lists and does not count, or NULL: all does.
     bool (*skip)(void *data, const struct elf_object *object);
     void *data; // for it
