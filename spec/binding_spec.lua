@@ -144,35 +144,45 @@ describe("A group of many plugins", function ()
 end)
 
 describe("A large table of addresses", function ()
+   -- Addresses, then a few words that are not relocated, then zeros.
+   local SOURCE <const> = [[
+      __asm__(".data\n.globl table\n.type table, @object\n"
+              "table:\n.rept $words\n.quad table + 8\n.endr\n"
+              ".size table, . - table\n.text\n");
+      extern void *table[$words];
+      long words[1000] = { 5, 6 };
+      long zeros[$zeros];
+      long wrong(void)
+      {
+          long count = 0;
+          for (long i = 0; i < $words; i++)
+              count += table[i] != (void *)&table[1];
+          for (long i = 0; i < $zeros; i++)
+              count += zeros[i] != 0;
+          return count + (words[0] != 5) + (words[1] != 6) + words[999];
+      }
+      long change(void)
+      {
+          table[0] = table[$words - 1] = 0;
+          zeros[0] = zeros[$zeros - 1] = 1;
+          return wrong();
+      }
+   ]]
+
    it("is relocated wherever its memory comes from", function ()
-      -- More than two huge pages, zeros behind them, and a few words that are
-      -- not relocated.
-      local plugin = assert(cc.shared [[
-         __asm__(".data\n.globl table\n.type table, @object\n"
-                 "table:\n.rept 600000\n.quad table + 8\n.endr\n"
-                 ".size table, . - table\n.text\n");
-         extern void *table[600000];
-         long words[1000] = { 5, 6 };
-         long zeros[300000];
-         long wrong(void)
-         {
-             long count = 0;
-             for (long i = 0; i < 600000; i++)
-                 count += table[i] != (void *)&table[1];
-             for (long i = 0; i < 300000; i++)
-                 count += zeros[i] != 0;
-             return count + (words[0] != 5) + (words[1] != 6) + words[999];
-         }
-         long change(void)
-         {
-             table[0] = table[599999] = 0;
-             zeros[0] = zeros[299999] = 1;
-             return wrong();
-         }
-      ]])
-      assert.like_ldso({ "open a " .. plugin, "call a wrong", "call a change" },
-         { "wrong() = 0", "change() = 4" })
-      assert.leaves_nothing(elf.open, plugin)
+      for _, size in ipairs {
+         { words = 600000, zeros = 300000 }, -- two huge pages and the half of one
+         { words = 500000, zeros = 10 },     -- nearly all of two
+         { words = 160000, zeros = 10 },     -- more than the half of one
+         { words = 160000, zeros = 40000 },  -- with zeros on the rest of it
+         { words = 160000, zeros = 200000 }, -- and behind it
+         { words = 100000, zeros = 200000 }, -- too small for one
+      } do
+         local plugin = assert(cc.shared(format(SOURCE, size)))
+         assert.like_ldso({ "open a " .. plugin, "call a wrong",
+            "call a change" }, { "wrong() = 0", "change() = 4" })
+         assert.leaves_nothing(elf.open, plugin)
+      end
    end)
 end)
 

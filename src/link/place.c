@@ -157,7 +157,8 @@ e64_status place_unit(struct link_unit *unit,
     uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
     uint64_t span = image->end - image->start;
     // The last huge page may go on behind the image.
-    uint64_t room = huge->end > image->end ? huge->end - image->start : span;
+    uint64_t room = huge->covered > image->end ? huge->covered - image->start
+                                               : span;
     // What is to lie on a boundary, and on what kind of.
     uint64_t aligned = image->start, align = image->align;
     if (huge->end > huge->start) {

@@ -208,7 +208,7 @@ static e64_status map_shared(const struct link_unit *unit, uint32_t i,
     return protect(unit, page, end, protection(flags));
 }
 
-static e64_status map_segment(const struct link_unit *unit, uint32_t i,
+static e64_status map_segment(struct link_unit *unit, uint32_t i,
                               const struct writable_huge *huge)
 {
     const struct elf_image *image = &unit->image;

@@ -9,6 +9,7 @@
 
 #include "../elf/valgrind.h"
 #include "../error.h"
+#include "../mapping.h"
 
 // On x86-64 that is 2 MB; the kernel decides whether it gives any.
 uint64_t writable_huge_size(void)
@@ -53,21 +54,21 @@ static const struct elf_load *find_dense(const struct link_unit *unit)
 struct writable_huge writable_huge(const struct link_unit *unit)
 {
     const struct elf_load *load = find_dense(unit);
-    const uint64_t huge = writable_huge_size();
-    struct writable_huge part = { 0, 0 };
+    const uint64_t huge = writable_huge_size(), page = page_size();
+    struct writable_huge part = { 0, 0, 0 };
     // valgrind knows a library by its writable segment, which it wants to be
     // mapped from the file.
-    if (!load || unit->image.align > page_size()
-        || valgrind_runs_us_x86_64())
+    if (!load || unit->image.align > page || valgrind_runs_us_x86_64())
         return part;
-    uint64_t start = load->vaddr & ~(page_size() - 1);
-    uint64_t filled = load->vaddr + load->filesz - start;
-    uint64_t size = filled / huge * huge;
-    // One page more is worth its zeros when little of all is that.
-    if (size + huge <= filled + filled / 5)
-        size += huge;
-    part.start = start;
-    part.end = start + size;
+    uint64_t end = (load->vaddr + load->filesz + page - 1) & ~(page - 1);
+    part.start = load->vaddr & ~(page - 1);
+    uint64_t filled = end - part.start;
+    part.covered = part.start + filled / huge * huge;
+    // To zero a page that is to be half full takes less than to copy the half.
+    if (filled % huge >= huge / 2)
+        part.covered += huge;
+    // What is not filled stays, for .bss, when little of all is that.
+    part.end = part.covered <= end + filled / 5 ? part.covered : end;
     return part;
 }
 
@@ -80,18 +81,37 @@ static e64_status fail_read(const struct link_unit *unit, uint64_t size)
     return status;
 }
 
-e64_status writable_read(const struct link_unit *unit,
-                         const struct elf_load *load,
+// The kernel keeps all of a huge page for now, and takes the rest of it back
+// when memory is short.
+static e64_status give_back(struct link_unit *unit,
+                            const struct writable_huge *huge)
+{
+    uint64_t end = unit->image.end > huge->end ? unit->image.end : huge->end;
+    uint8_t *memory = (uint8_t *)unit->object.bias;
+    if (end > huge->covered)
+        end = huge->covered;
+    if (end > huge->end
+        && mmap(memory + huge->end, end - huge->end, PROT_NONE,
+                MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED)
+        return fail_read(unit, end - huge->end);
+    if (huge->covered > end) {
+        mapping_drop(memory + end, huge->covered - end);
+        unit->size -= huge->covered - end;
+    }
+    return E64_OK;
+}
+
+e64_status writable_read(struct link_unit *unit, const struct elf_load *load,
                          const struct writable_huge *huge)
 {
     uint8_t *at = (uint8_t *)(unit->object.bias + huge->start);
     uint64_t size = huge->end - huge->start;
     uint64_t skip = load->vaddr - huge->start;
     uint64_t filled = skip + load->filesz, done = 0;
-    if (mmap(at, size, PROT_READ | PROT_WRITE,
+    if (mmap(at, huge->covered - huge->start, PROT_READ | PROT_WRITE,
              MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED)
         return fail_read(unit, size);
-    madvise(at, size, MADV_HUGEPAGE);
+    madvise(at, huge->covered - huge->start, MADV_HUGEPAGE);
     // Where there are no huge pages it is faster so, too. Kernels before 5.14
     // have no such thing, and copy page by page.
     madvise(at, size, MADV_POPULATE_WRITE);
@@ -107,7 +127,7 @@ e64_status writable_read(const struct link_unit *unit,
             return fail_read(unit, filled);
         done += (uint64_t)got;
     }
-    return E64_OK;
+    return give_back(unit, huge);
 }
 
 // The first of the relative relocations from one on, which ascend as all
