@@ -252,20 +252,23 @@ static e64_status apply_relatives(struct applying *applying, struct view table,
     const uint64_t bias = unit->object.bias;
     const uint32_t type = reloc_relative;
     const uint8_t *entry = table.data + *at, *end = table.data + table.size;
-    const struct elf_load *load = applying->load;
-    uint64_t low = load ? load->vaddr : 0, size = load ? load->memsz : 0;
     e64_status status = E64_OK;
-    for (; entry < end && load32(entry + 8) == type;
-         entry += sizeof(Elf64_Rela)) {
-        uint64_t offset = load64(entry), value = bias + load64(entry + 16);
-        if (size < 8 || offset - low > size - 8) {
-            status = check_place(applying, offset, 8, type);
-            if (status != E64_OK)
+    // An offset is read once: somebody may be writing to the file.
+    while (entry < end && load32(entry + 8) == type) {
+        uint64_t offset = load64(entry);
+        status = check_place(applying, offset, 8, type);
+        if (status != E64_OK)
+            break;
+        const uint64_t low = applying->load->vaddr;
+        const uint64_t last = applying->load->memsz - 8;
+        do {
+            uint64_t value = bias + load64(entry + 16);
+            memcpy((void *)(bias + offset), &value, sizeof value);
+            entry += sizeof(Elf64_Rela);
+            if (entry >= end || load32(entry + 8) != type)
                 break;
-            low = applying->load->vaddr;
-            size = applying->load->memsz;
-        }
-        memcpy((void *)(bias + offset), &value, sizeof value);
+            offset = load64(entry);
+        } while (offset - low <= last);
     }
     uint64_t reached = (uint64_t)(entry - table.data);
     unit->counts[type] += (reached - *at) / sizeof(Elf64_Rela);

@@ -38,10 +38,17 @@ static e64_status map_all(struct discovery *discovery, e64_times *times)
     return status;
 }
 
-// What DT_VERNEED's file names are looked up among.
+// What DT_VERNEED's file names are looked up among. Linkers have one string for
+// a name there and in DT_NEEDED.
 static const struct elf_object *find_file(void *data, const char *file)
 {
     struct discovery *discovery = data;
+    const e64_plugin *plugin = discovery->binding;
+    const struct elf_image *image = &plugin->unit.image;
+    for (uint32_t i = 0; i < plugin->need_count; i++)
+        if (file == elf_string(&image->symbols, image->needed[i])
+            && plugin->needs[i])
+            return plugin->needs[i];
     return provide_open(discovery, provide_rule(discovery, discovery->binding,
                                                 file), file);
 }
