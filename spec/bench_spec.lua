@@ -52,7 +52,7 @@ void each_role(unsigned roles, void (*call)(long, unsigned), long x)
 }
 ]]
 
-describe("The bench", function ()
+describe("The bench #once", function ()
    local programs
 
    lazy_setup(function () programs = bench.build() end)

@@ -39,7 +39,7 @@ local generators = { "premake4" }
 if have "premake5" then generators[2] = "premake5" end
 
 for _, premake in ipairs(generators) do
-   describe("A build by " .. premake .. " #build", function ()
+   describe("A build by " .. premake .. " #build #once", function ()
       local top
 
       local function write (path, text)

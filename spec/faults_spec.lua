@@ -35,7 +35,7 @@ local FEW <const> = child.sanitizer
       "stand-in", "defined", "link" }
 
 describe("A fault leaves nothing behind and changes nothing the second time, "
-   .. "and without it all works", function ()
+   .. "and without it all works #once", function ()
    it("when an allocation fails", function ()
       local counts = each(FEW, "memory", { "warm" }, { "one" })
       assert.truthy(counts.points > 70, counts.points)

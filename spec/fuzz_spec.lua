@@ -30,7 +30,7 @@ local function files (folder)
    return out
 end
 
-describe("A corpus of inputs that fuzzers have found", function ()
+describe("A corpus of inputs that fuzzers have found #once", function ()
    for _, target in ipairs(guided.targets) do
       it("is read without harm by the target " .. target.name, function ()
          local inputs = files(guided.unpack(target.name))
@@ -69,7 +69,7 @@ describe("A corpus of inputs that fuzzers have found", function ()
    end)
 end)
 
-describe("The campaign of mutants", function ()
+describe("The campaign of mutants #once", function ()
    it("notices what goes wrong, and goes on", function ()
       -- In place of the opener, one that ends in each way.
       local mutants = require "spec.fuzz.mutants"
@@ -115,7 +115,7 @@ local function command (...)
       "--folder", fixtures.folder .. "/fuzzed", ... }, { seconds = 1500 })
 end
 
-describe("The fuzzers' command", function ()
+describe("The fuzzers' command #once", function ()
    it("refuses what it does not know", function ()
       for words, why in pairs {
          ["--wrong"] = "there is no option --wrong",

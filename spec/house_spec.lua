@@ -152,7 +152,7 @@ local function names (visit)
    end
 end
 
-describe("The house #build", function ()
+describe("The house #build #once", function ()
    it("lets a room include only itself and the rooms below", function ()
       local faults = {}
       for _, path in ipairs(sources) do
@@ -320,7 +320,7 @@ describe("The house #build", function ()
    end)
 end)
 
-describe("The style #build", function ()
+describe("The style #build #once", function ()
    it("keeps C within 80 columns, without tabs", function ()
       local faults = {}
       for _, path in ipairs(sources) do
@@ -343,7 +343,7 @@ describe("The style #build", function ()
    end)
 end)
 
-describe("What is built #build", function ()
+describe("What is built #build #once", function ()
    local function shown (archive)
       local found = {}
       for line in output("readelf", "-sW", archive):gmatch "[^\n]+" do

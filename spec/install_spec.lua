@@ -59,7 +59,7 @@ local function zlib_version (top)
    return line(top .. "/version")
 end
 
-describe("An installed copy #build", function ()
+describe("An installed copy #build #once", function ()
    local top, destdir, root, premake, zlib
 
    setup(function ()
@@ -235,7 +235,7 @@ describe("An installed copy #build", function ()
    end)
 end)
 
-describe("The example ctest #build", function ()
+describe("The example ctest #build #once", function ()
    it("finds its mistake with an installed copy, and no other", function ()
       local top = line("mktemp", "-d")
       finally(function () run({}, "rm", "-rf", top) end)
@@ -263,7 +263,7 @@ describe("The example ctest #build", function ()
    end)
 end)
 
-describe("luarocks make #build", function ()
+describe("luarocks make #build #once", function ()
    it("installs a module that works", function ()
       local top = line("mktemp", "-d")
       finally(function () run({}, "rm", "-rf", top) end)
