@@ -19,7 +19,7 @@ local SOURCES = {
    "src/run/search_near.c", "src/run/spelling.c", "src/elf/machine.c",
    "src/run/folders.c", "src/run/dst.c", "src/run/startup.c",
    "src/run/ldso_x86_64.c", "src/run/cachefile.c", "src/run/text.c",
-   "src/elf/cache.c", "src/elf/file.c", "src/elf/notes.c",
+   "src/elf/cache.c", "src/elf/file.c", "src/elf/header.c", "src/elf/notes.c",
    "src/elf/notes_x86_64.c", "src/elf/valgrind_x86_64.c", "src/error.c",
    "src/forks.c", "src/limit.c", "src/lock.c", "src/mapping.c",
    "src/memory.c",
@@ -29,7 +29,7 @@ local HEADERS = {
    "src/run/dst.h", "src/run/startup.h", "src/run/ldso.h",
    "src/run/spelling.h", "src/elf/machine.h",
    "src/run/cachefile.h", "src/run/text.h", "src/elf/cache.h",
-   "src/elf/file.h", "src/elf/notes.h", "src/elf/valgrind.h",
+   "src/elf/file.h", "src/elf/header.h", "src/elf/notes.h", "src/elf/valgrind.h",
    "src/elf/view.h", "src/error.h", "src/forks.h", "src/limit.h", "src/lock.h",
    "src/mapping.h", "src/memory.h", "src/elf64load.h",
 }

@@ -12,6 +12,7 @@
 #include "../error.h"
 #include "../mapping.h"
 #include "../memory.h"
+#include "header.h"
 #include "valgrind.h"
 
 static const char *kind_of(mode_t mode)
@@ -64,6 +65,19 @@ static int64_t read_descriptor(void *data, void *buffer, size_t size,
     return got;
 }
 
+// What a plugin has behind its file: .bss. No more than some, as what the file
+// says has not been checked yet.
+static uint64_t size_with_image(struct elf_file *file, uint64_t size)
+{
+    uint8_t beginning[1024]; // ld.so reads 832
+    int64_t got = read_descriptor(file, beginning, sizeof beginning, 0);
+    uint64_t span = elf_header_span((struct view){ beginning,
+                                                   got > 0 ? (size_t)got : 0 });
+    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+    span = (span + page - 1) & ~(page - 1);
+    return span > size && span - size < size / 4 + (1 << 20) ? span : size;
+}
+
 // Maps [offset, offset + size) of the descriptor, read-only. Private: what
 // others write to the file may show, as under ld.so, but we write nothing.
 static e64_status map(struct elf_file *file, uint64_t size)
@@ -77,10 +91,9 @@ static e64_status map(struct elf_file *file, uint64_t size)
     uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
     uint64_t before = file->offset % page;
     file->mapped = size + before;
-    // What a plugin has behind its file, as a rule: .bss.
     file->shown = file->offset == 0;
     if (file->shown)
-        file->mapped += size / 16 + 16 * page;
+        file->mapped = size_with_image(file, size);
     void *at = mmap(NULL, file->mapped, PROT_READ, MAP_PRIVATE, file->fd,
                     (off_t)(file->offset - before));
     if (at == MAP_FAILED) {

@@ -1,4 +1,5 @@
-// Reads the ELF header (gABI chapter 4, "ELF Header").
+// Reads the ELF header (gABI chapter 4, "ELF Header"), and what it leads to of
+// the program headers ("Program Header").
 
 #include "header.h"
 
@@ -68,6 +69,27 @@ e64_status elf_header_read(struct view file, const char *name,
     if (header->e_version != EV_CURRENT)
         return elf_refuse(E64_BADFORMAT, name, "e_version is not 1");
     return E64_OK;
+}
+
+uint64_t elf_header_span(struct view beginning)
+{
+    Elf64_Ehdr header;
+    Elf64_Phdr segment;
+    uint64_t start = UINT64_MAX, end = 0;
+    if (!view_read(beginning, 0, &header, sizeof header))
+        return 0;
+    for (uint32_t i = 0; i < header.e_phnum; i++) {
+        if (header.e_phoff > beginning.size
+            || !view_read(beginning, header.e_phoff + i * sizeof segment,
+                          &segment, sizeof segment))
+            return 0;
+        if (segment.p_type != PT_LOAD)
+            continue;
+        if (segment.p_vaddr < start)
+            start = segment.p_vaddr;
+        end = segment.p_vaddr + segment.p_memsz;
+    }
+    return end > start ? end - start : 0;
 }
 
 const char *elf_type_name(uint16_t type)

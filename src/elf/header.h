@@ -12,6 +12,10 @@
 e64_status elf_header_read(struct view file, const char *name,
                            Elf64_Ehdr *header);
 
+// How far an image reaches behind its first byte in memory, by what its file
+// begins with; 0 where that does not say. Nothing is checked.
+uint64_t elf_header_span(struct view beginning);
+
 // "an object file (ET_REL)", for a message that refuses it.
 const char *elf_type_name(uint16_t type);
 

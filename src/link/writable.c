@@ -161,7 +161,7 @@ void writable_populate(const struct link_unit *unit,
     const struct elf_relocations *tables = &unit->image.relocations;
     const struct elf_load *load = find_dense(unit);
     const uint64_t page = page_size();
-    if (!load)
+    if (!load || load->filesz < FEW * page)
         return;
     uint64_t end = load->vaddr + load->filesz;
     uint64_t from = huge->end > load->vaddr ? huge->end : load->vaddr;
