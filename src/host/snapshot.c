@@ -77,7 +77,7 @@ static void free_set(struct hash_set *set)
 
 // To add a symbol takes as long as asking one object for a name.
 static struct hash_set *make_set(const struct host_snapshot *snapshot,
-                                      uint64_t lookups)
+                                 uint64_t lookups)
 {
     uint64_t symbols = 0;
     for (uint32_t i = 0; i < snapshot->global_count; i++) {
@@ -85,9 +85,9 @@ static struct hash_set *make_set(const struct host_snapshot *snapshot,
         if (!tables->gnu_buckets && tables->sysv_buckets)
             return NULL;
         symbols += elf_hashes(tables).size / 4;
+        if (symbols > lookups * snapshot->global_count)
+            return NULL;
     }
-    if (lookups * snapshot->global_count < symbols)
-        return NULL;
     // A page: to look into all of them for one name in four takes less than to
     // touch more memory.
     struct hash_set *set = memory_new(sizeof *set);

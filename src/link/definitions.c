@@ -360,7 +360,8 @@ static e64_status bind_words(struct resolving *resolving, struct line *line)
     e64_status status = link_bindings_new(unit);
     if (status != E64_OK)
         return status;
-    status = find_scope_new(resolving->scope, &unit->object, bindings->imports,
+    status = find_scope_new(resolving->scope, &unit->object,
+                            bindings->imports - bindings->undefined,
                             &line->scope);
     fetch_names(unit, 0);
     for (uint32_t i = 0; status == E64_OK && i < bindings->symbols; i += 64) {

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "../error.h"
+#include "../host/host.h"
 #include "../memory.h"
 #include "positions.h"
 
@@ -67,9 +68,10 @@ e64_status find_scope_new(const struct link_scope *from,
                           struct find_scope *scope)
 {
     uint32_t room = 0;
-    *scope = (struct find_scope){ .positions = from->positions,
-                                  .host = from->host };
-    scope->hosts = from->host ? from->counts[0] : 0;
+    *scope = (struct find_scope){ .positions = from->positions };
+    if (from->host)
+        scope->host = host_defined(from->host, own);
+    scope->hosts = scope->host ? from->counts[0] : 0;
     for (uint32_t list = 0; list < from->count; list++)
         room += from->counts[list];
     scope->objects = memory_resize(NULL, (room + 1) * sizeof *scope->objects);

@@ -52,7 +52,8 @@ static uint32_t count_undefined(const struct link_unit *unit)
 static e64_status make_room(struct link_unit *unit)
 {
     struct link_bindings *bindings = &unit->bindings;
-    bindings->room = count_undefined(unit) + 1;
+    bindings->undefined = count_undefined(unit);
+    bindings->room = bindings->undefined + 1;
     size_t size = bindings->room * sizeof *bindings->all;
     if (size < LARGE) {
         bindings->all = memory_resize(NULL, size);

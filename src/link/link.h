@@ -97,6 +97,7 @@ struct link_bindings {
     struct link_word *words;
     uint32_t symbols; // that the words are for
     uint32_t imports; // own ones, too
+    uint32_t undefined; // of what it does not define, from link_bindings_new on
     bool unique;      // some definition is STB_GNU_UNIQUE
 };
 
@@ -154,7 +155,7 @@ uint32_t link_static_tls_type(void);
 // The name of a relocation type: "R_X86_64_64".
 const char *link_type_name(uint32_t type);
 
-struct hash_set;
+struct host_snapshot;
 struct link_positions;
 
 // The ordered lists in which a unit's imports are looked up.
@@ -163,7 +164,7 @@ struct link_scope {
     uint32_t counts[6];
     uint32_t count;
     const struct link_positions *positions; // or NULL
-    const struct hash_set *host; // what the first list defines, or NULL
+    struct host_snapshot *host; // whose globals are the first list, or NULL
     // What is on the lists and does not count, or NULL: all does.
     bool (*skip)(void *data, const struct elf_object *object);
     void *data; // for it

@@ -123,15 +123,6 @@ static void add_common(const struct discovery *discovery,
         add_list(scope, root->scope, root->scope_count);
 }
 
-// How many there are at most.
-static uint64_t count_lookups(const e64_plugin *plugin)
-{
-    const struct elf_relocations *tables
-        = &plugin->unit.image.relocations;
-    return (tables->rela.size + tables->jmprel.size) / sizeof(Elf64_Rela)
-         - tables->relatives;
-}
-
 static e64_status resolve_one(struct discovery *discovery, e64_plugin *plugin,
                               const e64_plugin *root, bool deepbind,
                               const struct link_positions *positions)
@@ -159,7 +150,7 @@ static e64_status resolve_one(struct discovery *discovery, e64_plugin *plugin,
     e64_status status = hook_scope(discovery, plugin, &scope, &objects);
     discovery->binding = plugin;
     if (scope.lists[0] == discovery->snapshot->globals)
-        scope.host = host_defined(discovery->snapshot, count_lookups(plugin));
+        scope.host = discovery->snapshot;
     if (status == E64_OK)
         status = link_resolve(&plugin->unit, &scope, &context);
     discovery->binding = NULL;

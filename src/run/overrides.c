@@ -58,17 +58,17 @@ static _Atomic uint32_t hashes[COUNT];
 // of them.
 static bool may_be(uint32_t hash)
 {
-    static _Atomic uint64_t bits[4];
+    static _Atomic uint64_t bits[16];
     static atomic_bool made;
     if (!atomic_load_explicit(&made, memory_order_acquire)) {
         for (size_t i = 0; i < COUNT; i++) {
             uint32_t own = elf_gnu_hash(overrides[i].name);
             atomic_store(&hashes[i], own);
-            atomic_fetch_or(&bits[own / 64 % 4], 1ull << own % 64);
+            atomic_fetch_or(&bits[own / 64 % 16], 1ull << own % 64);
         }
         atomic_store_explicit(&made, true, memory_order_release);
     }
-    return atomic_load_explicit(&bits[hash / 64 % 4], memory_order_relaxed)
+    return atomic_load_explicit(&bits[hash / 64 % 16], memory_order_relaxed)
         >> hash % 64 & 1;
 }
 
