@@ -24,7 +24,7 @@ struct find_scope {
     struct hash_set rivals; // what those before the plugin itself define
 };
 
-// `own` is how many names find_disputed will be asked about at most.
+// `own` is about how many names find_disputed will be asked for.
 e64_status find_scope_new(const struct link_scope *from,
                           const struct elf_object *self, uint32_t own,
                           struct find_scope *scope);
