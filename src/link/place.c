@@ -132,12 +132,11 @@ bool place_over_file(struct link_unit *unit, const struct writable_huge *huge)
     const struct elf_load *first = &image->loads[0];
     struct elf_file *file = &unit->file;
     uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
-    // What waits for its first call is read in the file once more.
-    if (!file->shown || file->fd < 0 || unit->made || unit->lazy.wanted
-        || huge->end > huge->start || image->align > page || image->start
-        || image->end > file->mapped || first->vaddr || first->offset
-        || first->flags != PF_R || first->filesz != first->memsz
-        || has_gaps(image, page) || !elf_image_is_constant(image))
+    if (!file->shown || file->fd < 0 || unit->made || huge->end > huge->start
+        || image->align > page || image->start || image->end > file->mapped
+        || first->vaddr || first->offset || first->flags != PF_R
+        || first->filesz != first->memsz || has_gaps(image, page)
+        || !elf_image_is_constant(image))
         return false;
     unit->memory = file->mapping;
     unit->size = image->end;

@@ -29,11 +29,11 @@ static bool is_code(const struct link_unit *unit, uint64_t vaddr)
     return load && load->flags & PF_X;
 }
 
-// A word of the file; zero where the file holds none.
+// A word as the file has it: none of them has been written to yet.
 static uint64_t word_at(const struct link_unit *unit, uint64_t vaddr)
 {
-    struct view view;
-    return elf_image_at(&unit->image, vaddr, 8, &view) ? load64(view.data) : 0;
+    return is_writable(unit, vaddr, 8)
+         ? load64((const uint8_t *)(unit->object.bias + vaddr)) : 0;
 }
 
 void lazy_decide(struct link_unit *unit)
