@@ -11,9 +11,10 @@ struct stage {
     uint32_t count;
 };
 
+// There may be no such table, and nothing is read where it would be.
 static inline void fetch(struct view table, uint64_t offset)
 {
-    __builtin_prefetch(table.data + offset);
+    __builtin_prefetch((const void *)((uintptr_t)table.data + offset));
 }
 
 // Without a branch for each answer of the filter, which cannot be foreseen.

@@ -292,7 +292,8 @@ bool elf_image_from(const struct elf_image *image, uint64_t vaddr,
 
 static bool is_in_file(const struct elf_image *image, const struct view *table)
 {
-    return table->size && table->data >= image->file.data
+    return table->size && image->file.size
+        && table->data >= image->file.data
         && table->data < image->file.data + image->file.size;
 }
 

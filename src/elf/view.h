@@ -28,6 +28,14 @@ static inline bool view_part(struct view view, uint64_t offset, uint64_t size,
     return true;
 }
 
+// What is left of a view behind so many of its bytes. An empty view has no
+// address that anything could be added to.
+static inline struct view view_behind(struct view view, uint64_t offset)
+{
+    return offset ? (struct view){ view.data + offset, view.size - offset }
+                  : view;
+}
+
 // Copies `size` bytes out. Tables need not be aligned in a file that lies.
 static inline bool view_read(struct view view, uint64_t offset, void *to,
                              size_t size)

@@ -348,8 +348,10 @@ static e64_status apply_counted(struct applying *applying)
     const struct elf_relocations *tables = &applying->unit->image.relocations;
     const uint64_t size = tables->relatives * sizeof(Elf64_Rela);
     uint64_t at = 0;
-    e64_status status = apply_relatives(applying, (struct view){
-        tables->rela.data, size }, &at);
+    e64_status status = E64_OK;
+    if (size)
+        status = apply_relatives(applying, (struct view){ tables->rela.data,
+                                                          size }, &at);
     if (status != E64_OK || at == size)
         return status;
     const uint8_t *entry = tables->rela.data + at;
@@ -360,9 +362,9 @@ static e64_status apply_counted(struct applying *applying)
 static e64_status apply_rest(struct applying *applying)
 {
     const struct elf_relocations *tables = &applying->unit->image.relocations;
-    const uint64_t size = tables->relatives * sizeof(Elf64_Rela);
-    return apply_table(applying, (struct view){ tables->rela.data + size,
-                                                tables->rela.size - size });
+    return apply_table(applying,
+                       view_behind(tables->rela,
+                                   tables->relatives * sizeof(Elf64_Rela)));
 }
 
 e64_status link_apply(struct link_unit *unit)

@@ -179,8 +179,7 @@ static e64_status read_table(struct resolving *resolving, struct view table)
 static void list_tables(const struct link_unit *unit, struct view tables[2])
 {
     const struct elf_relocations *all = &unit->image.relocations;
-    uint64_t skip = all->relatives * sizeof(Elf64_Rela);
-    tables[0] = (struct view){ all->rela.data + skip, all->rela.size - skip };
+    tables[0] = view_behind(all->rela, all->relatives * sizeof(Elf64_Rela));
     tables[1] = all->jmprel;
 }
 
