@@ -10,13 +10,13 @@
 #include "../memory.h"
 #include "symbols.h"
 
-// Sixteen bits for each hash, or more: at most one of sixteen answers is wrong.
 struct hash_set {
     uint64_t *bits; // NULL: there is none
     uint32_t shift;
 };
 
-// Room for so many. False for want of memory.
+// Sixteen bits or more for each of so many hashes: then at most one of sixteen
+// answers is wrong. False for want of memory.
 static inline bool hash_set_new(struct hash_set *set, uint64_t count)
 {
     uint32_t logarithm = 10;

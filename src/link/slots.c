@@ -29,7 +29,8 @@ static bool is_code(const struct link_unit *unit, uint64_t vaddr)
     return load && load->flags & PF_X;
 }
 
-// A word as the file has it: none of them has been written to yet.
+// A word that is as the file has it: each slot is pointed by itself, and what
+// lazy_enter writes comes last.
 static uint64_t word_at(const struct link_unit *unit, uint64_t vaddr)
 {
     return is_writable(unit, vaddr, 8)
