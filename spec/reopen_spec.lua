@@ -1,6 +1,7 @@
 --- What is open already is opened again: one handle more, and nothing else.
 
 local assert = require "spec.support.assert"
+local campaign = require "spec.support.campaign"
 local cc = require "elf64load.cc"
 local elf = require "elf64load"
 local fixtures = require "spec.support.fixtures"
@@ -24,6 +25,29 @@ describe("A plugin that is opened again", function ()
          "call c answer", "close c", "say over", "open d " .. counting,
          "close d" }, { "start", "stop", "answer() = 42" })
    end)
+
+   it("is another one when its file was copied and has other bytes since",
+      function ()
+         local path = os.tmpname()
+         finally(function () os.remove(path) end)
+         -- In its place, so that the file's number stays.
+         local function put (made)
+            local file = assert(io.open(path, "wb"))
+            assert(file:write(campaign.contents(made)))
+            assert(file:close())
+         end
+         local runtime <close> = elf.runtime {
+            verify = function () return true end,
+         }
+         put(assert(cc.shared "int first(void) { return 1; }"))
+         local one = assert(runtime:open(path))
+         assert.equal(one, assert(runtime:open("/proc/self/root" .. path)))
+         put(assert(cc.shared "int second(void) { return 2; }"))
+         local two = assert(runtime:open("/proc/self/root/." .. path))
+         assert.not_equal(one, two)
+         assert(one:lookup "first")
+         assert(two:lookup "second")
+      end)
 
    it("becomes global when it is opened so, as under ld.so", function ()
       local wanting = assert(cc.shared [[

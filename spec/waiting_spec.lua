@@ -554,4 +554,27 @@ int main(int argc, char **argv)
 }
 ]], { x, y }))
    end)
+
+   it("ends the process: what one is stopping is waited for", function ()
+      local path = assert(cc.shared [[
+         #include <unistd.h>
+         void runs_now(void);
+         __attribute__((destructor)) static void end(void)
+         {
+             write(1, "stopping\n", 9);
+             runs_now();
+             usleep(100000);
+             write(1, "stopped\n", 8);
+         }
+      ]])
+      assert.equal("stopping\nstopped\n", both([[
+static void *work(void *data) { close_it(data); return 0; }
+int main(int argc, char **argv)
+{
+    begin(work, open_it(argv[1]));
+    await();
+    return 0;
+}
+]], { path }))
+   end)
 end)

@@ -313,7 +313,8 @@ E64_API e64_status e64_load(e64_runtime *runtime, const e64_source *source,
                             e64_plugin **plugin, e64_error *error);
 
 // Runs what `hold` left out: IFUNC resolvers and constructors, dependencies
-// first. Does nothing for a plugin that has been started.
+// first. Does nothing for a plugin that has been started. E64_START for one
+// that was opened as a part of something else alone: start that.
 E64_API e64_status e64_start(e64_plugin *plugin, e64_error *error);
 
 // One handle more for the same plugin, which an open has given. Never fails.

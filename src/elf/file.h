@@ -25,7 +25,20 @@ struct elf_file {
     ino_t inode;
     // Of what is identified: by these a file that was written to is told.
     struct timespec modified, changed;
+    bool copied; // nothing of it is mapped or open any more
 };
+
+// Are both of the same file? The number of a file that is deleted goes to
+// another one as soon as nothing holds it.
+static inline bool elf_file_is_same(const struct elf_file *known,
+                                    const struct elf_file *file)
+{
+    return known->identified && file->identified
+        && known->inode == file->inode && known->device == file->device
+        && (!known->copied
+            || (known->modified.tv_sec == file->modified.tv_sec
+                && known->modified.tv_nsec == file->modified.tv_nsec));
+}
 
 // Opens a source. What is not a regular file fails as E64_SYSTEM, without
 // blocking on a FIFO. An empty file fails as E64_BADFORMAT.

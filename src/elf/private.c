@@ -113,6 +113,7 @@ e64_status elf_file_make_private(struct elf_file *file)
     file->offset = 0;
     file->mapping = at;
     file->mapped = size;
+    file->copied = true;
     file->view = (struct view){ at, size };
     return E64_OK;
 }

@@ -4,7 +4,6 @@
 // of a host module, or the anchor's own.
 
 #include <errno.h>
-#include <errno.h>
 #include <link.h>
 #include <stdio.h>
 #include <string.h>

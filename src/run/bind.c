@@ -140,7 +140,7 @@ static e64_status resolve_one(struct discovery *discovery, e64_plugin *plugin,
     };
     if (decides(plugin))
         context.decide = discovery->plan ? decide_for_plan : decide_import;
-    if (plugin->unit.image.symbolic)
+    if (plugin_is_symbolic(plugin))
         add_list(&scope, &self, 1);
     else
         scope.positions = positions;

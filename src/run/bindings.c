@@ -78,7 +78,7 @@ static void make_scope(struct asking *asking)
     asking->scope = memory_array(asking->room, sizeof *asking->scope);
     if (!asking->scope)
         asking->room = 0;
-    if (asking->plugin->unit.image.symbolic)
+    if (plugin_is_symbolic(asking->plugin))
         add_list(asking, &self, 1);
     if (asking->plugin->deepbind)
         add_list(asking, root->scope, root->scope_count);

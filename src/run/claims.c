@@ -8,16 +8,11 @@
 
 e64_plugin *claims_find(e64_runtime *runtime, const struct elf_file *file)
 {
-    if (!file->identified)
-        return NULL;
     for (e64_plugin *plugin = runtime->claimed; plugin;
-         plugin = plugin->next_claimed) {
-        const struct elf_file *other = &plugin->unit.file;
-        if (!plugin->isolated && other->identified
-            && other->inode == file->inode && other->device == file->device
+         plugin = plugin->next_claimed)
+        if (!plugin->isolated && elf_file_is_same(&plugin->unit.file, file)
             && work_is_elsewhere(plugin))
             return plugin;
-    }
     return NULL;
 }
 

@@ -119,7 +119,7 @@ static void take(e64_runtime *runtime, const struct plugin_list *unused)
 
 static void find_left(void *data, e64_plugin *plugin)
 {
-    if (!plugin->dependents && !plugin->handles && !plugin->gone)
+    if (!plugin->handles && !plugin->gone)
         list_add(data, plugin);
 }
 
@@ -378,14 +378,20 @@ e64_status close_all(e64_runtime *runtime)
     return status;
 }
 
-// Stops all that is open; nothing is unmapped.
+// Stops all that has not been stopped, which for what is being closed means
+// that it is waited for, or done here if that is what ends the process. Nothing
+// is unmapped: the pins, which nobody takes back, keep what destructors close.
 static void stop_all(e64_runtime *runtime)
 {
     struct plugin_list all = { 0 };
     lock_take(&runtime->lock);
-    for (uint32_t i = 0; i < runtime->plugin_count; i++)
-        if (!runtime->plugins[i]->gone)
-            list_add(&all, runtime->plugins[i]);
+    for (uint32_t i = 0; i < runtime->plugin_count; i++) {
+        e64_plugin *plugin = runtime->plugins[i];
+        if (plugin->gone && !plugin->depends)
+            continue;
+        plugin->pins++;
+        list_add(&all, plugin);
+    }
     e64_status status = order_stop(all.plugins, all.count);
     lock_give(&runtime->lock);
     for (uint32_t i = 0; status == E64_OK && i < all.count; i++) {

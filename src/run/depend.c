@@ -12,6 +12,9 @@ void depend_on_plugin(e64_plugin *plugin, e64_plugin *definer)
     for (uint32_t i = 0; i < plugin->need_count; i++)
         if (plugin->needs[i] == &definer->unit.object)
             return;
+    for (uint32_t i = 0; i < plugin->scope_count; i++)
+        if (plugin->scope[i] == &definer->unit.object)
+            return;
     for (uint32_t i = 0; i < plugin->bound_count; i++)
         if (plugin->bound[i] == definer)
             return;

@@ -26,14 +26,13 @@ static e64_plugin *find_fresh(struct discovery *discovery, const char *name)
     return NULL;
 }
 
-static e64_plugin *find_fresh_file(struct discovery *discovery, dev_t device,
-                                   ino_t inode)
+static e64_plugin *find_fresh_file(struct discovery *discovery,
+                                   const struct elf_file *file)
 {
     for (uint32_t i = 0; i < discovery->fresh_count; i++) {
-        const struct elf_file *file = &discovery->fresh[i]->unit.file;
-        if (!discovery->fresh[i]->isolated && file->identified
-            && file->inode == inode && file->device == device)
-            return discovery->fresh[i];
+        e64_plugin *plugin = discovery->fresh[i];
+        if (!plugin->isolated && elf_file_is_same(&plugin->unit.file, file))
+            return plugin;
     }
     return NULL;
 }
@@ -68,13 +67,13 @@ static e64_status find_file(struct discovery *discovery, const char *name,
     *found = NULL;
     if (!file->identified)
         return E64_OK;
-    e64_plugin *plugin = find_fresh_file(discovery, file->device, file->inode);
+    e64_plugin *plugin = find_fresh_file(discovery, file);
     if (plugin) {
         *found = &plugin->unit.object;
         return plugin_add_name(plugin, name);
     }
     lock_take(&runtime->lock);
-    plugin = registry_find_file(runtime, file->device, file->inode);
+    plugin = registry_find_file(runtime, file);
     if (plugin)
         pinned_add(discovery, plugin);
     lock_give(&runtime->lock);
@@ -101,8 +100,7 @@ static e64_status claim(struct discovery *discovery, e64_plugin *plugin)
         e64_plugin *other = claims_find(runtime, file);
         if (other)
             discovery->awaited = plugin_hold(other);
-        discovery->overtaken = registry_find_file(runtime, file->device,
-                                                  file->inode) != NULL;
+        discovery->overtaken = registry_find_file(runtime, file) != NULL;
     }
     bool free = !discovery->awaited && !discovery->overtaken;
     if (free && !discovery->plan)

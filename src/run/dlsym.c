@@ -95,7 +95,10 @@ static bool search_own(struct question *question)
     const struct elf_object *self = &question->caller->unit.object;
     for (uint32_t i = 0; i < runtime->plugin_count; i++) {
         const e64_plugin *root = runtime->plugins[i];
-        if (!root->host && !root->gone && is_in(root, self)
+        // For what is being stopped, others that are count, as in lazy.c.
+        bool counts = !root->gone
+                   || (question->caller->gone && !root->unloading);
+        if (!root->host && counts && is_in(root, self)
             && search(question, root->scope, root->scope_count))
             return true;
     }
@@ -106,7 +109,7 @@ static bool search_default(struct question *question)
 {
     const e64_plugin *caller = question->caller;
     const struct elf_object *self = &caller->unit.object;
-    if (caller->unit.image.symbolic && search(question, &self, 1))
+    if (plugin_is_symbolic(caller) && search(question, &self, 1))
         return true;
     if (caller->deepbind && search_own(question))
         return true;

@@ -194,7 +194,7 @@ static bool search(struct call *call, const struct elf_object *const *list,
 static bool search_itself(struct call *call)
 {
     const struct elf_object *self = &call->plugin->unit.object;
-    return call->plugin->unit.image.symbolic && search(call, &self, 1);
+    return plugin_is_symbolic(call->plugin) && search(call, &self, 1);
 }
 
 static bool search_roots(struct call *call, const struct lazy_list *roots)

@@ -66,6 +66,7 @@ static e64_status take_image(e64_plugin *plugin, struct object_image *image,
         file->inode = from->inode;
         file->modified = from->modified;
         file->changed = from->changed;
+        file->copied = true;
     }
     plugin->unit.made = image;
     return file->name ? E64_OK : fail_memory(strlen(name) + 1);

@@ -60,9 +60,9 @@ static e64_status make_scope(struct discovery *discovery, e64_plugin *root)
 {
     e64_runtime *runtime = root->runtime;
     lock_take(&runtime->lock);
-    bool known = root->scope != NULL;
+    discovery->known = root->scope != NULL;
     lock_give(&runtime->lock);
-    if (known)
+    if (discovery->known)
         return E64_OK;
     const struct elf_object *object = root->host ? &root->host->object
                                                  : &root->unit.object;
@@ -160,7 +160,7 @@ static bool is_overtaken(const struct discovery *discovery)
         const struct elf_file *file = &plugin->unit.file;
         if (plugin->host ? registry_find_host(runtime, plugin->host) != NULL
             : file->identified && !plugin->isolated
-              && registry_find_file(runtime, file->device, file->inode))
+              && registry_find_file(runtime, file))
             return true;
         if (plugin->provided && provide_registered(runtime, plugin->provided))
             return true;
@@ -190,8 +190,11 @@ static e64_status publish(struct discovery *discovery, e64_plugin *root,
         }
         lazy_add_root(root);
         discovery->fresh_count = 0;
-        if (discovery->promise)
+        if (discovery->promise) {
+            discovery->promise->within = discovery->known
+                                      && work_is_promised_here(root);
             work_promise(root->order, root->order_count, discovery->promise);
+        }
         pinned_publish_names(discovery);
         unique_settle(discovery, true);
         root->handles++;
@@ -327,6 +330,9 @@ static e64_status link_root(struct discovery *discovery,
         return status;
     if (discovery->fresh_count && !(*root)->host) {
         (*root)->times.discover += run_now() - start;
+        // No binding to what stays is kept account of.
+        if (!(*root)->turn && request->options.nodelete)
+            (*root)->nodelete = true;
         status = bind_group(discovery, *root, request->options.deepbind);
         if (status == E64_OK)
             status = hook_order(*root);
@@ -442,7 +448,9 @@ static e64_status open_request(e64_runtime *runtime,
     uint64_t begin = run_now();
     status = open_linked(runtime, request, &root, &promise);
     if (status == E64_OK && root && !request->options.hold) {
-        status = start_plugin(root);
+        // A constructor that opens what it is opened with gets that as it
+        // stands.
+        status = promise.within ? E64_OK : start_plugin(root);
         work_keep(root->order, root->order_count, &promise);
         if (status != E64_OK)
             close_failed(root);
@@ -544,6 +552,16 @@ e64_status e64_load(e64_runtime *runtime, const e64_source *source,
     return error_give(status, error);
 }
 
+// Has it come along with others alone? Then nothing says what comes before it.
+static bool is_beneath(e64_plugin *plugin)
+{
+    lock_take(&plugin->runtime->lock);
+    bool beneath = !plugin->scope
+                && atomic_load(&plugin->state) == E64_STATE_MAPPED;
+    lock_give(&plugin->runtime->lock);
+    return beneath;
+}
+
 e64_status e64_start(e64_plugin *plugin, e64_error *error)
 {
     e64_status status;
@@ -555,6 +573,10 @@ e64_status e64_start(e64_plugin *plugin, e64_error *error)
                       plugin->unit.object.name);
     else
         status = hook_forbid(plugin->runtime, E64_HOOK, "starts a plugin");
+    if (status == E64_OK && is_beneath(plugin))
+        status = fail(E64_START, "%s: was opened as a part of something else, "
+                      "which is to be started, or open this one by its name",
+                      plugin->unit.object.name);
     if (status != E64_OK)
         return error_give(status, error);
     status = start_plugin(plugin);

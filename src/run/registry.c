@@ -52,17 +52,16 @@ e64_plugin *registry_find_name(e64_runtime *runtime, const char *name)
     return found;
 }
 
-e64_plugin *registry_find_file(e64_runtime *runtime, dev_t device,
-                               ino_t inode)
+e64_plugin *registry_find_file(e64_runtime *runtime,
+                               const struct elf_file *file)
 {
     e64_plugin *found = NULL;
-    for (e64_plugin *plugin = first_chained(runtime, hash_file(device, inode));
-         plugin; plugin = plugin->next_chained) {
-        const struct elf_file *file = &plugin->unit.file;
-        if (!plugin->host && file->inode == inode && file->device == device
+    for (e64_plugin *plugin
+             = first_chained(runtime, hash_file(file->device, file->inode));
+         plugin; plugin = plugin->next_chained)
+        if (!plugin->host && elf_file_is_same(&plugin->unit.file, file)
             && is_better(plugin, found))
             found = plugin;
-    }
     return found;
 }
 

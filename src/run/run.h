@@ -208,6 +208,13 @@ static inline e64_plugin *plugin_of(const struct elf_object *object)
         : (e64_plugin *)((char *)object - offsetof(e64_plugin, unit.object));
 }
 
+// Does its own definition of a name count before others'? DT_SYMBOLIC says so
+// (gABI), and RTLD_DEEPBIND makes nothing of that, as under ld.so.
+static inline bool plugin_is_symbolic(const e64_plugin *plugin)
+{
+    return plugin->unit.image.symbolic && !plugin->deepbind;
+}
+
 uint64_t run_now(void); // nanoseconds, monotonic
 
 // ------------------------------------------------------------- plugin.c ---
@@ -231,11 +238,11 @@ e64_plugin *plugin_hold(e64_plugin *plugin);
 void plugin_drop(e64_plugin *plugin);
 
 // ----------------------------------------------------------- registry.c ---
-// With the runtime's lock held, but for registry_find_*.
+// With the runtime's lock held.
 
 e64_plugin *registry_find_name(e64_runtime *runtime, const char *name);
-e64_plugin *registry_find_file(e64_runtime *runtime, dev_t device,
-                               ino_t inode);
+e64_plugin *registry_find_file(e64_runtime *runtime,
+                               const struct elf_file *file);
 e64_plugin *registry_find_host(e64_runtime *runtime,
                                const struct host_module *module);
 e64_status registry_reserve(e64_runtime *runtime, uint32_t more);
@@ -275,6 +282,7 @@ struct discovery {
     const struct e64_plan *committed; // that it must come to
     bool unlike;                      // and does not
     struct promise *promise; // to start what it opens, or NULL
+    bool known; // the root had a scope before
     struct why why; // what is found is found: of the last search
     struct missing *missing; // what resolving finds so: missing.h
     bool lazy; // calls are bound when they are made first

@@ -23,7 +23,7 @@
 #define LEAST_OPTIONS (offsetof(e64_runtime_options, unload)               \
                        + sizeof(e64_unload))
 
-// Guards the list of runtimes. Taken before a runtime's lock by forks.
+// Guards the list of runtimes. Taken before a runtime's lock.
 static struct lock list_lock = LOCK_INITIALIZER;
 static e64_runtime *first;
 // Runtimes that were freed and are on it still.

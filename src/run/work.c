@@ -16,8 +16,8 @@ struct worker {
 
 static __thread struct worker self __attribute__((tls_model("initial-exec")));
 
-// Guards all of this: `worker` of every plugin, `awaited` of every thread. A
-// leaf: taken under a runtime's lock, and nothing is taken under it.
+// Guards all of this: `worker` and `promise` of every plugin, `self` of every
+// thread. A leaf: taken under a runtime's lock, and nothing is taken under it.
 static struct lock lock = LOCK_INITIALIZER;
 static pthread_cond_t given = PTHREAD_COND_INITIALIZER;
 
@@ -151,6 +151,14 @@ bool work_is_promised(e64_plugin *plugin)
 {
     lock_take(&lock);
     bool promised = is_to_start(plugin) && plugin->promise->worker != &self;
+    lock_give(&lock);
+    return promised;
+}
+
+bool work_is_promised_here(e64_plugin *plugin)
+{
+    lock_take(&lock);
+    bool promised = is_to_start(plugin) && plugin->promise->worker == &self;
     lock_give(&lock);
     return promised;
 }

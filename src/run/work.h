@@ -36,6 +36,7 @@ bool work_wait(e64_plugin *plugin);
 // opens.
 struct promise {
     struct worker *worker;
+    bool within; // an open of the same that is under way on this thread
 };
 void work_promise(e64_plugin **plugins, uint32_t count,
                   struct promise *promise);
@@ -43,8 +44,9 @@ void work_promise(e64_plugin **plugins, uint32_t count,
 // never will be.
 void work_keep(e64_plugin **plugins, uint32_t count,
                const struct promise *promise);
-// Is another thread going to start it?
+// Is another thread going to start it, and is this one?
 bool work_is_promised(e64_plugin *plugin);
+bool work_is_promised_here(e64_plugin *plugin);
 
 // For forking.c. In the child, what other threads have taken is nobody's.
 void work_before_fork(void);
