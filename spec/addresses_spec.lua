@@ -4,6 +4,7 @@ local assert = require "spec.support.assert"
 local cc = require "elf64load.cc"
 local child = require "spec.support.child"
 local elf = require "elf64load"
+local threads = require "spec.support.threads"
 
 local plugin = assert(cc.shared([[
    extern "C" long variable = 5;
@@ -71,6 +72,53 @@ describe("A plugin", function ()
          check(before, 1)
       end
       before:close()
+   end)
+end)
+
+describe("A plugin that a callback of dl_iterate_phdr closes", function ()
+   it("stays mapped for another thread's callback", function ()
+      assert.equal("1 1\n", threads.program([[
+         #include <link.h>
+         #include <pthread.h>
+         #include <stdatomic.h>
+         #include <stdio.h>
+         #include <string.h>
+         #include <unistd.h>
+         static char **paths;
+         static e64_plugin *closed;
+         static atomic_int looks, seen;
+         static int is_at(struct dl_phdr_info *info, int path)
+         { return strcmp(info->dlpi_name, paths[path]) == 0; }
+         static int look(struct dl_phdr_info *info, size_t size, void *data)
+         {
+             if (!is_at(info, 1))
+                 return 0;
+             looks = 1;
+             usleep(100000);
+             seen = info->dlpi_phdr[0].p_type != 0;
+             return 1;
+         }
+         static int close_here(struct dl_phdr_info *info, size_t size, void *data)
+         { return is_at(info, 2) && e64_close(closed, NULL) == E64_OK; }
+         static void *work(void *data)
+         { dl_iterate_phdr(look, NULL); return NULL; }
+         int main(int argc, char **argv)
+         {
+             pthread_t thread;
+             paths = argv;
+             e64_runtime_new(NULL, &runtime, NULL);
+             open_plugin(argv[2]);
+             closed = open_plugin(argv[1]);
+             pthread_create(&thread, NULL, work, NULL);
+             while (!looks)
+                 usleep(1000);
+             int ended = dl_iterate_phdr(close_here, NULL);
+             pthread_join(thread, NULL);
+             printf("%d %d\n", ended, seen);
+             return 0;
+         }
+      ]], { assert(cc.shared "int one(void) { return 1; }"),
+         assert(cc.shared "int two(void) { return 2; }") }))
    end)
 end)
 

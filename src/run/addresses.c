@@ -129,11 +129,16 @@ static void wait_for(const atomic_ulong *count)
     }
 }
 
+bool addresses_are_read(void)
+{
+    return own[0] || own[1];
+}
+
 // Waits until nobody can have what is not published any more, and frees it.
 static void settle(void)
 {
     // A callback that was called from addresses_each would wait for itself.
-    if (own[0] || own[1])
+    if (addresses_are_read())
         return;
     lock_take(&lock);
     struct address_retired *blocks = retired;

@@ -27,6 +27,9 @@ e64_status addresses_add(e64_plugin *const *plugins, uint32_t count);
 // this very stack.
 void addresses_remove(e64_plugin *const *plugins, uint32_t count);
 
+// Is this thread between the two?
+bool addresses_are_read(void);
+
 // Something that readers may still be looking at, and that is freed when they
 // have left. It begins with this.
 struct address_retired {

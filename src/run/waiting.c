@@ -228,7 +228,9 @@ static void look_once(e64_runtime *runtime, const void *from)
 void waiting_look(e64_runtime *runtime)
 {
     int cancelling;
-    if (!runtime->first_waiting || runtime->looking) {
+    // Within a callback of dl_iterate_phdr nobody can be waited for, and others
+    // may be in one at what would be unmapped.
+    if (!runtime->first_waiting || runtime->looking || addresses_are_read()) {
         runtime->look_again = true;
         runtime_leave(runtime);
         return;
