@@ -519,6 +519,34 @@ describe("A plugin's dlinfo", function ()
          { "path /no/such", "path /usr/lib" },
          { env = { LD_LIBRARY_PATH = "/one:/two/;" } })
    end)
+
+   it("and dl_iterate_phdr make no thread-local variables", function ()
+      local path = shared [[
+         __thread int variable = 4;
+         static int tell(struct dl_phdr_info *info, size_t size, void *data)
+         {
+            void *block = NULL;
+            if (info->dlpi_addr != ((struct link_map *)data)->l_addr)
+               return 0;
+            say("%d ", dlinfo(data, RTLD_DI_TLS_DATA, &block));
+            say("%d ", block != NULL);
+            say("%d\n", info->dlpi_tls_data == block);
+            return 1;
+         }
+         long run(void) {
+            Dl_info here;
+            struct link_map *map;
+            dladdr1(run, &here, (void **)&map, RTLD_DL_LINKMAP);
+            void *handle = dlopen(map->l_name, RTLD_NOW);
+            dl_iterate_phdr(tell, handle);
+            variable++;
+            dl_iterate_phdr(tell, handle);
+            return dlclose(handle);
+         }
+      ]]
+      assert.like_ldso({ "open p " .. path, "call p run" },
+         { "0 0 1\n0 1 1\n" })
+   end)
 end)
 
 describe("A plugin's backtrace_symbols", function ()

@@ -54,12 +54,8 @@ static int answer_plugin(e64_plugin *plugin, int request, void *answer)
         *(size_t *)answer = object->tls_module;
         break;
     case RTLD_DI_TLS_DATA:
-        if (object->tls_module && !tls_make_block(object->tls_module))
-            status = fail_memory(image->tls_size);
-        else
-            *(void **)answer = object->tls_module
-                ? tls_get_addr(&(struct tls_index){ object->tls_module, 0 })
-                : NULL;
+        *(void **)answer = object->tls_module
+                         ? tls_find_block(object->tls_module) : NULL;
         break;
     case RTLD_DI_PHDR:
         *(const Elf64_Phdr **)answer

@@ -2,6 +2,7 @@
 
 #include "unwind.h"
 
+#include "../tls/tls.h"
 #include "addresses.h"
 
 // What the callback is told besides what glibc says.
@@ -57,6 +58,8 @@ static int tell_plugin(void *data, const struct address_entry *entry)
         .dlpi_adds = walk->total_adds,
         .dlpi_subs = walk->total_subs,
         .dlpi_tls_modid = unit->object.tls_module,
+        .dlpi_tls_data = unit->object.tls_module
+                       ? tls_find_block(unit->object.tls_module) : NULL,
     };
     return walk->callback(&info, sizeof info, walk->data);
 }

@@ -316,6 +316,15 @@ bool tls_make_block(uint64_t module)
         || find_or_make(module - TLS_OURS);
 }
 
+void *tls_find_block(uint64_t module)
+{
+    int64_t block = atomic_load(&tls_self->blocks[module - TLS_OURS]);
+    // What has been placed is there, whether it has been used or not.
+    if (!block)
+        block = tls_module_tp_offset(module);
+    return block ? (char *)__builtin_thread_pointer() + block : NULL;
+}
+
 void blocks_before_fork(void)
 {
     lock_before_fork(&lock);

@@ -57,7 +57,11 @@ void *tls_get_addr(struct tls_index *index);
 // there is no memory for it. Afterwards tls_get_addr cannot fail.
 bool tls_make_block(uint64_t module);
 
-// The same, for imports that come after the first module: see access_x86_64.c.
+// Its block of the module, or NULL when it has none yet. Makes nothing.
+void *tls_find_block(uint64_t module);
+
+// tls_get_addr, for imports that come after the first module: see
+// access_x86_64.c.
 void *tls_get_addr_entry(void);
 
 // TLS descriptors (A. Oliva, "Thread-Local Storage Descriptors for x86"): a
