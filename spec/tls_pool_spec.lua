@@ -176,23 +176,35 @@ describe("The pool of a C program", function ()
           return 0;
       }
    ]]
-   local function says (source, ...)
+   local function says (sizes, source, flags)
       -- The worker is not needed: nothing of these runs.
-      local sizes = { ... }
+      local paths = {}
       for i, size in ipairs(sizes) do
-         sizes[i] = assert(cc.shared(("__thread char room[%d] = { 1 };"
+         paths[i] = assert(cc.shared(("__thread char room[%d] = { 1 };"
             .. "char *f(void) { return room; }"):format(size), INITIAL))
       end
-      return threads.program(source, sizes)
+      return threads.program(source, paths, { flags = flags })
    end
 
    it("has 4096 bytes", function ()
-      assert.equal("ok\nok\nnomemory\n", says(SIZE, 100, 4000, 10000))
+      assert.equal("ok\nok\nnomemory\n", says({ 100, 4000, 10000 }, SIZE))
    end)
 
    it("has what the program says, without the loader being built again", function ()
-      assert.equal("ok\nok\nnomemory\n", says("E64_TLS_POOL(20000)\n" .. SIZE,
-         10000, 19900, 40000))
+      assert.equal("ok\nok\nnomemory\n", says({ 10000, 19900, 40000 },
+         "E64_TLS_POOL(20000)\n" .. SIZE))
+   end)
+
+   it("has what a file of C or C++ says, which no compiler warns of", function ()
+      for _, way in ipairs { { "c", "c99" }, { "c++", "c++11" },
+            { "c++", "c++20" } } do
+         local pool = assert(cc.object(
+            '#include <elf64load.h>\nE64_TLS_POOL(20000)\n',
+            { language = way[1], flags = "-Wall -Wextra -Wpedantic -Werror "
+               .. "-I src -std=" .. way[2] }))
+         assert.equal("ok\nok\nnomemory\n",
+            says({ 10000, 19900, 40000 }, SIZE, pool))
+      end
    end)
 
    -- A thread on a stack of that size: what pthread_create answers, and what a

@@ -129,12 +129,16 @@ E64_API e64_status e64_set_allocator(const e64_allocator *allocator,
 // at file scope. Every thread's stack gives up that much: with 64 KB,
 // pthread_create fails for stacks of 64 KB and less. A library that is opened
 // by dlopen can have about 1 KB.
-#define E64_TLS_POOL(bytes)                                               \
-    __attribute__((visibility("hidden"), tls_model("initial-exec"),       \
-                   aligned(64))) __thread char e64_tls_pool[bytes]        \
-        = "e64 tls";                                                      \
-    __attribute__((visibility("hidden")))                                 \
+#define E64_TLS_POOL(bytes)                        \
+    __thread char e64_tls_pool[bytes] = "e64 tls"; \
     const unsigned long e64_tls_pool_size = bytes;
+
+// What it defines: names of C in C++, too, where a constant that was not
+// declared before would be its file's own.
+extern __attribute__((visibility("hidden"), tls_model("initial-exec"),
+                      aligned(64))) __thread char e64_tls_pool[];
+extern __attribute__((visibility("hidden")))
+const unsigned long e64_tls_pool_size;
 
 // --------------------------------------------------------------- runtime ---
 

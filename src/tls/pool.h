@@ -11,8 +11,6 @@
 
 #include "../elf64load.h"
 
-extern const unsigned long e64_tls_pool_size;
-
 #define POOL_MARK "e64 tls"
 enum { POOL_MARK_SIZE = 8 };
 
