@@ -204,7 +204,7 @@ describe("A list that was touched", function ()
 
    it("is not asked for paths", function ()
       local this = { searchers = { function () error "asked" end } }
-      assert.equal("./x.so", search.find(this, "./x.so"))
+      assert.same({ n = 1 }, table.pack(search.find(this, "./x.so")))
       assert.same({ n = 1 }, table.pack(search.find(this, "$ORIGIN/x.so")))
    end)
 

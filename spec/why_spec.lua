@@ -105,6 +105,19 @@ describe("plugin:why", function ()
       assert.equal("thing", why.name)
    end)
 
+   it("says of a path what it says without a search, which is not asked", function ()
+      local path = assert(cc.shared "long d(void) { return 1; }")
+      local plain <close> = elf.runtime {}
+      local own <close> = elf.runtime { search = function (name)
+         error("asked for " .. name)
+      end }
+      local why = assert(own:open(path)):why()
+      assert.is_nil(why.asked)
+      assert.same({ { path = path, place = "the path", result = "taken" } },
+         why.probes)
+      assert.same(assert(plain:open(path)):why(), why)
+   end)
+
    it("says what keeps it open, by which names", function ()
       local path = place("libmany.so", assert(cc.shared("long one(void){return 1;}",
          "-Wl,-soname,libmany.so.4")))

@@ -199,12 +199,12 @@ typedef enum e64_log_level {
 } e64_log_level;
 
 // Finds the file for `name`, which `wanter` (NULL: the caller of e64_open)
-// needs. Answers E64_OK with *source filled; E64_NOTFOUND without touching
-// `error` to leave it to the loader's own search; or another status, or
-// E64_NOTFOUND with `error` filled, to fail the open. When the message alone is
-// filled, the loader searches, and says that too should it find nothing. What
-// *source points to must stay until the hook's next call or the end of the
-// open.
+// needs; asked for names with a slash, too. Answers E64_OK with *source filled;
+// E64_NOTFOUND without touching `error` to leave it to the loader's own search;
+// or another status, or E64_NOTFOUND with `error` filled, to fail the open.
+// When the message alone is filled, the loader searches, and says that too
+// should it find nothing. What *source points to must stay until the hook's
+// next call or the end of the open.
 typedef e64_status (*e64_search_hook)(void *data, e64_runtime *runtime,
                                       const char *name, e64_plugin *wanter,
                                       e64_source *source, e64_error *error);

@@ -138,8 +138,8 @@ local function go_through (state, name, wanter, reasons)
 end
 
 ---Looks for a file where C cannot do it alone: in what is preloaded, by the
----policy's `search`, by a list that was touched. For a path, which is its own
----answer or, with tokens ($ORIGIN), C's to look into, only what is preloaded counts.
+---policy's `search`, by a list that was touched. For a path only what is preloaded
+---counts; else it is C's to look into.
 ---@param state elf64load.searching
 ---@param name string
 ---@param wanter elf64load.wanter?
@@ -150,9 +150,7 @@ function search.find (state, name, wanter)
    local reasons = {}
    local found = preloaded(state, name, wanter, reasons)
    if found then return found end
-   if name:find("/", 1, true) then
-      return not name:find("$", 1, true) and name or nil
-   end
+   if name:find("/", 1, true) then return nil end
    found = state.search
       and walk(state.search, "search", state, name, wanter, reasons)
    if found then return found end
