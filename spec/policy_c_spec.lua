@@ -133,6 +133,46 @@ inner ends
       end)
 end)
 
+describe("The search hook", function ()
+   -- Answers `answer` for what has no slash.
+   local SEARCH = [[
+      static e64_source answer = { .struct_size = sizeof answer };
+      static e64_status search(void *data, e64_runtime *asked,
+                               const char *name, e64_plugin *wanter,
+                               e64_source *source, e64_error *error)
+      {
+          if (strchr(name, '/'))
+              return E64_NOTFOUND;
+          *source = answer;
+          return E64_OK;
+      }
+      int main(int argc, char **argv)
+      {
+          options.search = search;
+          begin();
+   ]]
+
+   it("fails the open as hook when it has filled no source", function ()
+      local before = "open: hook\nmessage: plug: the search hook answered E64_OK "
+         .. "and filled no source that can be opened: "
+      assert.equal(before .. "e64_source: a path source without a path\n"
+         .. before .. "e64_source: unknown kind 77\n"
+         .. before .. "(reader): a reader needs its read function and the size "
+         .. "of what it reads\n"
+         .. before .. "e64_source: struct_size is not set\npath plug\n",
+         policy.program(SEARCH .. [[
+          opens("plug");
+          answer.kind = 77;
+          opens("plug");
+          answer.kind = E64_SOURCE_READER;
+          opens("plug");
+          answer.struct_size = 0;
+          opens("plug");
+          printf("path %s\n", error.path);
+      }]]))
+   end)
+end)
+
 describe("All hooks and rules", function ()
    it("are asked by threads that open and close the same and others #threads",
       function ()

@@ -129,9 +129,9 @@ describe("The scope hook", function ()
          does = "all";
          opens(argv[1]);
          printf("mapped %d\n", mapped(base(argv[1])));]], user)
-      assert.equal("scope of 1\nopen: invalid\nmessage: e64_scope_add: the "
-         .. "provider is neither one that the hook was given nor a plugin that "
-         .. "is open in its runtime\nscope of 1\nopen: denied\nmessage: " .. user
+      assert.equal("scope of 1\nopen: hook\nmessage: " .. user .. ": the scope "
+         .. "hook has added a provider that is neither one that it was given nor "
+         .. "a plugin that is open in its runtime\nscope of 1\nopen: denied\nmessage: " .. user
          .. ": the scope hook refused it (denied), and gave no "
          .. "reason\nmapped 0\n", out)
    end)

@@ -203,8 +203,9 @@ typedef enum e64_log_level {
 // E64_NOTFOUND without touching `error` to leave it to the loader's own search;
 // or another status, or E64_NOTFOUND with `error` filled, to fail the open.
 // When the message alone is filled, the loader searches, and says that too
-// should it find nothing. What *source points to must stay until the hook's
-// next call or the end of the open.
+// should it find nothing. E64_OK with a *source that is none fails it as
+// E64_HOOK. What *source points to must stay until the hook's next call or the
+// end of the open.
 typedef e64_status (*e64_search_hook)(void *data, e64_runtime *runtime,
                                       const char *name, e64_plugin *wanter,
                                       e64_source *source, e64_error *error);

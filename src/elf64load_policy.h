@@ -70,7 +70,8 @@ typedef e64_status (*e64_scope_hook)(void *data, e64_runtime *runtime,
 
 // Adds one of the hook's providers, or by its `plugin` alone another plugin
 // that is open in the runtime, which stays so as long as something of it is
-// used. E64_INVALID for anything else. To be called in the hook only.
+// used. E64_INVALID for anything else; the open fails as E64_HOOK when the hook
+// then answers that. To be called in the hook only.
 E64_API e64_status e64_scope_add(e64_scope *scope,
                                  const e64_provider *provider,
                                  e64_error *error);

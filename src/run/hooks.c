@@ -133,6 +133,24 @@ e64_status hook_failed(const struct hook_call *call, e64_status answer,
     return say(call, status, about, deed, ", and gave no reason");
 }
 
+// What the search hook has filled is no source: not the caller's mistake.
+static e64_status refuse_source(const char *name)
+{
+    char why[160];
+    snprintf(why, sizeof why, "%s", error_pending()->message);
+    fail(E64_HOOK, "%s: the search hook answered E64_OK and filled no source "
+         "that can be opened: %s", name, why);
+    error_path(name);
+    return E64_HOOK;
+}
+
+static e64_status open_answer(const e64_source *source, const char *name,
+                              struct elf_file *file)
+{
+    e64_status status = elf_file_open(source, file);
+    return status == E64_INVALID ? refuse_source(name) : status;
+}
+
 // An e64_error takes more of a small stack than all else.
 __attribute__((noinline))
 bool hook_find_file(e64_runtime *runtime, const char *name, e64_plugin *wanter,
@@ -154,7 +172,7 @@ bool hook_find_file(e64_runtime *runtime, const char *name, e64_plugin *wanter,
         return true;
     }
     *status = answer == E64_OK && !call.misused
-            ? elf_file_open(&source, file)
+            ? open_answer(&source, name, file)
             : hook_failed(&call, answer, &error, name);
     if (*status != E64_OK && wanter && !error_pending()->wanter)
         error_wanter(wanter->unit.object.name);

@@ -14,6 +14,7 @@ struct e64_scope {
     size_t given_count;
     const struct elf_object **objects;
     uint32_t count, room;
+    bool refused; // something was to be added that must not be
 };
 
 static e64_status add(e64_scope *scope, const struct elf_object *object)
@@ -53,6 +54,7 @@ static e64_status add_provider(e64_scope *scope, const e64_provider *provider)
             object = scope->given[i].object;
     if (!object && provider->plugin)
         object = find_open(scope, provider->plugin);
+    scope->refused |= !object;
     return object ? add(scope, object)
          : fail(E64_INVALID, "e64_scope_add: the provider is neither one that "
                 "the hook was given nor a plugin that is open in its runtime");
@@ -85,6 +87,16 @@ static e64_provider *make_given(const struct link_scope *from, size_t *count)
     return given;
 }
 
+// The hook has handed on what e64_scope_add told it: not the caller's mistake.
+static e64_status refuse_provider(const char *name)
+{
+    fail(E64_HOOK, "%s: the scope hook has added a provider that is neither "
+         "one that it was given nor a plugin that is open in its runtime",
+         name);
+    error_path(name);
+    return E64_HOOK;
+}
+
 // False: the scope stays as it is.
 static __attribute__((noinline)) bool
 ask(e64_plugin *plugin, e64_scope *scope, e64_status *status)
@@ -101,7 +113,9 @@ ask(e64_plugin *plugin, e64_scope *scope, e64_status *status)
     *status = E64_OK;
     if (!call.misused && answer == E64_OK)
         return true;
-    if (call.misused || answer != E64_NOTFOUND || error.message)
+    if (!call.misused && answer == E64_INVALID && scope->refused)
+        *status = refuse_provider(plugin->unit.object.name);
+    else if (call.misused || answer != E64_NOTFOUND || error.message)
         *status = hook_failed(&call, answer, &error, plugin->unit.object.name);
     return false;
 }
