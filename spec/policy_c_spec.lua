@@ -1,5 +1,6 @@
 -- The hooks of a runtime, driven from C programs without Lua.
 
+local cc = require "elf64load.cc"
 local fixtures = require "spec.support.fixtures"
 local policy = require "spec.support.policy"
 
@@ -171,6 +172,36 @@ describe("The search hook", function ()
           printf("path %s\n", error.path);
       }]]))
    end)
+
+   it("is named with what it was asked for where its answer will not do",
+      function ()
+         local text = fixtures.text(("no ELF "):rep(20), ".txt")
+         local needed = assert(cc.shared("long f(void) { return 1; }",
+            "-Wl,-soname,libdd.so"))
+         local wanting = fixtures.needing(needed, "long g(void) { return 2; }")
+         local out = policy.program(SEARCH .. [[
+             answer.path = "./nope.so";
+             opens("plug");
+             answer.path = argv[1];
+             opens("plug");
+             opens(argv[2]);
+             answer.path = "./nope.so";
+             opens(argv[2]);
+             printf("%s %s\n", error.path, base(error.wanter));
+         }]], { text, wanting })
+         local lines = {}
+         for line in out:gmatch "message: (.-)\n" do lines[#lines + 1] = line end
+         local told = "; it is what the search hook answered for "
+         local needs = "'libdd.so', which " .. wanting .. " needs"
+         assert.equal("./nope.so: no such file" .. told .. "'plug'", lines[1])
+         assert.truthy(lines[2]:find("^" .. text:gsub("%p", "%%%0") .. ": "),
+            out)
+         assert.truthy(lines[2]:find(told .. "'plug'", 1, true), out)
+         assert.truthy(lines[3]:find(told .. needs, 1, true), out)
+         assert.equal("./nope.so: no such file" .. told .. needs, lines[4])
+         assert.truthy(out:find("\n./nope.so " .. wanting:match "[^/]*$" .. "\n",
+            1, true), out)
+      end)
 end)
 
 describe("All hooks and rules", function ()

@@ -191,6 +191,23 @@ describe("The policy's search", function ()
       assert.is_truthy(message:find("\n\tnor here\n", 1, true))
    end)
 
+   it("is named with what it was asked for where its answer will not do",
+      function ()
+         local runtime <close> = elf.runtime {
+            search = function (name)
+               return name == "thing" and "./nope.so" or nil
+            end,
+         }
+         runtime.preload.other = "./nope.so"
+         for _, name in ipairs { "thing", "other" } do
+            local message, detail = assert.fails_with("notfound", runtime.open,
+               runtime, name)
+            assert.equal(("./nope.so: no such file; it is what the search hook "
+               .. "answered for '%s'"):format(name), message)
+            assert.equal("./nope.so", detail.path)
+         end
+      end)
+
    it("fails the open when it raises, with what it raised", function ()
       local thing = {}
       local runtime <close> = elf.runtime {

@@ -118,6 +118,30 @@ describe("What is provided", function ()
          printf("the same: %d\n", plugin == again);]], user, other))
    end)
 
+   it("is named as such when it cannot be had", function ()
+      local out = run([[
+         providing((e64_provide){ .name = "libgiven.so.1",
+             .kind = E64_PROVIDE_PATH, .path = "./nope.so" });
+         opens(argv[1]);
+         opens("libgiven.so.1");
+         e64_source source = { .struct_size = sizeof source,
+                               .path = "./nope.so" };
+         providing((e64_provide){ .name = "libgiven.so.1",
+             .kind = E64_PROVIDE_SOURCE, .source = &source });
+         opens(argv[1]);
+         opens("libgiven.so.1");]], user)
+      local told = "; it is what `provide` of the policy has for 'libgiven.so.1'"
+      local needs = ", which " .. user .. " needs"
+      local lines = {}
+      for line in out:gmatch "message: (.-)\n" do lines[#lines + 1] = line end
+      assert.same({
+         "./nope.so: no such file, needed by " .. user .. told,
+         "./nope.so: no such file" .. told,
+         "./nope.so: no such file" .. told .. needs,
+         "./nope.so: no such file" .. told,
+      }, lines)
+   end)
+
    it("may be a source, which is read once", function ()
       assert.equal("open: ok\n1000\nopen: ok\nopen: ok\n0 1\n", run([[
          static char bytes[65536];

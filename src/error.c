@@ -350,6 +350,23 @@ __attribute__((noinline)) void error_about(const char *path)
     error_wanter(error.wanter);
 }
 
+void error_instead(const char *name, const char *who, const char *wanter)
+{
+    e64_error *error = &mine()->pending;
+    char *text = error->storage + error->used;
+    size_t room = sizeof error->storage - error->used;
+    if (!error->path || strcmp(error->path, name) == 0)
+        return;
+    // Of one that leaves no room for it, the message stays as it is.
+    int length = snprintf(text, room, "%s; it is what %s for '%s'%s%s%s",
+                          error->message, who, name, wanter ? ", which " : "",
+                          wanter ? wanter : "", wanter ? " needs" : "");
+    if (length < 0 || (size_t)length >= room)
+        return;
+    error->message = text;
+    error->used += (size_t)length + 1;
+}
+
 e64_status error_give(e64_status status, e64_error *into)
 {
     if (status == E64_OK)

@@ -48,6 +48,11 @@ void error_missing(const struct error_missing *missing, size_t count);
 // was said of it.
 void error_about(const char *path);
 
+// What is wrong with another file than was asked for: that it is what `who`
+// ("the search hook answered") has for that name, which `wanter` needs, or
+// NULL.
+void error_instead(const char *name, const char *who, const char *wanter);
+
 // The pending failure, to look at.
 const e64_error *error_pending(void);
 

@@ -404,9 +404,13 @@ static e64_status discover(struct discovery *discovery, const char *name,
     if (host_is_family(name))
         return open_family(discovery, name, wanter, found);
     e64_status status = open_file(discovery, name, wanter, &file);
-    if (status == E64_OK)
+    if (status == E64_OK) {
+        bool answered = discovery->why.asked;
         status = take_file(discovery, name, wanter, &file, isolated, &plugin,
                            found);
+        if (answered)
+            status = hook_blame_search(status, name, wanter);
+    }
     return status == E64_OK && plugin && read_is_family(plugin)
          ? give_to_host(discovery, plugin, found) : status;
 }

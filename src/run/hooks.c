@@ -133,6 +133,15 @@ e64_status hook_failed(const struct hook_call *call, e64_status answer,
     return say(call, status, about, deed, ", and gave no reason");
 }
 
+e64_status hook_blame_search(e64_status status, const char *name,
+                             const e64_plugin *wanter)
+{
+    if (status != E64_OK)
+        error_instead(name, "the search hook answered",
+                      wanter ? wanter->unit.object.name : NULL);
+    return status;
+}
+
 // What the search hook has filled is no source: not the caller's mistake.
 static e64_status refuse_source(const char *name)
 {
@@ -145,10 +154,12 @@ static e64_status refuse_source(const char *name)
 }
 
 static e64_status open_answer(const e64_source *source, const char *name,
-                              struct elf_file *file)
+                              const e64_plugin *wanter, struct elf_file *file)
 {
     e64_status status = elf_file_open(source, file);
-    return status == E64_INVALID ? refuse_source(name) : status;
+    if (status == E64_INVALID)
+        return refuse_source(name);
+    return hook_blame_search(status, name, wanter);
 }
 
 // An e64_error takes more of a small stack than all else.
@@ -172,7 +183,7 @@ bool hook_find_file(e64_runtime *runtime, const char *name, e64_plugin *wanter,
         return true;
     }
     *status = answer == E64_OK && !call.misused
-            ? open_answer(&source, name, file)
+            ? open_answer(&source, name, wanter, file)
             : hook_failed(&call, answer, &error, name);
     if (*status != E64_OK && wanter && !error_pending()->wanter)
         error_wanter(wanter->unit.object.name);

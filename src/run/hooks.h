@@ -36,6 +36,10 @@ e64_status hook_failed(const struct hook_call *call, e64_status answer,
 bool hook_find_file(e64_runtime *runtime, const char *name, e64_plugin *wanter,
                     struct elf_file *file, e64_status *status, char **why);
 
+// Says of a failure of such a file that the hook has answered it for the name.
+e64_status hook_blame_search(e64_status status, const char *name,
+                             const e64_plugin *wanter);
+
 // May the plugin be started?
 e64_status hook_accept(e64_plugin *plugin);
 

@@ -2,6 +2,8 @@
 
 #include "provide.h"
 
+#include "../error.h"
+
 const struct provided *provide_rule(const struct discovery *discovery,
                                     const e64_plugin *wanter,
                                     const char *name)
@@ -72,6 +74,16 @@ const struct elf_object *provide_open(struct discovery *discovery,
     return plugin ? &plugin->unit.object : NULL;
 }
 
+// Says of a failure of what stands for a library which one that is.
+static e64_status blame(e64_status status, const char *name,
+                        const e64_plugin *wanter)
+{
+    if (status != E64_OK)
+        error_instead(name, "`provide` of the policy has",
+                      wanter ? wanter->unit.object.name : NULL);
+    return status;
+}
+
 static e64_status read_source(struct discovery *discovery,
                               const struct provided *rule, bool isolated,
                               const struct elf_object **found)
@@ -96,12 +108,14 @@ e64_status provide_find(struct discovery *discovery,
                         const struct elf_object **found)
 {
     if (rule->kind == E64_PROVIDE_PATH)
-        return discover_plain(discovery, rule->path, wanter, isolated, found);
+        return blame(discover_plain(discovery, rule->path, wanter, isolated,
+                                    found), name, NULL);
     *found = isolated && rule->kind != E64_PROVIDE_HOST ? NULL
            : provide_open(discovery, rule, name);
     if (*found)
         return E64_OK;
     return rule->kind == E64_PROVIDE_HOST
          ? discover_by_glibc(discovery, name, wanter, found)
-         : read_source(discovery, rule, isolated, found);
+         : blame(read_source(discovery, rule, isolated, found), name,
+                 wanter);
 }
