@@ -136,6 +136,21 @@ describe("noload", function ()
          "open b " .. path .. " noload global", "open u " .. user,
          "call u ask" }, { "ask() = 1" })
    end)
+
+   it("is refused with private, whether it is open or not", function ()
+      local both = { noload = true, private = true }
+      local function refused (name, ...)
+         local message = assert.fails_with("invalid", elf[name], ...)
+         assert.equal("e64_" .. name .. ": `noload` asks for what is open "
+            .. "already, and `private` for a new copy: leave one of them out",
+            message)
+      end
+      refused("open", path, both)
+      local _ <close> = assert(elf.open(path))
+      refused("open", path, both)
+      refused("plan", path, both)
+      refused("load", elf.source { path = path }, nil, both)
+   end)
 end)
 
 describe("A handle", function ()

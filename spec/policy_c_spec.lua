@@ -36,8 +36,8 @@ describe("Options of a runtime in C", function ()
              begin();
          }]], nil, { flags = ("-DINNER='\"%s\"'"):format(group.inner) })
       assert.equal("inner\n7\ninner ends\nno runtime: invalid: "
-         .. "e64_runtime_new: struct_size of the options is 48, less than 52\n",
-         out)
+         .. "e64_runtime_new: struct_size of the options is 48, less than 52; "
+         .. "set it to sizeof(e64_runtime_options)\n", out)
    end)
 end)
 

@@ -293,7 +293,8 @@ typedef struct e64_open_options {
     unsigned char deepbind;  // its own scope before the host's
     unsigned char nodelete;  // never unloaded
     unsigned char noload;    // only what is open already: else E64_NOTFOUND
-    unsigned char private_;  // a copy of its own, under no name that others see
+    // A copy of its own, under no name that others see; not with `noload`.
+    unsigned char private_;
     unsigned char hold;      // map and bind, start later by e64_start
     // Has perf know the functions of what perf cannot read as a file, being
     // made of objects or opened from bytes: adds them to /tmp/perf-PID.map, and

@@ -69,14 +69,11 @@ static e64_status check(const e64_runtime *runtime, const e64_source *sources,
     *plugin = NULL;
     if (count == 0 || count > UINT32_MAX)
         return fail(E64_INVALID, "e64_link: there must be something to link");
-    if (options && options->struct_size < sizeof *options)
-        return fail(E64_INVALID, "e64_link: struct_size of the options is "
-                    "%zu, less than %zu", options->struct_size,
-                    sizeof *options);
-    if (options && options->noload)
+    e64_status status = open_check("e64_link", options);
+    if (status == E64_OK && options && options->noload)
         return fail(E64_INVALID, "e64_link: what is linked is new, and "
                     "`noload` asks for what is open already");
-    return E64_OK;
+    return status;
 }
 
 static e64_status link_new(e64_runtime *runtime, const e64_source *sources,

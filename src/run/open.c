@@ -467,22 +467,31 @@ static e64_status open_request(e64_runtime *runtime,
     return status;
 }
 
-static e64_status check(const e64_runtime *runtime,
+e64_status open_check(const char *function, const e64_open_options *options)
+{
+    if (options && options->struct_size < sizeof *options)
+        return fail(E64_INVALID, "%s: struct_size of the options is %zu, less "
+                    "than %zu; set it to sizeof(e64_open_options)", function,
+                    options->struct_size, sizeof *options);
+    if (options && options->noload && options->private_)
+        return fail(E64_INVALID, "%s: `noload` asks for what is open already, "
+                    "and `private` for a new copy: leave one of them out",
+                    function);
+    return E64_OK;
+}
+
+static e64_status check(const char *function, const e64_runtime *runtime,
                         const e64_open_options *options, e64_plugin **plugin,
                         struct request *request)
 {
     if (!runtime || !plugin)
-        return fail(E64_INVALID, "e64_open: runtime and plugin must not be "
-                    "NULL");
+        return fail(E64_INVALID, "%s: runtime and plugin must not be NULL",
+                    function);
     *plugin = NULL;
-    if (!options)
-        return E64_OK;
-    if (options->struct_size < sizeof *options)
-        return fail(E64_INVALID, "e64_open: struct_size of the options is "
-                    "%zu, less than %zu", options->struct_size,
-                    sizeof *options);
-    request->options = *options;
-    return E64_OK;
+    e64_status status = open_check(function, options);
+    if (status == E64_OK && options)
+        request->options = *options;
+    return status;
 }
 
 e64_status e64_open(e64_runtime *runtime, const char *name,
@@ -490,7 +499,8 @@ e64_status e64_open(e64_runtime *runtime, const char *name,
                     e64_error *error)
 {
     struct request request = { .name = name };
-    e64_status status = check(runtime, options, plugin, &request);
+    e64_status status = check("e64_open", runtime, options, plugin,
+                              &request);
     if (status == E64_OK && (!name || !*name))
         status = fail(E64_INVALID, "e64_open: the name is empty; e64_host "
                       "gives the process");
@@ -541,7 +551,8 @@ e64_status e64_load(e64_runtime *runtime, const e64_source *source,
                     e64_error *error)
 {
     struct request request = { .source = source };
-    e64_status status = check(runtime, options, plugin, &request);
+    e64_status status = check("e64_load", runtime, options, plugin,
+                              &request);
     if (status == E64_OK && !source)
         status = fail(E64_INVALID, "e64_load: source must not be NULL");
     if (status == E64_OK) {

@@ -132,11 +132,11 @@ static e64_status make(e64_runtime *runtime, const char *name,
     *plan = NULL;
     if (!name || !*name)
         return fail(E64_INVALID, "e64_plan: the name is empty");
-    if (options && options->struct_size < sizeof *options)
-        return fail(E64_INVALID, "e64_plan: struct_size of the options is %zu, "
-                    "less than %zu", options->struct_size, sizeof *options);
+    e64_status status = open_check("e64_plan", options);
+    if (status != E64_OK)
+        return status;
     struct e64_plan *made = memory_new(sizeof *made);
-    e64_status status = made ? E64_OK : fail_memory(sizeof *made);
+    status = made ? E64_OK : fail_memory(sizeof *made);
     if (made) {
         made->runtime = runtime;
         made->options = options ? *options : (e64_open_options){ 0 };

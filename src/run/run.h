@@ -446,6 +446,9 @@ bool depend_on_host(e64_plugin *plugin, struct host_module *module);
 
 // --------------------------------------------------------------- open.c ---
 
+// May a function of the C API, of that name, go by these options? NULL: yes.
+e64_status open_check(const char *function, const e64_open_options *options);
+
 // e64_open on behalf of a plugin, which calls dlopen. With `noload` *plugin is
 // NULL when the file is there and not open.
 e64_status open_for(e64_plugin *caller, const char *name,

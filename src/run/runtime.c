@@ -245,7 +245,8 @@ static e64_status make(const e64_runtime_options *options,
     e64_runtime_options all = { .struct_size = sizeof all };
     if (options && options->struct_size < LEAST_OPTIONS)
         return fail(E64_INVALID, "e64_runtime_new: struct_size of the options "
-                    "is %zu, less than %zu", options->struct_size,
+                    "is %zu, less than %zu; set it to "
+                    "sizeof(e64_runtime_options)", options->struct_size,
                     LEAST_OPTIONS);
     if (options)
         memcpy(&all, options, options->struct_size < sizeof all
