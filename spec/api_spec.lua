@@ -4,6 +4,7 @@ local campaign = require "spec.support.campaign"
 local fixtures = require "spec.support.fixtures"
 local child = require "spec.support.child"
 local cc = require "elf64load.cc"
+local policy = require "spec.support.policy"
 
 local other = assert(cc.shared [[ long thing(void) { return 77; } ]])
 local plugin = assert(cc.shared(
@@ -117,5 +118,64 @@ describe("The C API #build", function ()
    it("takes all memory from the allocator, and gives it back", function ()
       assert.truthy(result.out:find("free: ok\nblocks: many, balanced: 1\n", 1,
          true), result.out)
+   end)
+end)
+
+describe("A NULL where none may be", function ()
+   it("is refused, or lets a function without a status do nothing", function ()
+      assert.equal("open: ok\nretain 0\ndescribe 0 0\nimports 0 0 0\n"
+         .. "visit 0 0 0 0 0 0 0 0 0 0\nplan 0 0 0 0\n"
+         .. "a lookup's plugin, name or key, and symbol must not be NULL\n"
+         .. "invalid invalid invalid 0 0\n", policy.program([[
+         int main(int argc, char **argv)
+         {
+             begin();
+             e64_plugin *plugin = opens(argv[1]);
+             e64_plugin_info info = { .handles = 5 };
+             e64_plan_info planned = { .objects = 5 };
+             e64_symbol symbol;
+             struct e64_plan *plan;
+             e64_key *key;
+             printf("retain %d\n", e64_retain(NULL) != NULL);
+             e64_plugin_describe(plugin, NULL);
+             e64_plugin_describe(NULL, &info);
+             printf("describe %d %d\n", info.handles, info.name != NULL);
+             printf("imports %zu %zu %zu\n", e64_imports(NULL),
+                    e64_relocations(NULL, NULL, 0),
+                    e64_relocations(plugin, NULL, 1));
+             printf("visit %d %d %d %d %d %d %d %d %d %d\n",
+                    e64_plugins(NULL, NULL, NULL),
+                    e64_plugins(runtime, NULL, NULL),
+                    e64_symbols(NULL, NULL, NULL),
+                    e64_symbols(plugin, NULL, NULL),
+                    e64_pins(NULL, NULL, NULL), e64_pins(plugin, NULL, NULL),
+                    e64_why(NULL, NULL, NULL), e64_why(plugin, NULL, NULL),
+                    e64_bindings(NULL, NULL, NULL, NULL),
+                    e64_bindings(plugin, NULL, NULL, NULL));
+             e64_plan(runtime, "libz.so.1", NULL, &plan, NULL);
+             e64_plan_describe(plan, NULL);
+             e64_plan_describe(NULL, &planned);
+             printf("plan %zu %d %d %d\n", planned.objects,
+                    e64_plan_objects(NULL, NULL, NULL),
+                    e64_plan_objects(plan, NULL, NULL),
+                    e64_plan_bindings(plan, NULL, NULL)
+                    + e64_plan_clashes(NULL, NULL, NULL)
+                    + e64_plan_missing(NULL, NULL, NULL)
+                    + e64_plan_starts(plan, NULL, NULL));
+             e64_plan_free(plan);
+             e64_key_new("thing", NULL, &key, NULL);
+             e64_lookup_key(plugin, NULL, &symbol, &error);
+             puts(error.message);
+             printf("%s %s %s %d %d\n",
+                    e64_status_name(e64_lookup_key(NULL, key, &symbol, &error)),
+                    e64_status_name(e64_lookup_key(plugin, key, NULL, &error)),
+                    e64_status_name(e64_lookup(plugin, NULL, NULL, &symbol,
+                                               &error)),
+                    e64_address(NULL, "thing") != NULL,
+                    e64_entry(plugin, NULL) != NULL);
+             e64_key_free(key);
+             e64_close(plugin, NULL);
+             e64_runtime_free(runtime, NULL);
+         }]], { other }))
    end)
 end)

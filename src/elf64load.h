@@ -14,6 +14,8 @@
 //
 // - A function that can fail returns an e64_status. It fills the caller's
 //   e64_error when one is given, and the calling thread's last error when not.
+// - A NULL where none may be is E64_INVALID. A function that returns no status
+//   does nothing then: it answers 0 or NULL, or fills in zeros.
 // - Option structs begin with `struct_size`, which the caller sets to the size
 //   that it was compiled with. They grow at the tail; zero means default.
 // - Nothing prints and nothing exits. Messages go to the log callback.

@@ -418,6 +418,8 @@ __attribute__((destructor(101))) static void stop_at_exit(void)
 
 e64_plugin *e64_retain(e64_plugin *plugin)
 {
+    if (!plugin)
+        return NULL;
     lock_take(&plugin->runtime->lock);
     plugin->handles++;
     lock_give(&plugin->runtime->lock);

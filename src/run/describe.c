@@ -43,6 +43,12 @@ static void describe(const e64_plugin *plugin, e64_plugin_info *info)
 
 void e64_plugin_describe(e64_plugin *plugin, e64_plugin_info *info)
 {
+    if (!info)
+        return;
+    if (!plugin) {
+        *info = (e64_plugin_info){ .name = NULL };
+        return;
+    }
     if (atomic_load(&plugin->state) == E64_STATE_STOPPED) {
         describe_stopped(plugin, info);
         return;
@@ -89,6 +95,8 @@ static int walk_without_list(e64_runtime *runtime,
 int e64_plugins(e64_runtime *runtime,
                 int (*visit)(void *data, e64_plugin *plugin), void *data)
 {
+    if (!runtime || !visit)
+        return 0;
     lock_take(&runtime->lock);
     uint32_t count = runtime->plugin_count;
     e64_plugin **plugins = memory_array(count, sizeof *plugins);
@@ -109,6 +117,8 @@ int e64_plugins(e64_runtime *runtime,
 
 size_t e64_relocations(e64_plugin *plugin, e64_count *counts, size_t room)
 {
+    if (!plugin || (room && !counts))
+        return 0;
     const struct link_unit *unit = &plugin->unit;
     size_t count = 0;
     for (uint32_t type = 0; type < LINK_TYPES; type++) {
@@ -129,7 +139,7 @@ size_t e64_relocations(e64_plugin *plugin, e64_count *counts, size_t room)
 
 size_t e64_imports(e64_plugin *plugin)
 {
-    return plugin->imports;
+    return plugin ? plugin->imports : 0;
 }
 
 static void describe_place(const struct elf_object *object, uintptr_t address,

@@ -215,8 +215,8 @@ static e64_status check(const e64_plugin *plugin, const void *name,
                         const e64_symbol *symbol)
 {
     if (!plugin || !name || !symbol)
-        return fail(E64_INVALID, "e64_lookup: plugin, name and symbol must not "
-                    "be NULL");
+        return fail(E64_INVALID, "a lookup's plugin, name or key, and symbol "
+                    "must not be NULL");
     if (atomic_load(&plugin->state) == E64_STATE_STOPPED) {
         fail(E64_CLOSED, "%s: has been closed", plugin->unit.object.name);
         error_path(plugin->unit.object.name);
@@ -347,6 +347,8 @@ int e64_symbols(e64_plugin *plugin,
                 int (*visit)(void *data, const e64_symbol *symbol),
                 void *data)
 {
+    if (!plugin || !visit)
+        return 0;
     const struct elf_object *object = plugin->host ? &plugin->host->object
                                                    : &plugin->unit.object;
     struct visiting visiting = { object, visit, data };

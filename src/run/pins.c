@@ -401,6 +401,8 @@ int e64_pins(e64_plugin *plugin, int (*visit)(void *data, const e64_pin *pin),
 {
     struct pin_records records = { 0 };
     int answer = 0;
+    if (!plugin || !visit)
+        return 0;
     find(plugin, &records);
     for (uint32_t i = 0; i < records.count && !answer; i++) {
         const struct pin_record *record = &records.all[i];

@@ -185,7 +185,8 @@ e64_status e64_plan_commit(const struct e64_plan *plan, e64_plugin **plugin,
 
 void e64_plan_describe(const struct e64_plan *plan, e64_plan_info *info)
 {
-    *info = plan->info;
+    if (info)
+        *info = plan ? plan->info : (e64_plan_info){ .name = NULL };
 }
 
 int e64_plan_objects(const struct e64_plan *plan,
@@ -193,6 +194,8 @@ int e64_plan_objects(const struct e64_plan *plan,
                      void *data)
 {
     int answer = 0;
+    if (!plan || !visit)
+        return 0;
     for (uint32_t i = 0; !answer && i < plan->object_count; i++)
         answer = visit(data, &plan->objects[i]->shown);
     return answer;
@@ -204,6 +207,8 @@ int e64_plan_bindings(const struct e64_plan *plan,
                       void *data)
 {
     int answer = 0;
+    if (!plan || !visit)
+        return 0;
     for (size_t i = 0; !answer && i < plan->binding_count; i++)
         answer = visit(data, &plan->bindings[i]);
     return answer;
@@ -214,6 +219,8 @@ int e64_plan_clashes(const struct e64_plan *plan,
                      void *data)
 {
     int answer = 0;
+    if (!plan || !visit)
+        return 0;
     for (size_t i = 0; !answer && i < plan->info.clashes; i++)
         answer = visit(data, &plan->clashes[i]);
     return answer;
@@ -224,6 +231,8 @@ int e64_plan_missing(const struct e64_plan *plan,
                      void *data)
 {
     int answer = 0;
+    if (!plan || !visit)
+        return 0;
     for (size_t i = 0; !answer && i < plan->info.missing; i++)
         answer = visit(data, &plan->missing[i]);
     return answer;
@@ -234,6 +243,8 @@ int e64_plan_starts(const struct e64_plan *plan,
                     void *data)
 {
     int answer = 0;
+    if (!plan || !visit)
+        return 0;
     for (size_t i = 0; !answer && i < plan->info.starts; i++)
         answer = visit(data, plan->starts[i]);
     return answer;

@@ -327,7 +327,7 @@ int e64_why(e64_plugin *plugin,
 {
     struct reasons reasons = { NULL, 0, 0 };
     int answer = 0;
-    if (!plugin || plugin->process
+    if (!plugin || !visit || plugin->process
         || atomic_load(&plugin->state) == E64_STATE_STOPPED)
         return 0;
     lock_take(&plugin->runtime->lock);
