@@ -321,6 +321,14 @@ describe("The house #build #once", function ()
 end)
 
 describe("The style #build #once", function ()
+   it("has no part of elf64load.h that can be included without it", function ()
+      for _, path in ipairs(files("src", "^elf64load_%l+%.h$")) do
+         assert.is_true(path == "src/lua/elf64load_lua.h" or contents(path):find(
+            '#ifndef ELF64LOAD_H\n#error "include elf64load.h"\n', 1, true) ~= nil,
+            path)
+      end
+   end)
+
    it("keeps C within 80 columns, without tabs", function ()
       local faults = {}
       for _, path in ipairs(sources) do

@@ -7,6 +7,10 @@
 #ifndef ELF64LOAD_OBJECT_H
 #define ELF64LOAD_OBJECT_H
 
+#ifndef ELF64LOAD_H
+#error "include elf64load.h"
+#endif
+
 // Makes one plugin of object files and archives, by the static linker's rules,
 // and opens it. What the objects define binds to itself; what none of them
 // defines they import, as a shared object does. Of archives the members that

@@ -23,6 +23,10 @@
 #ifndef ELF64LOAD_POLICY_H
 #define ELF64LOAD_POLICY_H
 
+#ifndef ELF64LOAD_H
+#error "include elf64load.h"
+#endif
+
 // --------------------------------------------------------------- deciding ---
 
 // The bytes of a plugin that is about to be mapped.
