@@ -431,7 +431,7 @@ static e64_status close_asked(e64_plugin *plugin)
     e64_status status = E64_OK;
     if (!plugin)
         return fail(E64_INVALID, "e64_close: plugin must not be NULL");
-    status = hook_forbid(plugin->runtime, E64_INUSE, "closes a plugin");
+    status = hook_forbid(plugin->runtime, E64_INUSE, "closes a plugin in");
     if (status != E64_OK)
         return status;
     runtime_each_freed(waiting_look);

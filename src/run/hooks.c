@@ -32,9 +32,9 @@ e64_status hook_forbid(e64_runtime *runtime, e64_status status,
         if (call->runtime != runtime)
             continue;
         call->misused = what;
-        return fail(status, "the %s hook of a runtime %s in it, which waits "
-                    "for the hook's answer: use another runtime, or do it when "
-                    "the open has returned", call->hook, what);
+        return fail(status, "the %s hook %s the runtime that waits for its "
+                    "answer: use another runtime, or do it when the open has "
+                    "returned", call->hook, what);
     }
     return E64_OK;
 }
@@ -120,7 +120,7 @@ e64_status hook_failed(const struct hook_call *call, e64_status answer,
                        const e64_error *error, const char *about)
 {
     if (call->misused)
-        return say(call, E64_HOOK, about, call->misused, " in the runtime that "
+        return say(call, E64_HOOK, about, call->misused, " the runtime that "
                    "asks it, which must not be: use another runtime, or do it "
                    "when the open has returned");
     e64_status status = kind_of(answer);

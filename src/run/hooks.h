@@ -20,7 +20,7 @@ void hook_leave(struct hook_call *call);
 
 // What must not be done in a hook of the runtime is about to be: `status`, and
 // a failure, when the thread is in one; else E64_OK. `what` is what the hook
-// then does: "opens a plugin".
+// then does to it: "opens a plugin in".
 e64_status hook_forbid(e64_runtime *runtime, e64_status status,
                        const char *what);
 

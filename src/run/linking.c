@@ -80,7 +80,7 @@ static e64_status link_new(e64_runtime *runtime, const e64_source *sources,
                            size_t count, const e64_open_options *options,
                            e64_plugin **plugin)
 {
-    e64_status status = hook_forbid(runtime, E64_HOOK, "links a plugin");
+    e64_status status = hook_forbid(runtime, E64_HOOK, "links a plugin in");
     if (status != E64_OK)
         return status;
     struct object_source **list = memory_array(count, sizeof *list);
@@ -206,7 +206,7 @@ e64_status e64_replace(e64_plugin **plugin, const char *name,
         return error_give(fail(E64_INVALID, "e64_replace: plugin, name and "
                                "source must not be NULL"), error);
     e64_status status = hook_forbid((*plugin)->runtime, E64_HOOK,
-                                    "links a plugin");
+                                    "links a plugin in");
     if (status == E64_OK)
         status = check_unused(*plugin);
     if (status == E64_OK)

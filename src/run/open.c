@@ -436,7 +436,7 @@ static e64_status open_request(e64_runtime *runtime,
 {
     e64_plugin *root = NULL;
     struct promise promise;
-    e64_status status = hook_forbid(runtime, E64_HOOK, "opens a plugin");
+    e64_status status = hook_forbid(runtime, E64_HOOK, "opens a plugin in");
     if (status != E64_OK)
         return status;
     if (request->source || request->objects || request->committed) {
@@ -515,7 +515,8 @@ e64_status open_plan(struct e64_plan *plan)
                                      .options = plan->options };
     e64_plugin *none;
     struct promise promise;
-    e64_status status = hook_forbid(plan->runtime, E64_HOOK, "plans an open");
+    e64_status status = hook_forbid(plan->runtime, E64_HOOK,
+                                    "plans an open in");
     if (status == E64_OK)
         status = open_linked(plan->runtime, &request, &none, &promise);
     return status;
@@ -583,7 +584,7 @@ e64_status e64_start(e64_plugin *plugin, e64_error *error)
         status = fail(E64_CLOSED, "%s: has been closed",
                       plugin->unit.object.name);
     else
-        status = hook_forbid(plugin->runtime, E64_HOOK, "starts a plugin");
+        status = hook_forbid(plugin->runtime, E64_HOOK, "starts a plugin in");
     if (status == E64_OK && is_beneath(plugin))
         status = fail(E64_START, "%s: was opened as a part of something else, "
                       "which is to be started, or open this one by its name",

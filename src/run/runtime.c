@@ -320,7 +320,7 @@ static e64_status free_runtime(e64_runtime *runtime)
 {
     if (!runtime)
         return fail(E64_INVALID, "e64_runtime_free: runtime must not be NULL");
-    e64_status status = hook_forbid(runtime, E64_INUSE, "frees it");
+    e64_status status = hook_forbid(runtime, E64_INUSE, "frees");
     if (status != E64_OK)
         return status;
     lock_take(&runtime->lock);
