@@ -2,6 +2,8 @@
 
 local assert = require "spec.support.assert"
 local campaign = require "spec.support.campaign"
+local child = require "spec.support.child"
+local disk = require "spec.support.disk"
 local cc = require "elf64load.cc"
 local elf = require "elf64load"
 local fixtures = require "spec.support.fixtures"
@@ -81,6 +83,61 @@ describe("A plugin that is opened again", function ()
          "call s result", "open t " .. self, "close s", "close n",
          "call t result", "mapped " .. self, "mapped " .. needing },
          { "result() = 1" })
+   end)
+
+   it("is known by its name first, and its file may have been replaced, as under "
+      .. "ld.so", function ()
+      local folder = child.run({ "mktemp", "-d" }).out:match "[^\n]+"
+      local placed = folder .. "/placed.so"
+      local function numbered (number)
+         return assert(cc.shared(("long answer(void) { return %d; }"):format(number)))
+      end
+      local mover = assert(cc.shared(([[
+         #include <stdio.h>
+         #include <unistd.h>
+         static long place(const char *path)
+         { unlink("%s.new"); return symlink(path, "%s.new")
+                                 || rename("%s.new", "%s"); }
+         long first(void) { return place("%s"); }
+         long second(void) { return place("%s"); }
+      ]]):format(placed, placed, placed, placed, numbered(1), numbered(2))))
+      assert.like_ldso({ "open m " .. mover, "call m first", "open a " .. placed,
+         "call a answer", "call m second", "open b " .. placed, "call b answer",
+         "open c " .. folder .. "/./placed.so", "call c answer", "close a",
+         "close b", "open d " .. placed, "call d answer" },
+         { "answer() = 1", "answer() = 2" })
+      child.run { "rm", "-rf", folder }
+   end)
+
+   it("leaves its name to the new file when it is closed, though it has to wait",
+      function ()
+      local pinning = [[
+         #include <pthread.h>
+         static pthread_key_t key;
+         static void end(void *value) { (void)value; }
+         int pin(void) { return pthread_key_create(&key, end); }
+         long answer(void) { return ANSWER; }
+      ]]
+      local folder = child.run({ "mktemp", "-d" }).out:match "[^\n]+"
+      local placed = folder .. "/placed.so"
+      local function place (number)
+         disk.replace(placed, disk.contents(assert(cc.shared(pinning,
+            "-DANSWER=" .. number))))
+      end
+      local function answer (plugin)
+         return plugin:lookup "answer":as "long answer(void)"()
+      end
+      for unload, now in pairs { wait = 2, leak = 2, refuse = 1 } do
+         local runtime = elf.runtime { unload = unload }
+         place(1)
+         local old = assert(runtime:open(placed))
+         assert.equal(0, old:lookup "pin":as "int pin(void)"())
+         place(2)
+         assert.equal(unload ~= "refuse", old:close() ~= nil)
+         local new = assert(runtime:open(placed))
+         assert.equal(now, answer(new))
+      end
+      child.run { "rm", "-rf", folder }
    end)
 
    it("is not taken where the policy has something else by that name",
