@@ -122,6 +122,21 @@ describe("A file that is missing", function ()
          "-Wl,-rpath,'$ORIGIN/lib'")))):close()
    end)
 
+   it("may lie beside what needs it, which counts when either is told", function ()
+      local deep = place("libdeep.so", plain())
+      local top = place("top.so", needing({ "libdeep.so" }))
+      local open <close> = assert(default:open(deep))
+      local _, said = advice(top, default)
+      assert.equal(("%s is there, beside top.so: link top.so with "
+         .. "-Wl,-rpath,'$ORIGIN', or name %s/? in the runtime's path")
+         :format(deep, scratch), said)
+      local runtime <close> = elf.runtime { path = scratch .. "/?" }
+      assert(runtime:open(top)):close()
+      os.remove(top)
+      assert(default:open(place("top.so", needing({ "libdeep.so" },
+         "-Wl,-rpath,'$ORIGIN'")))):close()
+   end)
+
    it("may be where a DT_RPATH that does not count for it has it", function ()
       place("lib/libmid.so", needing({ "libdeep.so" }, runpath "/nowhere"))
       local deep = place("lib/libdeep.so", plain())

@@ -103,9 +103,8 @@ describe("A stranger can name the fix for", function ()
          words = { "libnowhere_deep.so.3: not found, needed by %/libmid.so",
             "install it" },
          says = [[libnowhere_deep.so.3: not found, needed by %/libmid.so,
-             which %/top.so needs; NOWHERE; install it, name its folder in
-             LD_LIBRARY_PATH before the program starts, or open it by a path
-             with a slash]] },
+             which %/top.so needs; NOWHERE; install it, link libmid.so with a
+             -rpath to its folder, or name FOLDER/? in the runtime's path]] },
          "notfound", scratch .. "/top.so")
    end)
 

@@ -248,6 +248,26 @@ static bool advise_inherited(const struct search *search, struct text *advice)
     return found;
 }
 
+// What a wanter needs is often built beside it, where ld.so looks when told to.
+static bool advise_beside(const struct search *search, struct text *advice)
+{
+    const char *wanter = search->request->wanter->path;
+    struct text path = { 0 };
+    const char *base = wanter ? text_base(wanter) : NULL;
+    bool found = false;
+    if (base > wanter) {
+        text_add_bytes(&path, wanter, (size_t)(base - wanter));
+        text_add(&path, search->name);
+        found = !path.failed && access(path.data, F_OK) == 0;
+    }
+    if (found)
+        text_format(advice, "%s is there, beside %s: link %s with "
+                    "-Wl,-rpath,'$ORIGIN', or name %.*s? in the runtime's path",
+                    path.data, base, base, (int)(base - wanter), wanter);
+    text_free(&path);
+    return found;
+}
+
 // Who opens a file by its name alone means one that lies here.
 static bool advise_here(const struct search *search, struct text *advice)
 {
@@ -270,6 +290,7 @@ bool search_advise(const struct search *search, struct text *advice)
 {
     if (search->startup->secure)
         return false;
-    return search->request->wanter ? advise_inherited(search, advice)
-                                   : advise_here(search, advice);
+    if (!search->request->wanter)
+        return advise_here(search, advice);
+    return advise_inherited(search, advice) || advise_beside(search, advice);
 }

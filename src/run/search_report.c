@@ -83,6 +83,7 @@ static void add_near(struct text *text, const struct search_near *near)
 static void add_advice(const struct search *search,
                        const struct search_near *near, struct text *text)
 {
+    const struct search_wanter *wanter = search->request->wanter;
     if (search->obstacle_errno)
         return;
     if (search->obstacle_kind != E64_OK)
@@ -94,10 +95,13 @@ static void add_advice(const struct search *search,
         add_near(text, near);
     else if (search->stale)
         text_add(text, "install it again, or run ldconfig");
+    else if (wanter && wanter->path)
+        text_format(text, "install it, link %s with a -rpath to its folder, or "
+                    "name FOLDER/? in the runtime's path",
+                    text_base(wanter->path));
     else
-        text_add(text, "install it, name its folder in LD_LIBRARY_PATH before "
-                       "the program starts, or open it by a path with a "
-                       "slash");
+        text_add(text, "install it, open it by a path with a slash, or name "
+                       "FOLDER/? in the runtime's path");
 }
 
 static e64_status fail_with(const struct search *search, const char *wanters,
