@@ -149,6 +149,35 @@ describe("A file that is missing", function ()
    end)
 end)
 
+describe("A template that is none", function ()
+   local function says (path, name)
+      local runtime <close> = elf.runtime { path = path }
+      local _, said, _, message = advice(name, runtime)
+      return said, message
+   end
+
+   it("is a folder's name", function ()
+      place("mods/other.so", plain())
+      local folder = scratch .. "/mods"
+      local said, message = says("/nowhere/?;" .. folder, "mod")
+      assert.equal(("'%s' has no '?': did you mean %s/?.so"):format(folder,
+         folder), said)
+      local _, times = message:gsub("was passed over", "")
+      assert.equal(1, times)
+      assert.equal(("'%s/' has no '?': did you mean %s/?"):format(folder, folder),
+         (says(folder .. "/", "mod.so")))
+   end)
+
+   it("is a list with colons", function ()
+      for _, path in ipairs { "./a/?.so:./b/?.so", "./a:./b" } do
+         assert.equal(("'%s' is one template: divide several by semicolons"):format(path),
+            (says("/nowhere/?;" .. path, "mod")))
+      end
+      place("a:b/other", plain())
+      assert.is_nil(says(scratch .. "/a:b/?.so", "mod"):find("divide", 1, true))
+   end)
+end)
+
 describe("What was passed over", function ()
    it("is named with what it is for", function ()
       local bytes = contents(plain())

@@ -56,9 +56,11 @@ static enum trial walk_text(struct search *search, const char *what,
     return trial;
 }
 
-// Each template is a path in which '?' stands for the name.
+// Each template is a path in which '?' stands for the name. One without it has
+// been tried already when lib?.so is looked for.
 static enum trial search_path(struct search *search)
 {
+    bool again = search->name != search->request->name;
     struct dst dst = dst_of(search, search->request->wanter);
     dst.mark = search->name;
     const char *at = search->request->path;
@@ -69,7 +71,8 @@ static enum trial search_path(struct search *search)
     while (at && *at && trial != TRIAL_END) {
         size_t size = strcspn(at, ";");
         text_cut(&search->path, 0);
-        bool usable = size > 0 && dst_expand(&dst, at, size, &search->path)
+        bool usable = size > 0 && !(again && !memchr(at, '?', size))
+                   && dst_expand(&dst, at, size, &search->path)
                    && startup_allows(search->startup, text_get(&search->path));
         if (search->path.failed) {
             trial = stop(search, fail_memory(size));

@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "../memory.h"
@@ -248,6 +249,50 @@ static bool advise_inherited(const struct search *search, struct text *advice)
     return found;
 }
 
+// A template that is written as a folder's name or as a list with ':' is a
+// path like others, where no file is.
+static bool advise_template(const struct search *search, const char *template,
+                            size_t size, struct text *advice)
+{
+    const struct search_wanter *wanter = search->request->wanter;
+    const struct dst dst = { .startup = search->startup,
+                             .path = wanter ? wanter->path : NULL,
+                             .executable = !wanter };
+    const char *colon = memchr(template, ':', size);
+    const char *mark = memchr(template, '?', size);
+    if (colon && (mark && mark < colon)
+                 == (memchr(colon, '?', size - (size_t)(colon - template))
+                     != NULL)) {
+        text_format(advice, "'%.*s' is one template: divide several by "
+                    "semicolons", (int)size, template);
+        return true;
+    }
+    struct text folder = { 0 };
+    struct stat stat_of;
+    bool found = !mark && size > 0
+              && dst_expand(&dst, template, size, &folder) && !folder.failed
+              && stat(folder.data, &stat_of) == 0 && S_ISDIR(stat_of.st_mode);
+    text_free(&folder);
+    if (found)
+        text_format(advice, "'%.*s' has no '?': did you mean %.*s%s?%s",
+                    (int)size, template, (int)size, template,
+                    template[size - 1] == '/' ? "" : "/",
+                    strstr(search->name, ".so") ? "" : ".so");
+    return found;
+}
+
+static bool advise_path(const struct search *search, struct text *advice)
+{
+    const char *at = search->request->path;
+    while (at && *at) {
+        size_t size = strcspn(at, ";");
+        if (advise_template(search, at, size, advice))
+            return true;
+        at += size + (at[size] == ';');
+    }
+    return false;
+}
+
 // What a wanter needs is often built beside it, where ld.so looks when told to.
 static bool advise_beside(const struct search *search, struct text *advice)
 {
@@ -290,6 +335,8 @@ bool search_advise(const struct search *search, struct text *advice)
 {
     if (search->startup->secure)
         return false;
+    if (advise_path(search, advice))
+        return true;
     if (!search->request->wanter)
         return advise_here(search, advice);
     return advise_inherited(search, advice) || advise_beside(search, advice);

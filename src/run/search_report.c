@@ -86,7 +86,8 @@ static void add_advice(const struct search *search,
     const struct search_wanter *wanter = search->request->wanter;
     if (search->obstacle_errno)
         return;
-    if (search->obstacle_kind != E64_OK)
+    if (search->obstacle_kind == E64_BADFORMAT
+        || search->obstacle_kind == E64_BADARCH)
         text_add(text, "install the one for x86-64, 64 bits, or name its "
                        "folder before this one's");
     else if (search_advise(search, text))
