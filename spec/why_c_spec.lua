@@ -88,6 +88,25 @@ stopped 5 1 6
 ]], out)
    end)
 
+   it("is said to have what it does not export", function ()
+      local wanting = assert(cc.shared [[
+         extern long engine_log(void);
+         long wants(void) { return engine_log(); }]])
+      local source = [[
+         __attribute__((used)) long engine_log(void) { return 5; }
+         int main(int argc, char **argv)
+         {
+             begin();
+             e64_plugin *plugin = opens(argv[1]);
+             printf("%s\n", plugin ? "" : error.advice);
+         }]]
+      local out = policy.program(source, { wanting })
+      assert.is_not_nil(out:find("\n[^\n ]+ has it and does not export it: link "
+         .. "that with %-rdynamic, or define it in the runtime\n$"), out)
+      assert.is_nil(policy.program(source:gsub("long engine_log", "static %0"),
+         { wanting }):find("rdynamic", 1, true))
+   end)
+
    it("finds all that is missing in the parts of an error", function ()
       local out = policy.program([[
          int main(int argc, char **argv)

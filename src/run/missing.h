@@ -66,6 +66,10 @@ bool missing_add_elsewhere(const struct missing_version *missing,
 // the symbol (memory_free), or NULL. Makes failures of its own.
 char *missing_library(const struct elf_name *name);
 
+// unexported.c: has a file of that path the symbol in its .symtab, for other
+// objects that it was linked from? Makes failures of its own.
+bool unexported_has(const char *path, const char *name);
+
 // For missing_report.c: what one version that is missing makes of a message,
 // what is to be done about it when nothing is advised yet, and the details.
 void missing_add_words(const struct missing_version *missing,

@@ -148,6 +148,20 @@ static bool add_elsewhere(struct report *report, const struct elf_name *name,
     return found;
 }
 
+// A program that is linked without -rdynamic exports nothing by itself.
+static bool add_program(const struct report *report,
+                        const struct elf_name *name, struct text *text)
+{
+    const struct host_snapshot *snapshot = report->discovery->snapshot;
+    const char *program = snapshot->modules[0]->path;
+    bool found = unexported_has(program, name->text);
+    if (found)
+        text_format(text, "%s has it and does not export it: link that with "
+                    "-rdynamic, or define it in the runtime",
+                    text_base(program));
+    return found;
+}
+
 // Which library has it that compilers link without being asked.
 static bool add_library(const struct link_unit *unit,
                         const struct elf_name *name, struct text *text)
@@ -222,7 +236,8 @@ static void add_advice(struct report *report,
         text_format(text, ", which is open, has it, but not for others: open "
                     "that with `global` first, or link %s with it",
                     text_base(wanter));
-    } else if (add_library(wanted->unit, &name, text)) {
+    } else if (add_program(report, &name, text)
+               || add_library(wanted->unit, &name, text)) {
         return;
     } else if (count) {
         text_add(text, "did you mean ");

@@ -1,7 +1,8 @@
 // Symbols that nothing exports: static functions and variables of the objects
 // that a plugin is made of, and hidden ones. The image's file has them in its
 // .symtab (gABI "Symbol Table"), which is not mapped. Readers take no lock: the
-// table is there as long as the plugin.
+// table is there as long as the plugin. So has the file of a program that was
+// linked without -rdynamic.
 
 #include "objects.h"
 
@@ -9,6 +10,7 @@
 
 #include "../error.h"
 #include "../memory.h"
+#include "missing.h"
 
 // The bytes of a section by its number.
 static bool section(struct view file, const Elf64_Ehdr *header,
@@ -76,6 +78,24 @@ bool statics_find(const struct elf_symbols *statics, const char *name,
         }
     }
     return false;
+}
+
+bool unexported_has(const char *path, const char *name)
+{
+    struct elf_file file;
+    struct elf_symbols symbols = { 0 };
+    Elf64_Sym symbol;
+    bool found = false;
+    if (elf_file_open_path(path, &file) != E64_OK)
+        return false;
+    if (find_tables(file.view, &symbols.symtab, &symbols.strtab))
+        symbols.count = (uint32_t)(symbols.symtab.size / sizeof symbol);
+    for (uint32_t i = 1; i < symbols.count && !found; i++)
+        found = elf_symbol(&symbols, i, &symbol) && symbol.st_name
+             && symbol.st_shndx != SHN_UNDEF && elf_exported(&symbol)
+             && strcmp(elf_string(&symbols, symbol.st_name), name) == 0;
+    elf_file_close(&file);
+    return found;
 }
 
 int statics_each(const struct elf_symbols *statics,
