@@ -2,6 +2,7 @@
 -- a version that is missing fails the open.
 
 local assert = require "spec.support.assert"
+local child = require "spec.support.child"
 local cc = require "elf64load.cc"
 local fixtures = require "spec.support.fixtures"
 local elfedit = require "spec.support.elfedit"
@@ -251,6 +252,25 @@ describe("A lookup", function ()
          assert.like_ldso({ "open a " .. plain, "has a f V1" },
             { "has f@V1: " })
       end)
+
+   it("says which versions there are", function ()
+      local p <close> = assert(elf.open(three))
+      local function says (plugin, name, text)
+         local message, detail = assert.fails_with("undefined", plugin.lookup,
+            plugin, name, "V9")
+         assert.equal(text, message:match "%(([^()]*)%)$")
+         return detail.versions
+      end
+      assert.same({ "V1", "V2", "V3" }, says(p, "f",
+         "it has version V1 and V2 and V3"))
+      local z <close> = assert(elf.open "libz.so.1")
+      assert.is_nil(says(z, "crc32", "it has one without a version"))
+      if child.sanitizer then return end -- which has malloc itself
+      for _, plugin in ipairs { z, elf.host } do
+         assert.same({ "GLIBC_2.2.5" }, says(plugin, "malloc",
+            "libc.so.6 has version GLIBC_2.2.5"))
+      end
+   end)
 
    it("answers the version of what it found", function ()
       local p <close> = assert(elf.open(three))

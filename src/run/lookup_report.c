@@ -18,19 +18,26 @@ struct report {
     struct text advice;
 };
 
-// What the host has is long, and rarely meant.
+// What the host has is long, and rarely meant, unless it has the name itself in
+// another version.
 static uint32_t take_own(const struct elf_object *const *list, uint32_t count,
+                         const char *name, const char *version,
                          const struct elf_object **own)
 {
+    const struct elf_name any = elf_name(name);
+    Elf64_Sym symbol;
     uint32_t own_count = 0;
     for (uint32_t i = 0; i < count && own_count < MOST_OBJECTS; i++)
-        if (!list[i]->host || i == 0)
+        if (!list[i]->host || i == 0
+            || (version && elf_find(list[i]->symbols, &any, ELF_WANT_DEFINED,
+                                    &symbol)))
             own[own_count++] = list[i];
     return own_count;
 }
 
+// What is in another object than `self` is said to be there.
 static void look_near(struct report *report, const struct link_scope *scope,
-                      const char *name)
+                      const struct elf_object *self, const char *name)
 {
     struct host_snapshot *snapshot;
     struct host_hold hold;
@@ -42,15 +49,19 @@ static void look_near(struct report *report, const struct link_scope *scope,
     for (size_t i = 0; i < report->count; i++) {
         const struct near_name *near = &report->near[i];
         if (near->kind != report->near->kind
-            || (i > 0 && near->kind == NEAR_SPELLING))
+            || (i > 0 && near->kind == NEAR_SPELLING)
+            || near->object != report->near->object)
             break;
-        const char *and = i ? " and " : near->kind == NEAR_VERSION
-            ? "it has version " : near->kind == NEAR_SIGNATURE
-            ? "it has " : "did you mean ";
+        const char *and = i ? " and " : near->kind == NEAR_SPELLING
+            ? "did you mean " : " has ";
+        if (!i && near->kind != NEAR_SPELLING)
+            text_add(advice, near->object == self
+                             ? "it" : text_base(near->object->name));
         char *cxx = demangle(&report->search.demangler, near->name);
         if (near->kind == NEAR_VERSION)
-            text_format(advice, "%s%s", and,
-                        near->version ? near->version : "none");
+            text_format(advice, "%s%s%s", and, !near->version
+                        ? "one without a version" : i ? "" : "version ",
+                        near->version ? near->version : "");
         else if (cxx)
             text_format(advice, "%s'%s', in C++ '%s'", and, near->name, cxx);
         else
@@ -88,13 +99,15 @@ e64_status lookup_fail(const e64_plugin *plugin, const char *name,
                        const struct elf_object *const *list, uint32_t count)
 {
     const struct elf_object *own[MOST_OBJECTS];
-    uint32_t own_count = take_own(list, count, own);
+    uint32_t own_count = take_own(list, count, name, version, own);
     const struct link_scope scope = { .lists = { own },
                                       .counts = { own_count }, .count = 1 };
     const char *shown = plugin->names ? plugin->names->text
                                       : plugin->unit.object.name;
     struct report report = { .count = 0 };
-    look_near(&report, &scope, name);
+    const struct elf_object *self = plugin->host ? &plugin->host->object
+                                                 : &plugin->unit.object;
+    look_near(&report, &scope, self, name);
     bool hints = report.advice.size && !report.advice.failed;
     fail(E64_UNDEFINED, "%s does not define '%s'%s%s%s%s%s%s%s", shown, name,
          version ? " of version '" : "", version ? version : "",
