@@ -56,6 +56,15 @@ describe("elf64load FILE.lua", function ()
       assert.is_not_nil(ours:match("\n%-1\t" .. command:gsub("%p", "%%%0")))
    end)
 
+   it("may have been meant as a command", function ()
+      local _, err, status = run("opne", "libz.so.1")
+      assert.equal(1, status)
+      assert.is_not_nil(err:find("^elf64load: cannot open opne[^\n]* %(did you mean "
+         .. "'open'%?%)\n$"), err)
+      _, err = run "./nothing.lua"
+      assert.is_nil(err:find "did you mean")
+   end)
+
    it("has the libraries that lua5.4 has, and LPeg", function ()
       local path = script [[
          local names = {}

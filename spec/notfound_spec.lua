@@ -1,6 +1,7 @@
 --- What a search says that has found nothing: what may have been meant, where the
 --- file is though it does not count there, what it was that was passed over.
 
+local lfs = require "lfs"
 local assert = require "spec.support.assert"
 local child = require "spec.support.child"
 local disk = require "spec.support.disk"
@@ -69,6 +70,28 @@ describe("A file that is missing", function ()
    it("may be in a folder that is missing", function ()
       local _, said = advice(scratch .. "/a/b/libx.so", default)
       assert.equal("there is no folder " .. scratch .. "/a", said)
+   end)
+
+   it("may be in a file, or where a link leads", function ()
+      local file = place("libx.so", plain())
+      assert.equal(file .. " is not a folder", select(2, advice(file .. "/y", default)))
+      local link = scratch .. "/liby.so"
+      assert(lfs.link("liby.so.1", link, true))
+      local kind, said = advice(link, default)
+      assert.equal("notfound", kind)
+      assert.equal("it is a link to liby.so.1, which is not there", said)
+   end)
+
+   it("may be given where its bytes are expected", function ()
+      for _, path in ipairs { "libz.so.1", scratch .. "/plugin", "./" .. ("x"):rep(80) } do
+         local _, message, kind = default:load(path)
+         assert.equal("badformat", kind)
+         assert.equal(("(bytes): invalid filetype, only ELF64 supported (the bytes "
+            .. "are a path, '%s', which `open` takes)"):format(path), message)
+      end
+      for _, text in ipairs { "plugin", "a / b.so", ("/"):rep(5000) } do
+         assert.is_nil(select(2, default:load(text)):find("a path", 1, true))
+      end
    end)
 
    it("may have another version", function ()

@@ -4,6 +4,7 @@ local cli = {}
 
 local json = require "elf64load.json"
 local manual = require "elf64load.manual"
+local near = require "elf64load.near"
 local show = require "elf64load.clishow"
 
 local function complain (...)
@@ -315,6 +316,9 @@ function cli.main (words, version, terminal)
       return misunderstood("a script has no options of the command's")
    elseif first ~= "-e" then
       local chunk, message = loadfile(first)
+      if not chunk and message:find "^cannot open" then
+         message = message .. near.hint(first, manual.names(manual.commands))
+      end
       return run(chunk, message, shifted(words, at))
    elseif words[at + 1] then
       local chunk, message = load(words[at + 1], "=(command line)")

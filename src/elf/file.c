@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -14,6 +15,8 @@
 #include "../memory.h"
 #include "header.h"
 #include "valgrind.h"
+
+enum { LONGEST_PATH = 4096 };
 
 static const char *kind_of(mode_t mode)
 {
@@ -162,6 +165,20 @@ static e64_status open_path(const e64_source *source, struct elf_file *file)
     return open_descriptor(source, file);
 }
 
+// Are the bytes no file but the name of one?
+static bool is_path(struct view bytes)
+{
+    bool named = false;
+    for (uint64_t i = 0; i < bytes.size; i++) {
+        const char *at = (const char *)bytes.data + i;
+        if (i == LONGEST_PATH || *at <= ' ' || *at > '~')
+            return false;
+        named |= *at == '/' || (bytes.size - i >= 3
+                                && memcmp(at, ".so", 3) == 0);
+    }
+    return named;
+}
+
 static e64_status open_bytes(const e64_source *source, struct elf_file *file)
 {
     if (!source->bytes || source->size == 0)
@@ -169,6 +186,11 @@ static e64_status open_bytes(const e64_source *source, struct elf_file *file)
                     "supported", file->name);
     file->view = (struct view){ (const uint8_t *)source->bytes
                                 + source->offset, source->size };
+    if (is_path(file->view))
+        return fail(E64_BADFORMAT, "%s: invalid filetype, only ELF64 supported "
+                    "(the bytes are a path, '%.*s', which `open` takes)",
+                    file->name, (int)source->size,
+                    (const char *)file->view.data);
     return E64_OK;
 }
 

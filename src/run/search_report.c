@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "../error.h"
@@ -175,38 +176,44 @@ e64_status search_fail(struct search *search)
     return status;
 }
 
-// The first folder of a path that is not there, without its '/'; NULL when all
-// of them are.
-static char *absent_folder(const char *path)
+// Why no file is there: the first folder of the path that is none, or where a
+// link leads; false when the file alone is missing.
+static bool add_obstacle(struct text *text, const char *path)
 {
-    char *copy = memory_copy(path);
-    for (char *at = copy; at && (at = strchr(at + 1, '/')); ) {
+    char *copy = memory_copy(path), to[256];
+    bool found = false;
+    for (char *at = copy; at && !found && (at = strchr(at + 1, '/')); ) {
+        struct stat stat_of;
         *at = '\0';
-        if (access(copy, F_OK) != 0)
-            return copy;
+        bool is_there = stat(copy, &stat_of) == 0;
+        found = !is_there || !S_ISDIR(stat_of.st_mode);
+        if (found)
+            text_format(text, is_there ? "%s is not a folder"
+                                       : "there is no folder %s", copy);
         *at = '/';
     }
     memory_free(copy);
-    return NULL;
+    ssize_t size = found ? -1 : readlink(path, to, sizeof to);
+    if (size >= 0)
+        text_format(text, "it is a link to %.*s, which is not there",
+                    (int)size, to);
+    return found || size >= 0;
 }
 
 e64_status search_fail_path(const struct search *search, const char *path)
 {
     const struct search_wanter *wanter = search->request->wanter;
     struct report report = { .near = { .count = 0 } };
-    char *absent = absent_folder(path);
-    if (!absent)
+    if (!add_obstacle(&report.advice, path)) {
         search_near_path(search, path, &report.near);
-    if (absent)
-        text_format(&report.advice, "there is no folder %s", absent);
-    else if (report.near.count)
-        add_near(&report.advice, &report.near);
+        if (report.near.count)
+            add_near(&report.advice, &report.near);
+    }
     add_wanters(&report.wanters, wanter);
     fail(E64_NOTFOUND, "%s: no such file%s%s%s", path,
          text_get(&report.wanters), report.advice.size ? "; " : "",
          text_get(&report.advice));
     error_path(path);
     give_report(&report, wanter);
-    memory_free(absent);
     return E64_NOTFOUND;
 }
