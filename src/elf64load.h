@@ -80,7 +80,8 @@ typedef struct e64_error {
     int system_errno;           // errno of the system call that failed
     const char *message;        // who wanted what, where it was looked for
     const char *wanter;         // the plugin on whose behalf
-    const char *path;           // the file that it is about
+    const char *path;           // the file that it is about; when a search
+                                // found none, the last path that it tried
     const char *symbol;         // the symbol that it is about
     const char *version;        // its version
     const char *const *scopes;  // NULL-terminated: where it was looked for

@@ -27,7 +27,8 @@
 ---The parts of a message; what does not apply is nil.
 ---@class elf64load.detail
 ---@field wanter? string the plugin on whose behalf
----@field path? string the file that it is about
+---@field path? string the file that it is about; when a search found none,
+---the last path that it tried
 ---@field symbol? string
 ---@field version? string of the symbol
 ---@field demangled? string the symbol as C++ has it
