@@ -56,7 +56,7 @@ typedef enum e64_status {
     E64_BADARCH,     // ELF, but not for AMD64
     E64_UNSUPPORTED, // well formed, but not to be loaded: COPY, PIE, ...
     E64_UNDEFINED,   // a symbol that nothing defines
-    E64_VERSION,     // the file is there, the symbol version is not
+    E64_VERSION,     // a needed file is there, and lacks a version
     E64_DENIED,      // the policy says no
     E64_NOMEMORY,    // memory, or space for thread-local storage, ran out
     E64_SYSTEM,      // a system call failed; see e64_error.system_errno
@@ -309,7 +309,8 @@ typedef struct e64_open_options {
 // Opens a plugin with all that it needs and starts it. Unless it is `lazy` all
 // is bound at once, as with RTLD_NOW.
 // A name with a slash is a path; another is looked for as ld.so does, after
-// the runtime's own `path`. The same file gives the same plugin. On failure
+// the runtime's own `path`. The name of an open plugin gives that one, whatever
+// file is there by now, and so does its file by another name. On failure
 // nothing stays mapped or open. May be called from constructors.
 E64_API e64_status e64_open(e64_runtime *runtime, const char *name,
                             const e64_open_options *options,

@@ -171,7 +171,7 @@ are, messages may change.
     badarch      ELF, but not for AMD64
     unsupported  well formed, but not to be loaded
     undefined    symbols that nothing defines
-    version      the file is there, the symbol version is not
+    version      a library that is needed is there, and lacks a version
     denied       the policy, or the program's rights, say no
     nomemory     memory, or room for thread-local storage, ran out
     system       a system call failed

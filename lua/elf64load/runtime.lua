@@ -131,7 +131,8 @@ local function follow (path, open)
 end
 
 ---Opens a plugin with all that it needs, and starts it. A name with a slash is a
----path; another is looked for. The same file gives an equal handle.
+---path; another is looked for. The name or the file of what is open gives an
+---equal handle.
 ---@param name string
 ---@param given? table global lazy deepbind nodelete noload private start
 ---@return elf64load.plugin? plugin

@@ -13,7 +13,7 @@
 ---| "badarch" # ELF, but not for AMD64
 ---| "unsupported" # well formed, but not to be loaded: COPY, PIE, ...
 ---| "undefined" # a symbol that nothing defines
----| "version" # the file is there, the symbol version is not
+---| "version" # a library that is needed is there, and lacks a version
 ---| "denied" # the policy says no
 ---| "nomemory" # memory, or space for thread-local storage, ran out
 ---| "system" # a system call failed; see errno
