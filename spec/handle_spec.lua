@@ -245,6 +245,15 @@ describe("A handle", function ()
          assert.truthy(q)
       end)
 
+   it("of the process is everyone's, and cannot be closed", function ()
+      local runtime <close> = elf.runtime {}
+      assert.error_matches(function () runtime.host:close() end,
+         "the handle of %(host%) was not given by an open")
+      do local host <close> = runtime.host end
+      assert.equal("host", runtime.host.state)
+      assert.truthy(runtime.host:lookup "getpid")
+   end)
+
    it("that is collected unclosed unloads nothing", function ()
       local runtime <close> = elf.runtime {}
       local base = assert(runtime:open(path)).base

@@ -87,8 +87,8 @@ struct handle *handle_check_own(lua_State *L, int index)
     struct handle *handle = any_handle(L, index);
     handle_check(L, index);
     if (!handle->counted)
-        luaL_error(L, "the handle of %s was not opened: it lists what others "
-                   "opened, and cannot be closed", path_of(handle));
+        luaL_error(L, "the handle of %s was not given by an open, and cannot "
+                   "be closed", path_of(handle));
     return handle;
 }
 

@@ -22,7 +22,7 @@ bool handle_test(lua_State *L, int index);
 // The plugin of a handle that is not closed; raises on anything else.
 e64_plugin *handle_check(lua_State *L, int index);
 // The handle itself, if an open has given it; raises for one that lists what
-// others opened.
+// others opened, and for the process.
 struct handle *handle_check_own(lua_State *L, int index);
 
 #endif

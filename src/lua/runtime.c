@@ -153,7 +153,8 @@ static int host(lua_State *L)
     e64_error error;
     if (e64_host(runtime->runtime, &plugin, &error) != E64_OK)
         return failure_push(L, &error, 0);
-    handle_set(handle, plugin, true);
+    // All who share the runtime share this handle, and nobody may end it.
+    handle_set(handle, plugin, false);
     return 1;
 }
 

@@ -94,7 +94,7 @@
 local plugin = {}
 
 ---Ends this handle. With the last one the plugin stops, unless another needs it.
----Raises for handles that `loaded` lists, because they were not opened. Where the
+---Raises for handles that no open has given: `host`, and what `loaded` lists. Where the
 ---runtime refuses to unload what is in use, `inuse`: the handle stays open.
 ---@return true|nil done
 ---@return string? message
