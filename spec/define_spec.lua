@@ -114,6 +114,7 @@ describe("define", function ()
             { "score", print },
          ["'int level' cannot be made: "] = { "int level", "x" },
          ["'score' is a function: "] = { "int score(int)", "x" },
+         ["or an address other than 0 expected"] = { "int score(int)", 0 },
          ["must be a string"] = { 3, print },
       } do
          local done, message = pcall(runtime.define, runtime, row[1], row[2])

@@ -156,7 +156,8 @@ describe("intercept", function ()
          .. 'its prototype: "void atoi(void)" or the like',
          refused { intercept = { atoi = print } })
       assert.equal("the policy's 'intercept': 'atoi' is a function: a Lua "
-         .. "function, a symbol, a pointer or an address expected",
+         .. "function, a symbol, a pointer or an address other than 0 "
+         .. "expected",
          refused { intercept = { ["int atoi(const char *)"] = "x" } })
       assert.equal("the policy's 'intercept' is a function; a table of what "
          .. "names shall get by their prototypes expected",

@@ -60,11 +60,14 @@ function definition.read (text, scope, known)
    return { name = declared.symbol, ctype = declared.ctype, text = text }
 end
 
--- Where a value lies that has an address of its own, or nil.
+-- The address that a value is or has, or nil.
 local function address_of (value)
-   if type(value) ~= "userdata" then return nil end
-   local done, address = pcall(typed.address, value)
-   return done and address or nil
+   local address = math.type(value) == "integer" and value
+   if type(value) == "userdata" then
+      local done, own = pcall(typed.address, value)
+      address = done and own
+   end
+   return address and address ~= 0 and address or nil
 end
 
 local function of_function (prototype, value)
@@ -73,10 +76,10 @@ local function of_function (prototype, value)
       return { address = typed.address(callback), size = 0, kept = callback,
          callback = callback }
    end
-   local address = math.type(value) == "integer" and value or address_of(value)
+   local address = address_of(value)
    if address then return { address = address, size = 0, kept = value } end
    return nil, ("'%s' is a function: a Lua function, a symbol, a pointer or an "
-      .. "address expected"):format(prototype.name)
+      .. "address other than 0 expected"):format(prototype.name)
 end
 
 -- Is it memory of that type, which is the variable itself?
@@ -113,9 +116,8 @@ end
 ---@return string|nil why
 function definition.make (prototype, value)
    if not prototype.ctype then
-      local address = math.type(value) == "integer" and value
-         or address_of(value)
-      if address and address ~= 0 then
+      local address = address_of(value)
+      if address then
          return { address = address, size = 0, kept = value }
       end
       return nil, definition.callable(value)
