@@ -287,6 +287,35 @@ describe("A reader", function ()
       assert.leaves_nothing(reading, read)
    end)
 
+   it("that fails is a hook that does, and its reason is told", function ()
+      local raised = setmetatable({}, { __tostring = function ()
+         return "disk on fire"
+      end })
+      for why, read in pairs {
+         ["disk on fire"] = function () error(raised) end,
+         ["no such entry"] = function () return nil, "no such entry" end,
+         ["it answered a nil; bytes, or nil and why not expected"] = function () end,
+         [("it answered %d bytes where %d were asked for"):format(#bytes + 1,
+            #bytes)] = function () return bytes .. "x" end,
+      } do
+         local message, detail = assert.fails_with("hook", reading, read)
+         assert.equal("reader: its reader failed: " .. why, message)
+         assert.equal(why == "disk on fire" and raised or nil, detail.error)
+      end
+      local runtime <close> = elf.runtime { search = function (name)
+         return elf.source { name = name, size = 64,
+            read = function () error(raised) end }
+      end }
+      local message, detail = assert.fails_with("hook", runtime.open, runtime,
+         "pak")
+      assert.equal("pak: its reader failed: disk on fire", message)
+      assert.equal(raised, detail.error)
+      message, detail = assert.fails_with("hook", runtime.link, runtime,
+         { elf.source { size = 9, read = function () error(raised) end } })
+      assert.equal("(reader): its reader failed: disk on fire", message)
+      assert.equal(raised, detail.error)
+   end)
+
    it("that gives all of it in pieces works", function ()
       local p <close> = assert(reading(function (offset, size)
          return bytes:sub(offset + 1, offset + math.min(size, 1000))

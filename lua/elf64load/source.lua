@@ -10,8 +10,9 @@ local fields = {
 ---@class elf64load.source
 ---@field path? string a file
 ---@field bytes? string the file's bytes
----@field read? fun(offset: integer, size: integer): string gives bytes, at most
----`size` of them; `size` of the source must be given
+---@field read? fun(offset: integer, size: integer): string?, string? gives bytes, at
+---most `size` of them, or nil and why not, which fails as `hook`, and so does what it
+---raises; `size` of the source must be given
 ---@field offset? integer where in the file the ELF file begins
 ---@field size? integer its size; all that follows when not given
 ---@field name? string what messages and debuggers show

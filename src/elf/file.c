@@ -45,6 +45,8 @@ static e64_status read_all(const e64_source *source, struct elf_file *file)
     for (uint64_t done = 0; done < source->size; ) {
         int64_t got = source->read(source->data, (char *)at + done,
                                    source->size - done, source->offset + done);
+        if (got == ELF_READ_FAILED)
+            return error_pending()->status;
         if (got < 0)
             return fail_system("%s: its reader failed", file->name);
         if (got == 0 || (uint64_t)got > source->size - done)

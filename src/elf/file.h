@@ -40,6 +40,10 @@ static inline bool elf_file_is_same(const struct elf_file *known,
                 && known->modified.tv_nsec == file->modified.tv_nsec));
 }
 
+// What a reader answers, in this program alone, that has made the failure
+// pending itself.
+#define ELF_READ_FAILED INT64_MIN
+
 // Opens a source. What is not a regular file fails as E64_SYSTEM, without
 // blocking on a FIFO. An empty file fails as E64_BADFORMAT.
 e64_status elf_file_open(const e64_source *source, struct elf_file *file);

@@ -6,6 +6,7 @@
 
 #include "calling.h"
 #include "error.h"
+#include "failure.h"
 #include "run/run.h"
 
 // Who it is about, which of its imports, and `text` after what is said of the
@@ -65,23 +66,11 @@ static int put(lua_State *L)
     return question->answers;
 }
 
-static int make_text(lua_State *L)
-{
-    luaL_tolstring(L, 1, NULL);
-    return 1;
-}
-
 static e64_status take_raised(lua_State *L, const struct question *question,
                               const char *before, const char *after,
                               e64_error *error)
 {
-    // Making a text of what is none may raise, too.
-    lua_pushcfunction(L, make_text);
-    lua_pushvalue(L, -2);
-    const char *text = lua_pcall(L, 1, 1, 0) == LUA_OK ? lua_tostring(L, -1)
-                                                       : NULL;
-    say(error, E64_HOOK, question, before, after,
-        text ? text : "out of memory");
+    say(error, E64_HOOK, question, before, after, failure_text(L));
     lua_pop(L, 1);
     calling->cause = lua_gettop(L);
     return E64_HOOK;

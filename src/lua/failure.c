@@ -2,6 +2,7 @@
 
 #include "failure.h"
 
+#include <lauxlib.h>
 #include <string.h>
 
 #include "fields.h"
@@ -37,6 +38,21 @@ static void set_groups(lua_State *L, const e64_error *error)
     if (groups)
         lua_pop(L, 2);
     lua_setfield(L, -2, "groups");
+}
+
+static int make_text(lua_State *L)
+{
+    luaL_tolstring(L, 1, NULL);
+    return 1;
+}
+
+const char *failure_text(lua_State *L)
+{
+    lua_pushcfunction(L, make_text);
+    lua_pushvalue(L, -2);
+    const char *text = lua_pcall(L, 1, 1, 0) == LUA_OK ? lua_tostring(L, -1)
+                                                       : NULL;
+    return text ? text : "out of memory";
 }
 
 int failure_push(lua_State *L, const e64_error *error, int cause)

@@ -11,4 +11,7 @@
 // a hook raised, detail.error is it.
 int failure_push(lua_State *L, const e64_error *error, int cause);
 
+// Pushes a text of the value on top, and answers it. Does not raise.
+const char *failure_text(lua_State *L);
+
 #endif

@@ -34,15 +34,6 @@ static struct list check_list(lua_State *L, int index)
     return list;
 }
 
-// Where the value lies that a reader has raised, or 0.
-static int cause_of(const struct list *list)
-{
-    for (size_t i = 0; i < list->count; i++)
-        if (list->readers[i].cause)
-            return list->readers[i].cause;
-    return 0;
-}
-
 int object_link_new(lua_State *L)
 {
     struct runtime *runtime = runtime_check(L, 1);
@@ -66,8 +57,7 @@ int object_link_new(lua_State *L)
         e64_close(plugin, NULL);
     calling_rethrow(L, &here);
     if (status != E64_OK)
-        return failure_push(L, &error, cause_of(&list) ? cause_of(&list)
-                                                       : here.cause);
+        return failure_push(L, &error, here.cause);
     handle_set(handle, plugin, true);
     lua_settop(L, place);
     return 1;
@@ -92,8 +82,7 @@ int object_replace(lua_State *L)
         handle_set(handle, plugin, true);
     calling_rethrow(L, &here);
     if (status != E64_OK)
-        return failure_push(L, &error, reader.cause ? reader.cause
-                                                    : here.cause);
+        return failure_push(L, &error, here.cause);
     lua_pushvalue(L, 1);
     return 1;
 }

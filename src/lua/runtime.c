@@ -138,8 +138,7 @@ static int load(lua_State *L)
         e64_close(plugin, NULL);
     calling_rethrow(L, &here);
     if (status != E64_OK)
-        return failure_push(L, &error, reader.cause ? reader.cause
-                                                    : here.cause);
+        return failure_push(L, &error, here.cause);
     handle_set(handle, plugin, true);
     lua_settop(L, place);
     return 1;

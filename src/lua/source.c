@@ -4,38 +4,72 @@
 
 #include <errno.h>
 #include <lauxlib.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "calling.h"
+#include "elf/file.h"
+#include "error.h"
+#include "failure.h"
+
+static int64_t refuse(const struct lua_reader *reader, const char *why)
+{
+    const char *name = reader->source->name;
+    fail(E64_HOOK, "%s: its reader failed: %s", name ? name : "(reader)", why);
+    return ELF_READ_FAILED;
+}
+
+// What it answered is no bytes; the answer and perhaps a reason are on top.
+static int64_t refuse_answer(lua_State *L, const struct lua_reader *reader)
+{
+    char why[80];
+    if (lua_isnil(L, -2) && lua_type(L, -1) == LUA_TSTRING)
+        return refuse(reader, lua_tostring(L, -1));
+    snprintf(why, sizeof why, "it answered a %s; bytes, or nil and why not "
+             "expected", luaL_typename(L, -2));
+    return refuse(reader, why);
+}
+
+static int64_t take(lua_State *L, const struct lua_reader *reader,
+                    void *buffer, size_t size)
+{
+    char why[80];
+    size_t length;
+    if (lua_type(L, -2) != LUA_TSTRING)
+        return refuse_answer(L, reader);
+    const char *bytes = lua_tolstring(L, -2, &length);
+    if (length > size) {
+        snprintf(why, sizeof why, "it answered %zu bytes where %zu were asked "
+                 "for", length, size);
+        return refuse(reader, why);
+    }
+    memcpy(buffer, bytes, length);
+    return (int64_t)length;
+}
+
 // Asks a Lua function for bytes: read(offset, size) gives a string, which may
-// be shorter.
+// be shorter, or nil and why not.
 static int64_t read_bytes(void *data, void *buffer, size_t size,
                           uint64_t offset)
 {
     struct lua_reader *reader = data;
     lua_State *L = reader->L;
-    size_t length;
-    if (!lua_checkstack(L, 4)) {
+    if (!lua_checkstack(L, LUA_MINSTACK)) {
         errno = ENOMEM;
         return -1;
     }
     lua_pushvalue(L, reader->function);
     lua_pushinteger(L, (lua_Integer)offset);
     lua_pushinteger(L, (lua_Integer)size);
-    if (lua_pcall(L, 2, 1, 0) != LUA_OK) {
-        reader->cause = lua_gettop(L);
-        errno = EIO;
-        return -1;
-    }
-    const char *bytes = lua_type(L, -1) == LUA_TSTRING
-                      ? lua_tolstring(L, -1, &length) : NULL;
-    if (!bytes || length > size) {
+    if (lua_pcall(L, 2, 2, 0) != LUA_OK) {
+        int64_t failed = refuse(reader, failure_text(L));
         lua_pop(L, 1);
-        errno = EINVAL;
-        return -1;
+        calling->cause = lua_gettop(L);
+        return failed;
     }
-    memcpy(buffer, bytes, length);
-    lua_pop(L, 1);
-    return (int64_t)length;
+    int64_t taken = take(L, reader, buffer, size);
+    lua_pop(L, 2);
+    return taken;
 }
 
 static uint64_t number(lua_State *L, int index, const char *field)
@@ -77,7 +111,7 @@ static void check_table(lua_State *L, int index, e64_source *source,
     source->size = number(L, index, "size");
     int type = lua_getfield(L, index, "read");
     if (type == LUA_TFUNCTION) {
-        *reader = (struct lua_reader){ L, lua_gettop(L), 0 };
+        reader->function = lua_gettop(L);
         source->read = read_bytes;
         source->data = reader;
     } else {
@@ -105,7 +139,7 @@ void source_check(lua_State *L, int index, e64_source *source,
                   struct lua_reader *reader)
 {
     *source = (e64_source){ .struct_size = sizeof *source };
-    *reader = (struct lua_reader){ L, 0, 0 };
+    *reader = (struct lua_reader){ L, 0, source };
     index = lua_absindex(L, index);
     if (lua_type(L, index) == LUA_TSTRING) {
         size_t length;

@@ -10,12 +10,13 @@
 // What a reader written in Lua is called with.
 struct lua_reader {
     lua_State *L;
-    int function; // its stack index
-    int cause;    // where the value that it raised lies, or 0
+    int function;             // its stack index
+    const e64_source *source; // that it is the reader of
 };
 
 // Reads the source at `index`, which must stay on the stack while it is used,
-// as must the values that this pushes. Raises when it is none.
+// as must the values that this pushes, and both structs where they are. Raises
+// when it is none. What a reader raises is the cause of the calling.
 void source_check(lua_State *L, int index, e64_source *source,
                   struct lua_reader *reader);
 
