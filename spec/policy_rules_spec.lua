@@ -268,8 +268,8 @@ describe("provide", function ()
          refused { provide = { x = 3 } })
       assert.is_truthy(refused { provide = { x = { ["int f("] = print } } }
          :find("the policy's 'provide[\"x\"]': 'int f(': line 1", 1, true))
-      assert.equal("the policy's 'provide[\"x\"]': a source needs one of 'path', "
-         .. "'bytes' and 'read'",
+      assert.equal("the policy's 'provide[\"x\"]': a source has one of 'path', "
+         .. "'bytes' and 'read', not 'path' and 'bytes'",
          refused { provide = { x = { path = "a", bytes = "b" } } })
       assert.equal("the policy's 'plugins[\"m\"].provide' has a source, for 'x': "
          .. "that is for all plugins, and has its place in the policy's own "

@@ -293,8 +293,11 @@ describe("What is preloaded", function ()
       elf.preload = {}
       assert.equal(plugin, p.path)
       assert.fails_with("notfound", elf.open, "another name")
-      elf.preload = 3
-      assert.has_error(function () elf.open "x" end, "'preload' must be a table")
+      assert.error_matches(function () elf.preload = 3 end,
+         "^'preload' cannot be a number; a table by names expected$")
+      elf.preload.odd = 5
+      assert.says("what is preloaded for 'odd' is a number; a function expected",
+         elf.open, "odd")
       elf.preload = {}
    end)
 

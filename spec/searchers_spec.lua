@@ -52,14 +52,14 @@ describe("The list of searchers", function ()
       assert.is_true(search.untouched(this))
    end)
 
-   it("must be a table", function ()
-      for _, value in ipairs { 1, "x", false } do
-         local this = { searchers = value }
-         assert.has_error(function () search.find(this, "x") end,
-            "'searchers' must be a table")
-         assert.has_error(function () search.untouched(this) end,
-            "'searchers' must be a table")
-      end
+   it("must be a table, of functions", function ()
+      local runtime <close> = require "elf64load".runtime {}
+      assert.error_matches(function () runtime.searchers = false end,
+         "^'searchers' cannot be a boolean; a list of functions expected$")
+      assert.error_matches(function () runtime.searchers = nil end, "a nil")
+      runtime.searchers[1] = 5
+      assert.says("searcher 1 is a number; a function expected", runtime.open,
+         runtime, "libnope.so")
    end)
 end)
 

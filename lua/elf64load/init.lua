@@ -56,7 +56,13 @@ end
 ---@return table? detail
 function elf.whence (place)
    if math.type(place) == "integer" then return core.whence(place) end
-   return core.whence(typed.address(place))
+   if type(place) ~= "userdata" then
+      error(("whence needs an address: an integer, a symbol, a pointer or a "
+         .. "function of C, not a %s"):format(type(place)), 2)
+   end
+   local done, address = pcall(typed.address, place)
+   if not done then error(address, 2) end
+   return core.whence(address)
 end
 
 local shared = {
@@ -68,9 +74,6 @@ return setmetatable(elf, {
       if shared[name] then return default[name] end
    end,
    __newindex = function (_, name, value)
-      if not shared[name] then
-         error(("elf64load has no field '%s' to set"):format(tostring(name)), 2)
-      end
-      default[name] = value
+      return runtime.set(default, name, value)
    end,
 })

@@ -248,10 +248,8 @@ local function provide_one (name, key, value, state)
    elseif type(value) ~= "table" or getmetatable(value) then
       wrong(where, value, '"host", a path, a source, or a table of prototypes')
    elseif is_source(value) then
-      local done, made = pcall(source.new, value)
-      if not done then
-         fault("the policy's '%s': %s", where, made:gsub("^[^ ]*:%d+: ", ""))
-      end
+      local made, why = source.make(value)
+      if not made then fault("the policy's '%s': %s", where, why) end
       return { name = key, kind = "source", source = made }
    end
    return { name = key, kind = "table",

@@ -5,6 +5,7 @@ local definition = require "elf64load.definition"
 local go = require "elf64load.go"
 local grants = require "elf64load.grants"
 local ldscript = require "elf64load.ldscript"
+local near = require "elf64load.near"
 local policy = require "elf64load.policy"
 local search = require "elf64load.search"
 local source = require "elf64load.source"
@@ -59,11 +60,21 @@ local meta = {
          method = lazy[name](self)
          rawset(self, name, method)
       end
-      return method
+      return method or rawget(self, "settings")[name]
+   end,
+   __newindex = function (self, name, value)
+      return runtime.set(self, name, value)
    end,
    __close = function (self)
       if not self.closed then assert(self:close()) end
    end,
+}
+
+-- What a script may set, and what it must be.
+local settings = {
+   path = { kind = "string", is = 'templates such as "./?.so"' },
+   searchers = { kind = "table", is = "a list of functions" },
+   preload = { kind = "table", is = "a table by names" },
 }
 
 local options = {
@@ -71,18 +82,76 @@ local options = {
    noload = true, private = true, start = true, perf = true,
 }
 
-local function check_options (given)
+local function hint (name, known)
+   local names = {}
+   for one in pairs(known) do names[#names + 1] = one end
+   return near.hint(name, names)
+end
+
+---Sets a field. What every open would find wrong is told of here.
+---@param self elf64load.runtime
+---@param name string
+---@param value any
+function runtime.set (self, name, value)
+   local wanted = settings[name]
+   if not wanted then
+      error(("there is no field '%s' to set%s"):format(tostring(name),
+         hint(tostring(name), settings)), 2)
+   elseif type(value) ~= wanted.kind and not (name == "path" and value == nil) then
+      error(("'%s' cannot be a %s; %s expected"):format(name, type(value),
+         wanted.is), 2)
+   end
+   self.settings[name] = value
+end
+
+-- ------------------------------------------------------------------ arguments
+
+-- Arguments are looked at here, as the core would name this file as the place
+-- of the mistake. Each of these answers what is wrong, or nothing.
+
+local function wrong_self (self, method)
+   if getmetatable(self) ~= meta then
+      return ("%s is called on a runtime, with a colon: runtime:%s(...)")
+         :format(method, method)
+   elseif self.closed then
+      return "closed: the runtime has been closed"
+   end
+end
+
+local function wrong_string (method, value, what)
+   if type(value) ~= "string" then
+      return ("%s needs %s; a string expected, got %s"):format(method, what,
+         type(value))
+   elseif value:find("\0", 1, true) then
+      return ("%s: there is a zero byte in %s"):format(method, what)
+   end
+end
+
+local function wrong_name (method, name)
+   return wrong_string(method, name, "a library's name or path")
+      or name == "" and "the name is empty; elf.host is the process" or nil
+end
+
+local function wrong_options (given)
    if given == nil then return end
    if type(given) ~= "table" then
-      error("options must be a table such as { global = true }", 3)
+      return "options must be a table such as { global = true }"
    end
    for name, value in pairs(given) do
-      if not options[name] then
-         error(("there is no option '%s'"):format(tostring(name)), 3)
+      if type(name) ~= "string" then
+         return ("options have names, as in { global = true }; [%s] has none")
+            :format(tostring(name))
+      elseif not options[name] then
+         return ("there is no option '%s'%s"):format(name, hint(name, options))
       elseif type(value) ~= "boolean" then
-         error(("the option '%s' must be a boolean"):format(name), 3)
+         return ("the option '%s' must be a boolean"):format(name)
       end
    end
+end
+
+-- Raises what is wrong where the method was called that asks.
+local function check (why)
+   if why then error(why, 3) end
 end
 
 -- Hands to C what a script may have changed: a list of searchers that is as it
@@ -140,7 +209,8 @@ end
 ---@return string? kind
 ---@return table? detail
 function Runtime:open (name, given)
-   check_options(given)
+   check(wrong_self(self, "open") or wrong_name("open", name)
+      or wrong_options(given))
    prepare(self)
    local plugin, message, kind, detail = self.core:open(name, given)
    if plugin then return plugin end
@@ -165,7 +235,8 @@ end
 ---@return string? kind
 ---@return table? detail
 function Runtime:plan (name, given)
-   check_options(given)
+   check(wrong_self(self, "plan") or wrong_name("plan", name)
+      or wrong_options(given))
    prepare(self)
    local function before () prepare(self) end
    local plan, message, kind, detail = self.core:plan(name, given, before)
@@ -179,6 +250,16 @@ function Runtime:plan (name, given)
    return nil, message, kind, detail
 end
 
+-- A source, or nil and why not; a string is the path of its file, as it is.
+local function source_of (given, method, other)
+   if type(given) == "string" then given = { path = given } end
+   if type(given) ~= "table" then
+      return nil, ("%s needs %s or a source, not a %s"):format(method, other,
+         type(given))
+   end
+   return source.make(given)
+end
+
 ---The same from bytes or a source, which is a new plugin each time unless it is
 ---a whole file.
 ---@param from string | elf64load.source
@@ -189,14 +270,16 @@ end
 ---@return string? kind
 ---@return table? detail
 function Runtime:load (from, name, given)
-   check_options(given)
+   check(wrong_self(self, "load")
+      or name ~= nil and wrong_string("load", name, "a name for messages")
+      or wrong_options(given))
+   if type(from) ~= "string" then
+      local made, why = source_of(from, "load", "bytes")
+      check(why)
+      from = made
+   end
    prepare(self)
    return self.core:load(from, name, given)
-end
-
--- What `link` takes: a path stands for its file, as it is.
-local function source_of (given)
-   return type(given) == "string" and { path = given } or source.new(given)
 end
 
 local replace_in_core = core.methods.replace
@@ -212,7 +295,10 @@ local replace_in_core = core.methods.replace
 ---@return string? kind
 ---@return table? detail
 function core.methods.replace (self, name, from)
-   return replace_in_core(self, name, source_of(from))
+   check(wrong_string("replace", name, "the name of a file to replace"))
+   local made, why = source_of(from, "replace", "a path")
+   check(why)
+   return replace_in_core(self, name, made)
 end
 
 ---Makes one plugin of object files and archives, by the static linker's rules,
@@ -224,17 +310,23 @@ end
 ---@return string? kind
 ---@return table? detail
 function Runtime:link (files, given)
+   check(wrong_self(self, "link"))
    if type(files) ~= "table" then
       error('link needs a list such as { "a.o", "b.o", "libm.a" }', 2)
+   elseif given ~= nil and type(given) ~= "table" then
+      error('options must be a table such as { name = "game" }', 2)
    end
    local plain, sources = {}, {}
    for name, value in pairs(given or {}) do plain[name] = value end
-   if plain.name ~= nil and type(plain.name) ~= "string" then
-      error("the option 'name' must be a string", 2)
-   end
+   check(plain.name ~= nil and wrong_string("link", plain.name,
+      "the option 'name'"))
    plain.name = nil
-   check_options(plain)
-   for number, file in ipairs(files) do sources[number] = source_of(file) end
+   check(wrong_options(plain))
+   for number, file in ipairs(files) do
+      local made, why = source_of(file, "link", "paths")
+      check(why)
+      sources[number] = made
+   end
    if #sources == 0 then error("there is nothing to link", 2) end
    prepare(self)
    return self.core:link(sources, given)
@@ -244,9 +336,8 @@ end
 ---@param symbol string
 ---@return elf64load.binding[]
 function Runtime:bindings (symbol)
-   if type(symbol) ~= "string" then
-      error("bindings needs the name of a symbol", 2)
-   end
+   check(wrong_self(self, "bindings")
+      or wrong_string("bindings", symbol, "the name of a symbol"))
    return reasons.bindings(self.core, symbol)
 end
 
@@ -256,12 +347,33 @@ end
 ---@param path string
 ---@return string? file
 ---@return string? why_not
-function Runtime.searchpath (_, name, path)
+function Runtime:searchpath (name, path)
+   check(wrong_self(self, "searchpath") or wrong_name("searchpath", name)
+      or wrong_string("searchpath", path, 'templates such as "./?.so"'))
    return search.searchpath(name, path)
 end
 
-Runtime.define = grants.define
-Runtime.undefine = grants.undefine
+---See elf64load.grants.
+---@param text string
+---@param value any
+---@return true|nil done
+---@return string? message
+---@return elf64load.kind? kind
+---@return elf64load.detail? detail
+function Runtime:define (text, value)
+   check(wrong_self(self, "define"))
+   return grants.define(self, text, value)
+end
+
+---@param text string
+---@return true|nil done
+---@return string? message
+---@return elf64load.kind? kind
+---@return elf64load.detail? detail
+function Runtime:undefine (text)
+   check(wrong_self(self, "undefine"))
+   return grants.undefine(self, text)
+end
 
 ---Stops and unmaps all that is open in it; what has to wait is unmapped later.
 ---@return boolean? done
@@ -269,6 +381,7 @@ Runtime.undefine = grants.undefine
 ---@return string? kind
 ---@return table? detail
 function Runtime:close ()
+   check(wrong_self(self, "close"))
    local done, left, kind, detail = self.core:close()
    if not done then return nil, left, kind, detail end
    rawset(self, "closed", true)
@@ -352,13 +465,11 @@ function runtime.new (given, watch)
    for hook, key in pairs(hooks) do half:hook(hook, made[key]) end
    local self = setmetatable({
       core = half,
-      path = made.path,
+      settings = { path = made.path, searchers = search.list(), preload = {} },
       -- False what there is none of: nil would be asked of the metatable.
       search = made.search or false,
       provided = made.provide and next(made.provide.sources)
          and made.provide.sources or false,
-      searchers = search.list(),
-      preload = {},
       given_path = false,
       given_search = false,
       resolved = false,

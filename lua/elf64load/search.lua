@@ -24,6 +24,7 @@
 ---    end)
 
 local core = require "elf64load.core"
+local definition = require "elf64load.definition"
 
 local search = {}
 
@@ -60,21 +61,11 @@ function search.list ()
    return list
 end
 
----@param state elf64load.searching
----@return elf64load.searcher[]
-local function searchers (state)
-   local list = state.searchers
-   if type(list) ~= "table" then
-      error("'searchers' must be a table", 0)
-   end
-   return list
-end
-
 ---Is the list still as it was made? Then C goes through it alone.
 ---@param state elf64load.searching
 ---@return boolean
 function search.untouched (state)
-   local list, given = searchers(state), core.search
+   local list, given = state.searchers, core.search
    for at = 1, #steps do
       if list[at] ~= given[steps[at]] then return false end
    end
@@ -85,9 +76,6 @@ end
 ---@param state elf64load.searching
 ---@return boolean
 function search.needed (state)
-   if type(state.preload) ~= "table" then
-      error("'preload' must be a table", 0)
-   end
    return state.search ~= false or state.provided ~= false
       or next(state.preload) ~= nil or not search.untouched(state)
 end
@@ -102,10 +90,19 @@ local function check (answer, name, who, at)
    return answer or nil
 end
 
+-- Asks a function that stands at some place of a list or of `preload`.
+local function ask (searcher, place, ...)
+   if not definition.callable(searcher) then
+      error(("%s is a %s; a function expected"):format(place, type(searcher)), 0)
+   end
+   return searcher(...)
+end
+
 ---Asks each searcher; adds to `reasons` why not.
 local function walk (list, who, state, name, wanter, reasons)
    for at, searcher in ipairs(list) do
-      local answer, reason = searcher(name, wanter, state.path)
+      local answer, reason = ask(searcher, ("%s %d"):format(who, at), name,
+         wanter, state.path)
       if check(answer, name, who, at) then return answer end
       if type(reason) == "string" and reason ~= "" then
          reasons[#reasons + 1] = reason
@@ -118,7 +115,8 @@ local function preloaded (state, name, wanter, reasons)
    if answer == nil and state.provided then answer = state.provided[name] end
    if answer == nil then return nil end
    if type(answer) ~= "string" and type(answer) ~= "table" then
-      answer, reason = answer(name, wanter)
+      answer, reason = ask(answer, ("what is preloaded for '%s'"):format(name),
+         name, wanter)
    end
    reasons[#reasons + 1] = type(reason) == "string" and reason or nil
    return check(answer, name, "what is preloaded")
@@ -126,7 +124,7 @@ end
 
 ---Goes through a list that was touched, as `require` does through its own.
 local function go_through (state, name, wanter, reasons)
-   local list = searchers(state)
+   local list = state.searchers
    local found = walk(list, "searcher", state, name, wanter, reasons)
    if not found and not wanter and not name:find(".so", 1, true) then
       found = walk(list, "searcher", state, "lib" .. name .. ".so", nil, {})

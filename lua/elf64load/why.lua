@@ -47,6 +47,9 @@ take.bound = take.dependent
 ---@param plugin elf64load.plugin
 ---@return elf64load.why
 function why.plugin (plugin)
+   if plugin.state == "closed" then
+      error(("closed: the handle of %s has been closed"):format(plugin.path), 2)
+   end
    local told = { path = plugin.path, wanters = {}, probes = {}, names = {},
       handles = 0, dependents = {} }
    local lines = {}

@@ -227,11 +227,21 @@ static int ask_missing(lua_State *L)
     return lua_gettop(L) - top;
 }
 
+// A string of which C sees all.
+static const char *check_text(lua_State *L, int index)
+{
+    size_t length;
+    const char *text = luaL_checklstring(L, index, &length);
+    luaL_argcheck(L, strlen(text) == length, index,
+                  "there is a zero byte in it");
+    return text;
+}
+
 // Of the handle at 1 the name at 2, of the version at 3 if there is one.
 static int look_up(lua_State *L, e64_plugin *plugin)
 {
-    const char *name = luaL_checkstring(L, 2);
-    const char *version = luaL_optstring(L, 3, NULL);
+    const char *name = check_text(L, 2);
+    const char *version = lua_isnoneornil(L, 3) ? NULL : check_text(L, 3);
     e64_symbol symbol;
     struct calling here;
     e64_error error;

@@ -26,7 +26,6 @@ int plan_new(lua_State *L)
     e64_open_options options = runtime_options(L, 3);
     struct calling here;
     e64_error error;
-    luaL_argcheck(L, *name, 2, "the name is empty; elf.host is the process");
     luaL_checktype(L, 4, LUA_TFUNCTION);
     luaL_checkstack(L, 16, NULL);
     struct plan *plan = lua_newuserdatauv(L, sizeof *plan, 3);

@@ -95,7 +95,6 @@ static int open(lua_State *L)
     struct calling here;
     e64_plugin *plugin;
     e64_error error;
-    luaL_argcheck(L, *name, 2, "the name is empty; elf.host is the process");
     luaL_checkstack(L, 16, NULL);
     struct handle *handle = handle_push(L, 1);
     int place = lua_gettop(L);
