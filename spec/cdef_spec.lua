@@ -417,7 +417,7 @@ describe("A text of declarations", function ()
    it("may not contradict itself or an earlier one", function ()
       p:cdef "typedef int number; enum tag { NAMED };"
       for text, why in pairs {
-         ["typedef long number;"] = "column 14: 'number' is declared already",
+         ["typedef long number;"] = "column 14: 'number' is declared already, as int$",
          ["typedef int a; typedef char a;"] = "column 29: 'a' is declared",
          ["int one(void); int one(int);"] =
             "column 20: 'one' is declared already, as int %(void%)",
@@ -454,7 +454,8 @@ describe("A text of declarations", function ()
             ["int a[;"] = "column 7: expected .*got ';'",
             ["int a[2"] = "column 8: expected .*'%]', got the end",
             ["typedef int while;"] = "column 13: expected .*a name.*, got 'while'",
-            ["#define A 1"] = "column 1: expected a type, got '#'",
+            ["#define A 1"] = "column 1: expected a type, got '#'; there is no "
+               .. "preprocessor here",
             ["int f(..., int);"] = "column 10: expected '%)', got ','",
             ["int f(int, );"] = "column 12: expected a type or '...', got '%)'",
          } do

@@ -115,6 +115,8 @@ describe("define", function ()
          ["'int level' cannot be made: "] = { "int level", "x" },
          ["'score' is a function: "] = { "int score(int)", "x" },
          ["or an address other than 0 expected"] = { "int score(int)", 0 },
+         ["'struct s { int a; } f' is opaque here, and cannot be made: the "
+            .. "symbol of one expected"] = { "struct s { int a; } f", 3 },
          ["must be a string"] = { 3, print },
       } do
          local done, message = pcall(runtime.define, runtime, row[1], row[2])

@@ -289,7 +289,8 @@ describe("Memory of Lua's own", function ()
 
    it("cannot be made of what has no size, or too much of it", function ()
       for text, why in pairs {
-         ["struct s"] = "the size of struct s is not known",
+         ["struct s"] = "the size of struct s is not known; structs and unions are "
+            .. "opaque here, and used by pointers alone",
          ["void"] = "the size of void is not known",
          ["int (void)"] = "the size of int %(void%) is not known",
          ["int[]"] = "int %[%] needs a count",

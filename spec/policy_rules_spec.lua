@@ -266,6 +266,8 @@ describe("provide", function ()
       assert.equal("the policy's 'provide[\"x\"]' is a number; \"host\", a path, "
          .. "a source, or a table of prototypes expected",
          refused { provide = { x = 3 } })
+      assert.equal("the policy's 'provide' has names of libraries for keys, and "
+         .. "a number is none", refused { provide = { "libx.so" } })
       assert.is_truthy(refused { provide = { x = { ["int f("] = print } } }
          :find("the policy's 'provide[\"x\"]': 'int f(': line 1", 1, true))
       assert.equal("the policy's 'provide[\"x\"]': a source has one of 'path', "

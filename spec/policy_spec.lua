@@ -42,10 +42,10 @@ describe("A policy", function ()
       for key, rows in pairs {
          path = { { 3, "a number", "a string" } },
          search = {
-            { "x", "'x'", "a list of functions" },
-            { false, "a boolean", "a list of functions" },
+            { "x", "'x'", "a function or a list of functions" },
+            { false, "a boolean", "a function or a list of functions" },
             { setmetatable({}, { __name = "thing" }), "a thing",
-               "a list of functions" },
+               "a function or a list of functions" },
          },
          unload = { { "explode", "'explode'", "wait, refuse or leak" },
             { 1, "a number", "wait, refuse or leak" } },
@@ -110,7 +110,8 @@ describe("A policy's file", function ()
          ["return {"] = "the policy " .. path .. ":1: ",
          ["return 3"] = "returns a number; a table expected",
          ["error { 1 }"] = {},
-         ["return { serach = 1 }"] = "did you mean 'search'?",
+         ["return { serach = 1 }"] = "the policy " .. path
+            .. ": a policy has no key 'serach' (did you mean 'search'?)",
       } do
          write(path, text)
          local done, message = pcall(elf.runtime, path)

@@ -240,7 +240,10 @@ describe("A variable", function ()
    it("that is a struct is a reference that C takes as a pointer", function ()
       assert.equal(42, C.inside(C.thing))
       assert.error_matches(function () return C.thing[0] end,
-         "cannot be indexed: the size of struct thing is not known")
+         "cannot be indexed: the size of struct thing is not known; structs")
+      assert.error_matches(function () return C.thing.x end,
+         "has no field 'x'; structs and unions are opaque here, and used by "
+         .. "pointers alone$")
       assert.error_matches(function () C.thing = nil end,
          "cannot be written as a whole")
    end)

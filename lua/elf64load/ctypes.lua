@@ -182,7 +182,9 @@ local function surroundings (within)
          local ctype = build(typename, within)
          if not ctype.size then
             fault(typename.specifiers.position,
-               ("the size of %s is not known"):format(tostring(ctype)))
+               ("the size of %s is not known%s"):format(tostring(ctype),
+                  ctype.kind == "opaque" and "; structs and unions are opaque "
+                     .. "here" or ""))
          end
          return ctype.size
       end,
@@ -348,6 +350,11 @@ local function resized (ctype, mode, position)
       or spelling == "char" and "signed char" or spelling)
 end
 
+-- What typedefs were declared as: an alias itself shows its name alone.
+local aliased = setmetatable({}, { __mode = "k" })
+
+local function meant (alias) return tostring(aliased[alias]) end
+
 local function declare (declaration, within, names)
    local specifiers = declaration.specifiers
    local storage = specifiers.storage
@@ -363,8 +370,9 @@ local function declare (declaration, within, names)
       local name, position = declarator.name, declarator.position
       if item.mode then ctype = resized(ctype, item.mode, position) end
       if typedef then
-         enter(within, "types", name, typed.alias(ctype, name), position,
-            tostring)
+         local alias = typed.alias(ctype, name)
+         aliased[alias] = ctype
+         enter(within, "types", name, alias, position, meant)
       elseif ctype.kind == "void" then
          fault(position, ("'%s' cannot be void"):format(name))
       elseif names[name] and not typed.same(names[name].ctype, ctype) then

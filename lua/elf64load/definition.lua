@@ -96,7 +96,10 @@ local function of_variable (prototype, value)
    local memory, foreign = value, true
    local symbol = type(value) == "userdata"
       and (getmetatable(value) or {}).__name == "elf64load.symbol"
-   if not symbol and not is_variable(ctype, value) then
+   if not symbol and ctype.kind == "opaque" then
+      return nil, ("'%s' is opaque here, and cannot be made: the symbol of one "
+         .. "expected"):format(prototype.text)
+   elseif not symbol and not is_variable(ctype, value) then
       local initial = value
       if ctype.kind ~= "array" then initial = { value } end
       local done, made = pcall(typed.new, ctype.kind == "array" and ctype

@@ -355,11 +355,14 @@ local function explain (subject, parsing)
          unknown_name = word:match(subject, position)
       end
    end
+   local got = found(subject, position)
    return {
       position = position,
       unknown = unknown_name,
-      message = ("expected %s, got %s"):format(
-         grammar.either(parsing.expected), found(subject, position)),
+      message = ("expected %s, got %s%s"):format(
+         grammar.either(parsing.expected), got, got == "'#'" and "; there is no "
+            .. "preprocessor here: declarations go in the place of #include, and "
+            .. "an enum in that of #define" or ""),
    }
 end
 

@@ -157,6 +157,9 @@ end
 -- One or a list of them.
 local function functions (name, value)
    if callable(value) then return { value } end
+   if type(value) ~= "table" or getmetatable(value) then
+      wrong(name, value, "a function or a list of functions")
+   end
    return a_list(name, value, a_function, "functions")
 end
 
@@ -260,6 +263,12 @@ end
 local function provides (name, value, state)
    if type(value) ~= "table" or getmetatable(value) then
       wrong(name, value, "a table of what stands for libraries by their names")
+   end
+   for key in pairs(value) do
+      if type(key) ~= "string" then
+         fault("the policy's '%s' has names of libraries for keys, and %s is none",
+            name, kind_of(key))
+      end
    end
    local made = { sources = {} }
    for _, key in ipairs(sorted(value)) do

@@ -451,14 +451,16 @@ end
 ---@return string? kind
 ---@return table? detail
 function runtime.new (given, watch)
-   local folder
+   local folder, file
    if type(given) == "string" then
       local read, why, kind, detail = policy.file(given)
       if not read then return nil, why, kind, detail end
-      given, folder = read, why
+      file, given, folder = given, read, why
    end
    local made, why = policy.check(given, folder)
-   if not made then error(why, 2) end
+   if not made then
+      error(file and ("the policy %s: %s"):format(file, why) or why, 2)
+   end
    local half, message = core.runtime(made)
    if not half then error(message, 2) end
    made.on = both(watch, made.on)

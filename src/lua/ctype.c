@@ -151,6 +151,12 @@ static int push_derived(lua_State *L, const struct call_type *type)
     return 1;
 }
 
+const char *ctype_advice(const struct call_type *type)
+{
+    return type->kind != CALL_OPAQUE ? ""
+         : "; structs and unions are opaque here, and used by pointers alone";
+}
+
 static int make_pointer(lua_State *L)
 {
     return push_derived(L, call_pointer(ctype_pool(L), check(L, 1)));

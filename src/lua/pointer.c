@@ -76,7 +76,8 @@ static int make(lua_State *L)
     }
     if (!element->size)
         return luaL_argerror(L, first, lua_pushfstring(
-            L, "the size of %s is not known", element->spelling));
+            L, "the size of %s is not known%s", element->spelling,
+            ctype_advice(element)));
     if (type->kind == CALL_ARRAY && count != CALL_UNBOUNDED) {
         if (given && lua_type(L, init) == LUA_TNUMBER)
             return luaL_argerror(L, init, "the type has its count already");

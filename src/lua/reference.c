@@ -267,8 +267,9 @@ static void *element(lua_State *L, const struct reference *reference,
     const struct call_type *type = reference->type;
     reference_alive(L, reference);
     if (!type->size)
-        luaL_error(L, "'%s' cannot be indexed: the size of %s is not known",
-                   reference_spell(L, reference), type->spelling);
+        luaL_error(L, "'%s' cannot be indexed: the size of %s is not known%s",
+                   reference_spell(L, reference), type->spelling,
+                   ctype_advice(type));
     if (reference->count != CALL_UNBOUNDED
         && (at < 0 || (size_t)at >= reference->count))
         outside(L, reference, at);
@@ -283,9 +284,11 @@ static lua_Integer check_key(lua_State *L, const struct reference *reference)
     if (lua_type(L, 2) == LUA_TNUMBER)
         at = lua_tointegerx(L, 2, &whole);
     if (!whole)
-        luaL_error(L, "'%s' has no field '%s'; it is indexed by integers from "
-                   "0", reference_spell(L, reference),
-                   luaL_tolstring(L, 2, NULL));
+        luaL_error(L, "'%s' has no field '%s'%s", reference_spell(L, reference),
+                   luaL_tolstring(L, 2, NULL),
+                   reference->type->size
+                       ? "; it is indexed by integers from 0"
+                       : ctype_advice(reference->type));
     return at;
 }
 

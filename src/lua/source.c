@@ -22,7 +22,7 @@ static int64_t refuse(const struct lua_reader *reader, const char *why)
 // What it answered is no bytes; the answer and perhaps a reason are on top.
 static int64_t refuse_answer(lua_State *L, const struct lua_reader *reader)
 {
-    char why[80];
+    char why[96];
     if (lua_isnil(L, -2) && lua_type(L, -1) == LUA_TSTRING)
         return refuse(reader, lua_tostring(L, -1));
     snprintf(why, sizeof why, "it answered a %s; bytes, or nil and why not "
@@ -33,7 +33,7 @@ static int64_t refuse_answer(lua_State *L, const struct lua_reader *reader)
 static int64_t take(lua_State *L, const struct lua_reader *reader,
                     void *buffer, size_t size)
 {
-    char why[80];
+    char why[96];
     size_t length;
     if (lua_type(L, -2) != LUA_TSTRING)
         return refuse_answer(L, reader);

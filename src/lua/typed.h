@@ -44,6 +44,9 @@ const struct call_type *ctype_test(lua_State *L, int index);
 // those that all share).
 const struct call_type *ctype_check(lua_State *L, int index, int scope);
 
+// What a message about a struct or a union adds, or nothing.
+const char *ctype_advice(const struct call_type *type);
+
 // --------------------------------------------------------------- reference.c
 
 enum reference_origin {
