@@ -408,6 +408,20 @@ describe("What does not compile", function ()
          { compiler = "no-such-compiler -O2" })
       assert.is_not_nil(message:find(
          "there is no compiler 'no-such-compiler -O2'", 1, true))
+      message = assert.fails_with("notfound", cc.object, "int f;",
+         { compiler = "false" })
+      assert.is_not_nil(message:find("^'false' is no compiler to be used: "
+         .. "'false %-%-version' ended with status 1 and said '[^\n]*'; install"),
+         message)
+   end)
+
+   it("may have flags that no shell reads, or be refused by the linker", function ()
+      local message = assert.fails_with("badformat", cc.object, "int f;", "-O2 '")
+      assert.is_not_nil(message:find("does not compile %(.*\n.*[Uu]nterminated"),
+         message)
+      message = assert.fails_with("badformat", cc.shared, "int f;", "-lno-such")
+      assert.is_not_nil(message:find("^inline%.c does not link %(.*no%-such"),
+         message)
    end)
 
    it("may lack a folder to be kept in", function ()
@@ -430,6 +444,8 @@ describe("Asking in a wrong way", function ()
          ["the option 'flags' must be a string or a list of strings"] = function ()
             cc.object("int f;", { flags = 3 })
          end,
+         ["what follows the text must be flags or a table of options, not a "
+            .. "number"] = function () cc.object("int f;", 5) end,
          ["the text is given as a string, or as the option source or file"] =
          function () cc.object() end,
          ["the option 'source' must be a string"] = function () cc.object(3) end,
@@ -443,5 +459,8 @@ describe("Asking in a wrong way", function ()
          assert.is_false(fine)
          assert.equal(text, message:match "^spec/cc_spec%.lua:%d+: (.*)$")
       end
+      assert.error_matches(function ()
+         cc.object("int f;", { flags = { "-g", 1 } })
+      end, "^the option 'flags' must be a string or a list of strings$")
    end)
 end)

@@ -214,17 +214,27 @@ end
 ---@type table<string, { version: string, listing: boolean }>
 local compilers = {}
 
+-- The status of a shell that has not found a command.
+local ABSENT <const> = 127
+
+local function no_compiler (command, said, status)
+   local why = ("there is no compiler '%s': %s"):format(command, said)
+   if status and status ~= ABSENT then
+      why = ("'%s' is no compiler to be used: '%s --version' ended with status %d "
+         .. "and said '%s'"):format(command, command, status, said:match "^[^\n]*")
+   end
+   return nil, why .. "; install one (on Debian the package gcc or g++), or name "
+      .. "it by CC, CXX or the option compiler", "notfound",
+      { missing = { command } }
+end
+
 -- What a command says of itself and of its linker.
 local function identify (command)
    local key = (os.getenv "PATH" or "") .. "\0" .. command
    local entry = compilers[key]
    if entry then return entry end
-   local version, done = shell.run(command .. " --version")
-   if not done then
-      return nil, ("there is no compiler '%s': %s; install one (on Debian the "
-         .. "package gcc or g++), or name it by CC, CXX or the option compiler")
-         :format(command, version), "notfound", { missing = { command } }
-   end
+   local version, done, status = shell.run(command .. " --version")
+   if not done then return no_compiler(command, version, status) end
    -- Beside it some print names of temporary files.
    local linker = shell.run(command .. " -Wl,--version 2>/dev/null")
    local _, listing = shell.run(command
@@ -236,6 +246,14 @@ end
 
 -- ------------------------------------------------------------------ asking
 
+local function are_words (value)
+   if type(value) ~= "table" then return type(value) == "string" end
+   for _, word in ipairs(value) do
+      if type(word) ~= "string" then return false end
+   end
+   return true
+end
+
 local function check (options)
    local names = {}
    for name in pairs(OPTIONS) do names[#names + 1] = name end
@@ -244,11 +262,14 @@ local function check (options)
       if not wanted then
          error(("there is no option '%s'%s"):format(tostring(name),
             near.hint(tostring(name), names)), 3)
-      elseif is ~= wanted
-            and not (wanted == "words" and (is == "string" or is == "table")) then
+      elseif wanted == "words" and not are_words(value)
+            or wanted ~= "words" and is ~= wanted then
          error(("the option '%s' must be a string%s"):format(name,
             wanted == "words" and " or a list of strings" or ""), 3)
       end
+   end
+   if cc.flags ~= nil and not are_words(cc.flags) then
+      error("'flags' of elf64load.cc must be a string or a list of strings", 3)
    end
    if (options.source == nil) == (options.file == nil) then
       error("the text is given as a string, or as the option source or file", 3)
@@ -320,6 +341,12 @@ local function replace (text, from, to)
    return (text:gsub(from:gsub("%p", "%%%0"), (to:gsub("%%", "%%%%"))))
 end
 
+-- Did the compiler do its part, and the linker not? gcc and clang say so.
+local function not_linked (said)
+   return said:find("ld returned", 1, true)
+      or said:find("linker command failed", 1, true)
+end
+
 -- The message of a compiler, in which a text of the caller's has a short name.
 -- Linkers leave the folder out.
 local function complaint (job, said)
@@ -331,7 +358,8 @@ local function complaint (job, said)
    end
    local command = table.concat({ job.compiler, KINDS[job.kind].flags,
       job.flags[1], job.flags[2] }, " "):gsub("%s+", " "):gsub(" $", "")
-   return nil, ("%s does not compile (%s):\n%s"):format(name, command, said),
+   return nil, ("%s does not %s (%s):\n%s"):format(name,
+      not_linked(said) and "link" or "compile", command, said),
       "badformat", { path = job.input, error = said }
 end
 
@@ -378,6 +406,10 @@ local function make (kind, source, options)
       options = source
    else
       if type(options) == "string" then options = { flags = options } end
+      if options ~= nil and type(options) ~= "table" then
+         error("what follows the text must be flags or a table of options, not a "
+            .. type(options), 2)
+      end
       local copy = { source = source }
       for name, value in pairs(options or {}) do copy[name] = value end
       options = copy

@@ -13,18 +13,21 @@ end
 local MARK <const> = "\1status "
 
 ---Runs a command. Preloaded libraries are meant for this process. The status is
----read from the output, because a program that ignores SIGCHLD gets none.
+---read from the output, because a program that ignores SIGCHLD gets none. What the
+---shell itself says of a command that it cannot read is in the output, too.
 ---@param command string
 ---@return string text what it printed to both outputs, or why it did not run
 ---@return boolean done whether it succeeded
+---@return integer|nil status what it ended with, if it ran
 function shell.run (command)
-   local pipe, why = io.popen(("unset LD_PRELOAD; { %s\n} 2>&1 </dev/null; "
-      .. "printf '%s%%d' $?"):format(command, MARK))
-   if not pipe then return why or "no shell", false end
+   local pipe, why = io.popen(("unset LD_PRELOAD; { eval %s\n} 2>&1 </dev/null; "
+      .. "printf '%s%%d' $?"):format(shell.quoted(command), MARK))
+   if not pipe then return why or "no shell", false, nil end
    local text = pipe:read "a" or ""
    pipe:close()
    local said, status = text:match("^(.*)" .. MARK .. "(%d+)$")
-   return (said or text):gsub("%s+$", ""), status == "0"
+   text = (said or text):gsub("%s+$", "")
+   return text, status == "0", math.tointeger(tonumber(status))
 end
 
 ---The folder for what can be made again, or nil when the environment names none.
