@@ -381,7 +381,8 @@ end
 ---@return string? kind
 ---@return table? detail
 function Runtime:close ()
-   check(wrong_self(self, "close"))
+   -- Looked at without a call, for which there may be no memory.
+   if self.closed then error("closed: the runtime has been closed", 2) end
    local done, left, kind, detail = self.core:close()
    if not done then return nil, left, kind, detail end
    rawset(self, "closed", true)
@@ -472,6 +473,9 @@ function runtime.new (given, watch)
       search = made.search or false,
       provided = made.provide and next(made.provide.sources)
          and made.provide.sources or false,
+      -- They have their places, as memory may lack when they are set.
+      given = false,
+      closed = false,
       given_path = false,
       given_search = false,
       resolved = false,
