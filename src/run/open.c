@@ -563,39 +563,3 @@ e64_status e64_load(e64_runtime *runtime, const e64_source *source,
     }
     return error_give(status, error);
 }
-
-// Has it come along with others alone? Then nothing says what comes before it.
-static bool is_beneath(e64_plugin *plugin)
-{
-    lock_take(&plugin->runtime->lock);
-    bool beneath = !plugin->scope
-                && atomic_load(&plugin->state) == E64_STATE_MAPPED;
-    lock_give(&plugin->runtime->lock);
-    return beneath;
-}
-
-e64_status e64_start(e64_plugin *plugin, e64_error *error)
-{
-    e64_status status;
-    uint64_t begin = run_now();
-    if (!plugin)
-        status = fail(E64_INVALID, "e64_start: plugin must not be NULL");
-    else if (atomic_load(&plugin->state) == E64_STATE_STOPPED)
-        status = fail(E64_CLOSED, "%s: has been closed",
-                      plugin->unit.object.name);
-    else
-        status = hook_forbid(plugin->runtime, E64_HOOK, "starts a plugin in");
-    if (status == E64_OK && is_beneath(plugin))
-        status = fail(E64_START, "%s: was opened as a part of something else, "
-                      "which is to be started, or open this one by its name",
-                      plugin->unit.object.name);
-    if (status != E64_OK)
-        return error_give(status, error);
-    status = start_plugin(plugin);
-    if (status != E64_OK) {
-        error_about(plugin->unit.object.name);
-        hook_tell(plugin->runtime, E64_EVENT_FAILED, plugin,
-                  plugin->unit.object.name, hook_since(begin));
-    }
-    return error_give(status, error);
-}
