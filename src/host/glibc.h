@@ -1,5 +1,5 @@
-// glibc's loader, for host/*.c: all calls of it are made here, under no lock of
-// ours.
+// glibc's loader, for host/*.c, under no lock of ours. What plugins ask of it
+// goes by forward.h.
 
 #ifndef HOST_GLIBC_H
 #define HOST_GLIBC_H

@@ -1,5 +1,6 @@
 // The host: everything that glibc's loader has mapped. The only room that calls
-// that loader, and never under a lock of ours.
+// that loader, but for what plugins ask of it (forward.h), and never under a
+// lock of ours.
 
 #ifndef HOST_HOST_H
 #define HOST_HOST_H

@@ -23,8 +23,8 @@ struct address_entry {
 e64_status addresses_add(e64_plugin *const *plugins, uint32_t count);
 
 // Makes plugins unknown, those that are not known excepted, and returns when no
-// other thread can have found them. It cannot wait for a reader further up on
-// this very stack.
+// other thread can have found them. Not between the two calls below: a reader
+// further up on this very stack cannot be waited for.
 void addresses_remove(e64_plugin *const *plugins, uint32_t count);
 
 // Is this thread between the two?

@@ -1,6 +1,6 @@
 // Files that one thread is mapping, or whose plugin it is stopping: another
-// that wants the same file waits, so that each is mapped once, and after the
-// last one's destructors have run. All with the runtime's lock held.
+// thread that wants the same file waits, so that each is mapped once, and after
+// the last one's destructors have run. All with the runtime's lock held.
 
 #include "run.h"
 

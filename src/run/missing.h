@@ -51,10 +51,6 @@ e64_status missing_fail(struct missing *missing,
                         const struct discovery *discovery,
                         const struct link_scope *scope);
 
-// "the process (lua5.4 and 5 more), ./plugin.so": the objects of a scope in
-// their order.
-void missing_add_scope(struct text *text, const struct link_scope *scope);
-
 // Which file, where the search would come to if it went on, has the version
 // that is missing, and where that is: added to the text; false when none has.
 // Makes failures of its own.

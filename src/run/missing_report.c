@@ -70,7 +70,9 @@ static void add_process(struct text *text, const char *first, uint32_t count,
     text_add(text, whole ? ")" : " of the process");
 }
 
-void missing_add_scope(struct text *text, const struct link_scope *scope)
+// "the process (lua5.4 and 5 more), ./plugin.so": the objects of a scope in
+// their order.
+static void add_scope(struct text *text, const struct link_scope *scope)
 {
     struct text names = { 0 };
     const char *first = NULL;
@@ -456,7 +458,7 @@ static void add_all(struct report *report)
     if (left) {
         text_add(text, strchr(text_get(text), '\n') ? "\nnot defined in "
                                                     : ": not in ");
-        missing_add_scope(text, report->scope);
+        add_scope(text, report->scope);
     }
     // What there is stands beside each of many.
     size_t from = missing->symbol_count == 1 || missing->version_count

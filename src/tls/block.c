@@ -33,7 +33,7 @@ __thread struct tls_table *tls_self
 
 // Guards the list of threads, and all that is written to their tables. A leaf:
 // nothing but memory is called under it.
-// Recursive because of fork: see fork.c.
+// Recursive because of fork: see forks.h.
 static struct lock lock = LOCK_INITIALIZER;
 static struct thread *threads;
 

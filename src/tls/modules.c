@@ -12,7 +12,7 @@
 
 enum { PER_CHUNK = 16, CHUNKS = TLS_NUMBERS / PER_CHUNK };
 
-// Recursive because of fork: see fork.c.
+// Recursive because of fork: see forks.h.
 static struct lock lock = LOCK_INITIALIZER;
 static _Atomic(struct tls_module *) chunks[CHUNKS];
 static uint32_t used[CHUNKS]; // numbers of each

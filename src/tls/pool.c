@@ -17,7 +17,7 @@ struct pool_range {
     uint64_t start, end;
 };
 
-// Guards what follows; a leaf. Recursive because of fork: see fork.c.
+// Guards what follows; a leaf. Recursive because of fork: see forks.h.
 static struct lock lock = LOCK_INITIALIZER;
 static struct pool_area pool; // the first area
 static struct pool_area *areas = &pool;
