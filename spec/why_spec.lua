@@ -300,6 +300,40 @@ describe("plugin:bindings", function ()
          "bindings needs the name of a symbol")
    end)
 
+   it("are none while they are being looked up, and all for accept", function ()
+      local counts = {}
+      local asking = elf.runtime {
+         resolve = function (what)
+            counts[#counts + 1] = #what.wanter:bindings()
+            return elf.host:lookup "getpid"
+         end,
+         accept = function (p) counts[#counts + 1] = #p:bindings() return true end,
+      }
+      local p = assert(asking:open(assert(cc.shared [[
+         extern void missing_one(void);
+         extern int getpid(void), getuid(void);
+         void (*a)(void) = missing_one;
+         int (*b)(void) = getpid, (*c)(void) = getuid;
+      ]])))
+      local all = #p:bindings()
+      assert.is_true(all >= 3)
+      assert.same({ 0, all }, counts)
+      assert(asking:close())
+   end)
+
+   it("of calls that wait are none before the slots lead anywhere", function ()
+      local before
+      local lazily = elf.runtime { lazy = true, on = { mapped = function (event)
+         before = before or event.plugin and #event.plugin:bindings()
+      end } }
+      local p = assert(lazily:open(assert(cc.shared(
+         "extern int getpid(void); int f(void) { return getpid(); }",
+         "-Wl,-z,lazy"))))
+      assert.equal("waiting", p:bindings "getpid"[1].how)
+      assert.equal(0, before)
+      assert(lazily:close())
+   end)
+
    it("and why leave nothing behind", function ()
       local p = assert(runtime:open(assert(cc.shared(
          "extern int puts(const char *); int f(void) { return puts(\"\"); }"))))

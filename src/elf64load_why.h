@@ -87,7 +87,8 @@ typedef struct e64_binding {
 
 // Calls `visit` for each import of the plugin that something in it refers to,
 // or those of that name (`symbol` not NULL), until it answers non-zero, which
-// is returned.
+// is returned. There are none until the plugin is bound: for the hooks before
+// `accept`.
 E64_API int e64_bindings(e64_plugin *plugin, const char *symbol,
                          int (*visit)(void *data, const e64_binding *binding),
                          void *data);

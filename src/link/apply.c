@@ -387,6 +387,7 @@ e64_status link_apply(struct link_unit *unit)
         lazy_enter(unit);
     if (status == E64_OK)
         status = link_close_text(unit);
+    unit->applied = status == E64_OK;
     return status;
 }
 

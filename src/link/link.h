@@ -140,6 +140,7 @@ struct link_unit {
     bool mapped; // all of its segments are
     uint64_t tls_module;
     struct link_bindings bindings;
+    bool applied; // what it is bound to is there to be told
     struct link_deferred *deferred;
     uint32_t deferred_count, deferred_room;
     struct tls_descriptor *descriptors; // that TLSDESC arguments point to

@@ -305,7 +305,9 @@ int e64_bindings(e64_plugin *plugin, const char *symbol,
 {
     struct asking asking = { .plugin = plugin, .symbol = symbol,
                              .visit = visit, .data = data };
+    // A hook may ask while the imports are being looked up.
     if (!plugin || !visit || plugin->host || plugin->process
+        || !plugin->unit.applied
         || atomic_load(&plugin->state) == E64_STATE_STOPPED)
         return 0;
     if (host_hold(&asking.snapshot, &asking.hold) != E64_OK)

@@ -175,7 +175,8 @@ function plugin:relocations () end
 ---@field address integer|nil where it is known and one for all threads
 ---@field others string[] who else in the scope defines it, of a named symbol
 
----What each import is bound to, or those of that name.
+---What each import is bound to, or those of that name; nothing until the plugin
+---is bound, which is before `accept` is asked.
 ---@param symbol? string
 ---@return elf64load.binding[]
 function plugin:bindings (symbol) end
