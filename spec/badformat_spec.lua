@@ -391,6 +391,8 @@ cases("In a relocation,", "badformat", {
    { "r_offset in a hole between segments", "r_offset", function (image)
       slot(image).r_offset = data(image).p_vaddr - 8
    end },
+   { "a symbol index that the table just does not reach", "r_info",
+      function (image) slot(image).r_sym = #image:symbols() end },
    { "a symbol index beyond the table", "r_info",
       function (image) slot(image).r_sym = 0x00ffffff end },
    { "a symbol index that overflows", "r_info",

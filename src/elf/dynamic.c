@@ -113,8 +113,10 @@ static const char *read_symbols(struct elf_image *image,
     uint64_t before = entries->strtab - entries->symtab;
     if (entries->strtab > entries->symtab && before < symbols->symtab.size)
         symbols->symtab.size = before;
+    // Who keeps a bit for each keeps them by 64.
+    const uint32_t most = UINT32_MAX & ~63u;
     uint64_t count = symbols->symtab.size / sizeof(Elf64_Sym);
-    symbols->count = count > UINT32_MAX ? UINT32_MAX : (uint32_t)count;
+    symbols->count = count > most ? most : (uint32_t)count;
     symbols->symtab.size = symbols->count * sizeof(Elf64_Sym);
     return NULL;
 }

@@ -56,21 +56,17 @@ static e64_status want(struct resolving *resolving, uint32_t symbol,
                        enum reloc_kind kind, enum link_class class)
 {
     struct link_bindings *bindings = &resolving->unit->bindings;
-    if (symbol >= bindings->symbols) {
-        e64_status status = check_symbol(resolving->unit, symbol);
-        if (status == E64_OK)
-            status = make_words(resolving, symbol);
-        if (status != E64_OK)
-            return status;
-    }
-    uint64_t *wanted = &bindings->words[symbol / 64].wanted[class];
-    uint64_t bit = 1ull << symbol % 64;
-    if (!(*wanted & bit)) {
-        if (resolving->kinds[class])
-            resolving->kinds[class][symbol] = (uint8_t)kind;
-        bindings->imports++;
-        *wanted |= bit;
-    }
+    if (link_wants(bindings, symbol, class))
+        return E64_OK;
+    e64_status status = check_symbol(resolving->unit, symbol);
+    if (status == E64_OK && symbol >= bindings->symbols)
+        status = make_words(resolving, symbol);
+    if (status != E64_OK)
+        return status;
+    if (resolving->kinds[class])
+        resolving->kinds[class][symbol] = (uint8_t)kind;
+    bindings->imports++;
+    bindings->words[symbol / 64].wanted[class] |= 1ull << symbol % 64;
     return E64_OK;
 }
 
