@@ -218,6 +218,8 @@ bool elf_has_hash(const struct elf_symbols *symbols, uint32_t hash)
          : first_gnu(symbols, hash & ~1u) || first_gnu(symbols, hash | 1);
 }
 
+enum { FAR_BACK = 64 };
+
 bool elf_own_hash(const struct elf_symbols *symbols, uint32_t index,
                   uint32_t *hash)
 {
@@ -228,15 +230,18 @@ bool elf_own_hash(const struct elf_symbols *symbols, uint32_t index,
         return false;
     const uint8_t *own = symbols->gnu_chain.data + at;
     *hash = load32(own);
-    // Its chain begins after the end of another one.
-    for (; own > symbols->gnu_chain.data; own -= 4) {
+    // Its chain begins after the end of another one, not far before it: in a
+    // file that is made to cost time a lookup has to tell.
+    const uint8_t *start = symbols->gnu_chain.data;
+    const uint8_t *far = at > 4 * FAR_BACK ? own - 4 * FAR_BACK : start;
+    for (; own > far; own -= 4) {
         uint32_t before = load32(own - 4);
         if (before & 1)
-            break;
+            return true;
         if ((before ^ *hash) >> 1 == 0)
             return false;
     }
-    return true;
+    return own == start;
 }
 
 // A chain that runs in a circle ends after as many steps as there are links.

@@ -146,7 +146,7 @@ static inline bool elf_may_define_either(const struct elf_symbols *symbols,
 
 // The hash of what the object defines itself, as its table has it: but for the
 // lowest bit. False when there is none, or when the table has another symbol
-// before it that may be of the same name.
+// before it that may be of the same name, or goes on too far back to tell.
 bool elf_own_hash(const struct elf_symbols *symbols, uint32_t index,
                   uint32_t *hash);
 
