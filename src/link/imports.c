@@ -38,7 +38,7 @@ static uint32_t count_undefined(const struct link_unit *unit)
 {
     const struct link_bindings *bindings = &unit->bindings;
     const struct elf_symbols *symbols = unit->object.symbols;
-    uint32_t words = bindings->symbols / 64, count = 0;
+    uint32_t words = (bindings->symbols + 63) / 64, count = 0;
     if (symbols->gnu_buckets && symbols->gnu_offset / 64 + 1 < words)
         words = symbols->gnu_offset / 64 + 1;
     for (uint32_t i = 0; i < words; i++)

@@ -30,8 +30,9 @@ static e64_status check_symbol(const struct link_unit *unit, uint32_t index)
 static e64_status make_words(struct resolving *resolving, uint32_t symbol)
 {
     struct link_bindings *bindings = &resolving->unit->bindings;
+    const uint32_t all = resolving->unit->object.symbols->count;
     uint32_t old = bindings->symbols / 64, count = old + old / 2;
-    uint32_t most = (resolving->unit->object.symbols->count + 63) / 64;
+    uint32_t most = (all + 63) / 64;
     if (count > most)
         count = most;
     if (count <= symbol / 64)
@@ -48,7 +49,7 @@ static e64_status make_words(struct resolving *resolving, uint32_t symbol)
             return fail_memory(count * 64);
         resolving->kinds[class] = kinds;
     }
-    bindings->symbols = count * 64;
+    bindings->symbols = count < most ? count * 64 : all;
     return E64_OK;
 }
 
@@ -56,17 +57,21 @@ static e64_status want(struct resolving *resolving, uint32_t symbol,
                        enum reloc_kind kind, enum link_class class)
 {
     struct link_bindings *bindings = &resolving->unit->bindings;
-    if (link_wants(bindings, symbol, class))
-        return E64_OK;
-    e64_status status = check_symbol(resolving->unit, symbol);
-    if (status == E64_OK && symbol >= bindings->symbols)
-        status = make_words(resolving, symbol);
-    if (status != E64_OK)
-        return status;
-    if (resolving->kinds[class])
-        resolving->kinds[class][symbol] = (uint8_t)kind;
-    bindings->imports++;
-    bindings->words[symbol / 64].wanted[class] |= 1ull << symbol % 64;
+    if (symbol >= bindings->symbols) {
+        e64_status status = check_symbol(resolving->unit, symbol);
+        if (status == E64_OK)
+            status = make_words(resolving, symbol);
+        if (status != E64_OK)
+            return status;
+    }
+    uint64_t *wanted = &bindings->words[symbol / 64].wanted[class];
+    uint64_t bit = 1ull << symbol % 64;
+    if (!(*wanted & bit)) {
+        if (resolving->kinds[class])
+            resolving->kinds[class][symbol] = (uint8_t)kind;
+        bindings->imports++;
+        *wanted |= bit;
+    }
     return E64_OK;
 }
 
