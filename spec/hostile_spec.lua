@@ -219,6 +219,49 @@ describe("Unique symbols by the hundred thousand", function ()
    end)
 end)
 
+describe("Versions by the ten thousand", function ()
+   it("cost no more when as many libraries are needed", function ()
+      local needed <const>, versions <const> = 900000, 32000
+      local path = assert(cc.shared((".data\n.balign 16\n.globl room\nroom:"
+         .. ".zero %d\n"):format(16 * (needed + versions + 100)),
+            { language = "assembly",
+              flags = "-nostdlib -Wl,--no-as-needed -lm -lc" }))
+      local image = elfedit.read(path)
+      local room = image:symbol "room".st_value
+      local libm = image:dynamic "DT_NEEDED".d_val
+      local libc = image:dynamic("DT_NEEDED", 2).d_val
+      local needs = { string.pack("<I2I2I4I4I4", 1, 0, libm, 16, 0) }
+      for at = 1, versions do
+         needs[#needs + 1] = string.pack("<I4I2I2I4I4", at, 2, at + 1, libm,
+            at < versions and 16 or 0)
+      end
+      local tags = {}
+      local function add (tag, value)
+         tags[#tags + 1] = string.pack("<i8i8", tag, value)
+      end
+      for _ = 1, needed do add(elfedit.DT_NEEDED, libc) end
+      add(elfedit.DT_NEEDED, libm)
+      for _, entry in ipairs(image:entries()) do
+         if entry.d_tag ~= 0 and entry.d_tag ~= elfedit.DT_NEEDED then
+            add(entry.d_tag, entry.d_val)
+         end
+      end
+      add(elfedit.DT_VERSYM, room)
+      add(elfedit.DT_VERNEED, room)
+      add(0, 0)
+      needs, tags = table.concat(needs), table.concat(tags)
+      local offset = image:offset(room)
+      image:write(offset, needs .. tags)
+      local dynamic = image:segment "PT_DYNAMIC"
+      dynamic.p_vaddr, dynamic.p_offset = room + #needs, offset + #needs
+      dynamic.p_filesz, dynamic.p_memsz = #tags, #tags
+      assert.equal("mapped\n", run(image:save(), [[
+         assert(os.clock() < 5, os.clock())
+         print(p.state)
+      ]]))
+   end)
+end)
+
 describe("A table of hashes whose chains do not end", function ()
    it("costs no more than another when all symbols are bound", function ()
       local path = assert(cc.shared(".data\n.altmacro\n.macro one n\n"

@@ -245,6 +245,8 @@ static e64_status check_versions(const struct link_unit *unit,
                                  const struct link_context *context)
 {
     const struct elf_symbols *symbols = unit->object.symbols;
+    const struct elf_object *object = NULL;
+    const char *found = NULL; // the file that the object stands for
     for (uint32_t i = 0; i < symbols->version_count; i++) {
         const struct elf_version *version = &symbols->versions[i];
         const char *name = elf_string(symbols, version->name);
@@ -252,7 +254,8 @@ static e64_status check_versions(const struct link_unit *unit,
         // This one only says that ld.so must know DT_RELR; we do.
         if (!version->needed || strcmp(name, "GLIBC_ABI_DT_RELR") == 0)
             continue;
-        const struct elf_object *object = context->find(context->data, file);
+        if (file != found)
+            object = context->find(context->data, found = file);
         if (!object && context->absent
             && context->absent(context->data, unit, file))
             continue;
