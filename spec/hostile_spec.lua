@@ -4,6 +4,7 @@
 local assert = require "spec.support.assert"
 local child = require "spec.support.child"
 local cc = require "elf64load.cc"
+local disk = require "spec.support.disk"
 local elfedit = require "spec.support.elfedit"
 
 local base = assert(cc.shared([[
@@ -216,6 +217,51 @@ describe("Unique symbols by the hundred thousand", function ()
          assert(os.clock() < 5, os.clock())
          print(p:relocations().R_X86_64_64)
       ]]))
+   end)
+end)
+
+describe("A file that is written to while it is being opened", function ()
+   -- A hook is asked between the two times that relocations are read.
+   local function change (into)
+      local image = elfedit.read(assert(cc.shared [[
+         extern void missing(void);
+         void (*first)(void) = missing;
+         long other;
+         long *table[5000] = { [0 ... 4999] = &other };
+         __thread long in_thread = 5;
+         long *here(void) { return &in_thread; }
+      ]]))
+      local first = image:relocation { symbol = "other" }.offset
+      local path = os.tmpname()
+      disk.write(path, image.bytes)
+      local result = child.lua([[
+         local elf = require "elf64load"
+         local runtime = elf.runtime { resolve = function ()
+            local file = assert(io.open(arg[1], "r+b"))
+            for at = 0, 4999 do
+               file:seek("set", arg[2] + 24 * at + 8)
+               file:write(string.pack("<I4I4", arg[3], 0))
+            end
+            file:close()
+            return elf.host:lookup "getpid"
+         end }
+         print(select(2, runtime:open(arg[1])))
+      ]], { path, tostring(first), tostring(into) })
+      os.remove(path)
+      assert.equal(0, result.code, child.describe(result) .. "\n" .. result.err)
+      return result.out
+   end
+
+   it("is refused for what was not there at first", function ()
+      for type, words in pairs {
+         [0x7fffffff] = "the relocation of unknown type of 0x",
+         [elfedit.R_X86_64_COPY] = "the relocation R_X86_64_COPY of 0x",
+         [elfedit.R_X86_64_TLSDESC] = "a TLS descriptor was written to the file",
+      } do
+         local out = change(type)
+         assert.truthy(out:find(words, 1, true), out)
+         assert.truthy(out:find("while it was being opened", 1, true), out)
+      end
    end)
 end)
 

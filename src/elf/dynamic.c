@@ -252,7 +252,8 @@ static const char *keep_list(const struct elf_image *image, uint64_t offset,
     return wrong;
 }
 
-// The names, in a second pass over the entries: their number is known now.
+// The names, in a second pass over the entries: their number is known now, and
+// goes for those that somebody adds to the file meanwhile, too.
 static const char *read_names(struct elf_image *image, struct view section,
                               const struct entries *entries)
 {
@@ -266,10 +267,11 @@ static const char *read_names(struct elf_image *image, struct view section,
          at += sizeof(Elf64_Dyn)) {
         Elf64_Dyn entry;
         view_read(section, at, &entry, sizeof entry);
-        if (entry.d_tag == DT_NEEDED) {
+        if (entry.d_tag == DT_NEEDED && needed < image->needed_count) {
             wrong = keep_name(image, entry.d_un.d_val, "DT_NEEDED: a name lies "
                               "outside DT_STRTAB", &image->needed[needed++]);
-        } else if (entry.d_tag == DT_FILTER || entry.d_tag == DT_AUXILIARY) {
+        } else if ((entry.d_tag == DT_FILTER || entry.d_tag == DT_AUXILIARY)
+                   && filters < image->filter_count) {
             image->filters[filters].auxiliary = entry.d_tag == DT_AUXILIARY;
             wrong = keep_name(image, entry.d_un.d_val, "DT_FILTER or "
                               "DT_AUXILIARY: a name lies outside DT_STRTAB",

@@ -205,6 +205,10 @@ static e64_status apply_one(struct applying *applying, const uint8_t *entry)
     enum reloc_kind kind = reloc_kind(type);
     if (kind == RELOC_NONE)
         return E64_OK;
+    // link_resolve has refused those that it has seen.
+    if (kind == RELOC_COPY || kind == RELOC_UNKNOWN)
+        return bad(unit, offset, type, "was written to the file while it was "
+                   "being opened");
     e64_status status = check_place(applying, offset, reloc_width(type), type);
     if (status != E64_OK)
         return status;
@@ -240,7 +244,7 @@ static e64_status apply_one(struct applying *applying, const uint8_t *entry)
     case RELOC_DESCRIPTOR:
         return storage_descriptor(unit, offset, symbol, addend);
     default:
-        return E64_OK; // link_resolve has refused the others
+        return E64_OK; // none of the others comes here
     }
 }
 

@@ -96,6 +96,12 @@ e64_status storage_descriptor(struct link_unit *unit, uint64_t place,
         error_path(unit->object.name);
         return E64_BADFORMAT;
     }
+    if (unit->descriptor_count == unit->descriptor_room) {
+        fail(E64_BADFORMAT, "%s: a TLS descriptor was written to the file "
+             "while it was being opened", unit->object.name);
+        error_path(unit->object.name);
+        return E64_BADFORMAT;
+    }
     int64_t block = definer ? block_of(definer) : 0;
     if (!definer)
         tls_descriptor_undefined((int64_t)addend, pair);
