@@ -107,6 +107,62 @@ describe("A unique symbol", function ()
          "call a add 1", "call b add 1" }, { "add() = 101", "add() = 201" })
    end)
 
+   describe("that is protected", function ()
+      local function protected (path)
+         local image = elfedit.read(path)
+         image:symbol "shared".st_other = elfedit.STV_PROTECTED
+         return image:save()
+      end
+
+      it("stays its plugin's own, whatever was entered first", function ()
+         assert.like_ldso({ "open a " .. one, "open b " .. protected(two),
+            "call a add 1", "call b add 2", "call b by_pointer",
+            "call a by_pointer" }, { "add() = 101\nadd() = 202",
+            "by_pointer() = 202\nby_pointer() = 101" })
+         assert.like_ldso({ "host " .. one, "open b " .. protected(two),
+            "call b add 1" }, { "add() = 201" })
+      end)
+
+      it("is the one for others when it was entered first", function ()
+         assert.like_ldso({ "open a " .. protected(one), "open b " .. two,
+            "open c " .. protected(three), "call a add 1", "call b add 2",
+            "call c add 3" }, { "add() = 101\nadd() = 103\nadd() = 303" })
+      end)
+
+      it("has the first in its scope entered, which stays for good", function ()
+         -- Only the first to open refers to it.
+         local bare = assert(cc.shared [[
+            long shared = 400;
+            __asm__(".type shared, @gnu_unique_object\n");
+         ]])
+         assert.like_ldso({ "open a " .. bare .. " global",
+            "open b " .. protected(two), "call b add 1", "close b", "close a",
+            "open c " .. three, "call c add 1" },
+            { "add() = 201", "add() = 401" })
+      end)
+
+      it("is not even entered when it is first called", function ()
+         local paths = {}
+         for number, visibility in ipairs { elfedit.STV_DEFAULT,
+            elfedit.STV_PROTECTED } do
+            local image = elfedit.read(assert(cc.shared(([[
+               long value(void) { return %d; }
+               long call(void) { return value(); }
+            ]]):format(number), "-fno-builtin -Wl,-z,lazy")))
+            local symbol = image:symbol "value"
+            symbol.st_info = elfedit.STB_GNU_UNIQUE << 4 | elfedit.STT_FUNC
+            symbol.st_other = visibility
+            paths[number] = image:save()
+         end
+         assert.like_ldso({ "open a " .. paths[1] .. " lazy",
+            "open b " .. paths[2] .. " lazy", "call b call", "call a call" },
+            { "call() = 2\ncall() = 1" })
+         assert.like_ldso({ "open a " .. paths[1] .. " lazy",
+            "open b " .. paths[2] .. " lazy", "call a call", "call b call" },
+            { "call() = 1\ncall() = 2" })
+      end)
+   end)
+
    it("is one within a runtime: each has a table of its own", function ()
       local path, other = unique(1, "apart"), unique(2, "apart")
       local left <close> = elf.runtime {}

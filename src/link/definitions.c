@@ -112,24 +112,70 @@ static e64_status decide(struct resolving *resolving, uint32_t index,
     return status;
 }
 
+static bool is_protected(const Elf64_Sym *symbol)
+{
+    return ELF64_ST_VISIBILITY(symbol->st_other) == STV_PROTECTED;
+}
+
+static bool is_unique(const struct elf_query *found)
+{
+    return ELF64_ST_BIND(found->symbol.st_info) == STB_GNU_UNIQUE;
+}
+
+static void find_own(const struct resolving *resolving, uint32_t index,
+                     const Elf64_Sym *symbol, struct elf_query *found)
+{
+    found->object = &resolving->unit->object;
+    found->index = index;
+    found->symbol = *symbol;
+}
+
 // Protected: its own definition, unless an executable's PLT entry is the
-// address that all others know the function by.
+// address that all others know the function by. What is unique is entered
+// before.
 static void protect(const struct resolving *resolving, uint32_t index,
                     const Elf64_Sym *symbol, enum link_class class,
                     struct elf_query *found)
 {
     const struct elf_object *self = &resolving->unit->object;
     struct elf_query defined;
-    if (ELF64_ST_VISIBILITY(symbol->st_other) != STV_PROTECTED
-        || !found->object || found->object == self)
+    if (!is_protected(symbol) || !found->object || found->object == self
+        || is_unique(found))
         return;
     if (class == LINK_CLASS_DEFINED
         || (find_one(resolving->scope, &found->name, ELF_WANT_DEFINED, NULL,
-                     &defined) && defined.object != self)) {
-        found->object = self;
-        found->index = index;
-        found->symbol = *symbol;
+                     &defined) && defined.object != self))
+        find_own(resolving, index, symbol, found);
+}
+
+static void take(const struct elf_query *found, struct link_binding *binding)
+{
+    binding->definer = found->object;
+    binding->definition = found->index;
+    binding->type = ELF64_ST_TYPE(found->symbol.st_info);
+    binding->size = found->symbol.st_size;
+    binding->value = elf_symbol_value(found->object, &found->symbol);
+}
+
+// The one that counts for all; its own if that is protected, which ld.so finds
+// out when it has entered the first one.
+static e64_status bind_unique(struct resolving *resolving, uint32_t index,
+                              const Elf64_Sym *symbol,
+                              struct link_binding *binding)
+{
+    const struct link_context *context = resolving->context;
+    const char *name = elf_string(resolving->unit->object.symbols,
+                                  symbol->st_name);
+    e64_status status = context->unique(context->data, name, binding);
+    binding->unique = true;
+    if (status == E64_OK && is_protected(symbol)
+        && binding->definer != &resolving->unit->object) {
+        struct elf_query own;
+        find_own(resolving, index, symbol, &own);
+        take(&own, binding);
+        binding->unique = false;
     }
+    return status;
 }
 
 // Takes over what was found, and asks who else has a say in it.
@@ -138,8 +184,6 @@ static e64_status bind(struct resolving *resolving, uint32_t index,
                        const struct elf_query *found,
                        struct link_binding *binding)
 {
-    const struct link_context *context = resolving->context;
-    const char *name = found->name.text;
     *binding = (struct link_binding){ .symbol = index,
                                       .class = (uint8_t)class };
     if (!found->object) {
@@ -149,21 +193,15 @@ static e64_status bind(struct resolving *resolving, uint32_t index,
                              && ELF64_ST_BIND(symbol->st_info) != STB_WEAK;
         return status;
     }
-    binding->definer = found->object;
-    binding->definition = found->index;
-    binding->type = ELF64_ST_TYPE(found->symbol.st_info);
-    binding->size = found->symbol.st_size;
-    binding->value = elf_symbol_value(found->object, &found->symbol);
-    void *address = override(context, found);
+    take(found, binding);
+    void *address = override(resolving->context, found);
     if (address) {
         binding->value = (uintptr_t)address;
         binding->type = STT_FUNC;
         binding->via = LINK_VIA_OVERRIDE;
     }
-    if (ELF64_ST_BIND(found->symbol.st_info) == STB_GNU_UNIQUE
-        && !binds_locally(symbol)) {
-        binding->unique = true;
-        e64_status status = context->unique(context->data, name, binding);
+    if (is_unique(found) && !binds_locally(symbol)) {
+        e64_status status = bind_unique(resolving, index, symbol, binding);
         if (status != E64_OK)
             return status;
     }
@@ -177,8 +215,7 @@ static bool is_settled(const struct resolving *resolving,
                        const struct elf_query *found, const Elf64_Sym *symbol)
 {
     return found->object && !resolving->context->decide
-        && ELF64_ST_VISIBILITY(symbol->st_other) != STV_PROTECTED
-        && ELF64_ST_BIND(found->symbol.st_info) != STB_GNU_UNIQUE
+        && !is_protected(symbol) && !is_unique(found)
         && !override(resolving->context, found);
 }
 
@@ -394,10 +431,14 @@ e64_status link_bind(struct link_unit *unit, const struct link_scope *scope,
     elf_symbol(self->symbols, symbol, &found.symbol);
     const Elf64_Sym read = found.symbol;
     found.name = elf_symbol_name(self->symbols, symbol, &read);
-    if (!binds_locally(&read)) {
-        struct elf_name name = found.name;
-        find_one(scope, &name, ELF_WANT_DEFINED, NULL, &found);
-        protect(&resolving, symbol, &read, LINK_CLASS_DEFINED, &found);
+    // What is protected is not looked up here, nor entered as unique.
+    if (binds_locally(&read) || is_protected(&read)) {
+        *binding = (struct link_binding){ .symbol = symbol,
+                                          .class = LINK_CLASS_DEFINED };
+        take(&found, binding);
+        return E64_OK;
     }
+    struct elf_name name = found.name;
+    find_one(scope, &name, ELF_WANT_DEFINED, NULL, &found);
     return bind(&resolving, symbol, &read, LINK_CLASS_DEFINED, &found, binding);
 }

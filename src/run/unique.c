@@ -206,9 +206,14 @@ void unique_settle(const struct discovery *discovery, bool stays)
     lock_take(&runtime->lock);
     if (!stays)
         sift(runtime, NULL, discovery);
-    for (uint32_t i = 0; i < runtime->uniques.count; i++)
-        if (runtime->uniques.entries[i].entered_by == discovery)
-            runtime->uniques.entries[i].entered_by = NULL;
+    for (uint32_t i = 0; i < runtime->uniques.count; i++) {
+        struct unique_entry *entry = &runtime->uniques.entries[i];
+        if (entry->entered_by != discovery)
+            continue;
+        entry->entered_by = NULL;
+        // Nobody may be bound to it yet.
+        unique_keep_owner(runtime, entry->definer);
+    }
     lock_give(&runtime->lock);
 }
 
