@@ -272,6 +272,16 @@ describe("A lookup", function ()
       end
    end)
 
+   it("knows no versions of a file without DT_VERDEF and DT_VERNEED", function ()
+      local image = elfedit.read(versioned(TWO, TWO_SCRIPT, "-nostdlib"))
+      image:remove "DT_VERDEF"
+      assert.truthy(image:dynamic "DT_VERSYM")
+      assert.is_nil(image:dynamic "DT_VERNEED")
+      local path = image:save()
+      assert.like_ldso({ "open a " .. path, "call a f", "versioned a f V1",
+         "versioned a f V2", "has a f V9" }, { "open a: ok" })
+   end)
+
    it("answers the version of what it found", function ()
       local p <close> = assert(elf.open(three))
       assert.equal("V3", assert(p:lookup "f").version)
@@ -330,6 +340,27 @@ describe("A version that a file needs", function ()
          assert.like_ldso({ "open a " .. image:save() }, { "open a: failed" },
             { kind = "version" })
       end
+   end)
+
+   it("may be the base version, which symbols without a version have", function ()
+      local base = elfedit.read(versioned(
+         "long f(void) { return 8; } long g(void) { return 1; }",
+         "V1 { global: g; };"))
+      local first = base:definitions()[1]
+      assert.equal(1, first.definition.vd_flags) -- VER_FLG_BASE
+      -- Its name is that of the file; here it is one that both files hold.
+      first.name.vda_name = base:symbol "f".st_name
+      first.definition.vd_hash = ("f"):byte()
+      local path = base:save()
+      local image = elfedit.read(needing(standin(path, TWO, TWO_SCRIPT), ASK))
+      local version = need(image, path).versions[1]
+      version.vna_name = image:symbol "f".st_name
+      version.vna_hash = ("f"):byte()
+      assert.like_ldso({ "open a " .. image:save(), "call a ask" },
+         { "ask() = 8" })
+      version.vna_hash = ("g"):byte()
+      assert.like_ldso({ "open a " .. image:save() }, { "open a: failed" },
+         { kind = "version" })
    end)
 
    it("of libc that this libc lacks fails the open", function ()

@@ -352,7 +352,8 @@ bool elf_defines_version(const struct elf_symbols *symbols, const char *version,
             && strcmp(elf_string(symbols, mine->name), version) == 0)
             return true;
     }
-    return false;
+    return symbols->base_name && symbols->base_hash == hash
+        && strcmp(elf_string(symbols, symbols->base_name), version) == 0;
 }
 
 void elf_symbols_free(struct elf_symbols *symbols)

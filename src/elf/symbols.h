@@ -24,7 +24,7 @@ struct elf_spans;
 struct elf_symbols {
     struct view symtab;
     struct view strtab; // its last byte is NUL, or it is empty
-    struct view versym; // empty without versions
+    struct view versym; // empty without DT_VERNEED and DT_VERDEF
     uint32_t count;     // how many entries symtab may hold at most
 
     // DT_GNU_HASH; gnu_buckets is 0 without.
@@ -44,6 +44,8 @@ struct elf_symbols {
     struct elf_version *versions; // memory_free
     uint32_t version_count;
     bool defines_versions; // has a DT_VERDEF
+    // Its base version, which names the file, in strtab; or 0.
+    uint32_t base_name, base_hash;
     // The link editor made it of objects: what it imports is of no version, and
     // ld would have given it the default one.
     bool of_objects;
@@ -193,7 +195,7 @@ int elf_symbols_each(const struct elf_symbols *symbols,
                      int (*visit)(void *data, uint32_t index,
                                   const Elf64_Sym *symbol), void *data);
 
-// Does the object define that version?
+// Does the object define that version, the base version included?
 bool elf_defines_version(const struct elf_symbols *symbols, const char *version,
                          uint32_t hash);
 
@@ -206,7 +208,7 @@ const char *elf_read_sysv_hash(struct elf_symbols *symbols, struct view table);
 
 // `needs` and `definitions` begin at DT_VERNEED and DT_VERDEF and reach to the
 // end of what may be read; they are empty without. Like ld.so this follows the
-// links and not the counts.
+// links and not the counts, and ignores versym when both are empty.
 const char *elf_read_versions(struct elf_symbols *symbols, struct view needs,
                               struct view definitions);
 

@@ -137,13 +137,18 @@ static const char *read_definitions(struct elf_symbols *symbols,
             return "DT_VERDEF: vd_version is not 1";
         if (!view_read(definitions, at + entry.vd_aux, &aux, sizeof aux))
             return "DT_VERDEF: an entry (vd_aux) lies outside";
-        // The base version only names the file: symbols of it count as
-        // unversioned.
-        const char *wrong = entry.vd_flags & VER_FLG_BASE ? NULL
-            : enter(symbols, entry.vd_ndx, (struct elf_version){
-                  .hash = entry.vd_hash,
-                  .name = aux.vda_name,
-              });
+        const char *wrong = NULL;
+        // A file may be needed in its base version, but symbols of that count
+        // as unversioned.
+        if (entry.vd_flags & VER_FLG_BASE) {
+            symbols->base_name = aux.vda_name;
+            symbols->base_hash = entry.vd_hash;
+        } else {
+            wrong = enter(symbols, entry.vd_ndx, (struct elf_version){
+                .hash = entry.vd_hash,
+                .name = aux.vda_name,
+            });
+        }
         if (wrong || entry.vd_next == 0)
             return wrong;
         at += entry.vd_next;
@@ -155,6 +160,8 @@ const char *elf_read_versions(struct elf_symbols *symbols, struct view needs,
                               struct view definitions)
 {
     const char *wrong = needs.size ? read_needs(symbols, needs) : NULL;
+    if (!needs.size && !definitions.size)
+        symbols->versym = (struct view){ 0 };
     if (!wrong && definitions.size) {
         symbols->defines_versions = true;
         wrong = read_definitions(symbols, definitions);
