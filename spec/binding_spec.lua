@@ -2,7 +2,9 @@
 -- their hashes: against ld.so.
 
 local assert = require "spec.support.assert"
+local child = require "spec.support.child"
 local cc = require "elf64load.cc"
+local disk = require "spec.support.disk"
 local elfedit = require "spec.support.elfedit"
 local fixtures = require "spec.support.fixtures"
 local elf = require "elf64load"
@@ -183,6 +185,23 @@ describe("A large table of addresses", function ()
             "call a change" }, { "wrong() = 0", "change() = 4" })
          assert.leaves_nothing(elf.open, plugin)
       end
+   end)
+
+   it("whose file is cut meanwhile is refused", function ()
+      local other = assert(cc.shared("", "-Wl,-soname,other.so"))
+      local image = elfedit.read(assert(cc.shared(
+         format(SOURCE, { words = 500000, zeros = 10 }),
+         "-Wl,--no-as-needed " .. other)))
+      local size = image:offset(image:symbol "words".st_value)
+      local path = os.tmpname()
+      disk.write(path, image.bytes)
+      local runtime <close> = elf.runtime { search = function ()
+         child.run { "truncate", "-s", tostring(size), path }
+         return other
+      end }
+      assert.says(("%s: was cut to %d bytes while it was read"):format(path,
+         size), runtime.open, runtime, path)
+      os.remove(path)
    end)
 end)
 

@@ -123,8 +123,15 @@ e64_status writable_read(struct link_unit *unit, const struct elf_load *load,
                                     + done));
         if (got < 0 && errno == EINTR)
             continue;
-        if (got <= 0)
+        if (got < 0)
             return fail_read(unit, filled);
+        if (got == 0) {
+            fail(E64_BADFORMAT, "%s: was cut to %llu bytes while it was read",
+                 unit->object.name,
+                 (unsigned long long)(load->offset - skip + done));
+            error_path(unit->object.name);
+            return E64_BADFORMAT;
+        }
         done += (uint64_t)got;
     }
     return give_back(unit, huge);
