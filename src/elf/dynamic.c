@@ -23,8 +23,6 @@ static void read_flags(struct elf_image *image, uint64_t flags)
         image->symbolic = true;
     if (flags & DF_TEXTREL)
         image->text_relocations = true;
-    if (flags & DF_STATIC_TLS)
-        image->static_tls = true;
     if (flags & DF_BIND_NOW)
         image->bind_now = true;
 }

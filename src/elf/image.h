@@ -61,7 +61,6 @@ struct elf_image {
     struct elf_relocations relocations;
     bool text_relocations; // DT_TEXTREL, DF_TEXTREL
     bool symbolic;         // DT_SYMBOLIC, DF_SYMBOLIC
-    bool static_tls;       // DF_STATIC_TLS
     bool bind_now;         // DT_BIND_NOW, DF_BIND_NOW
     bool go;               // holds Go code
     uint64_t flags_1;      // DF_1_*

@@ -42,8 +42,6 @@ enum reloc_reach reloc_reach(uint32_t type);
 
 // The type whose formula is that of DT_RELR's words.
 extern const uint32_t reloc_relative;
-// The type that asks for an offset from the thread pointer.
-extern const uint32_t reloc_static_tls;
 
 // The name of a type, "R_X86_64_64", or "of unknown type".
 const char *reloc_name(uint32_t type);

@@ -45,7 +45,6 @@ const struct reloc_word reloc_words[LINK_TYPES] = {
 };
 
 const uint32_t reloc_relative = R_X86_64_RELATIVE;
-const uint32_t reloc_static_tls = R_X86_64_TPOFF64;
 
 static bool is_known(uint32_t type)
 {

@@ -44,9 +44,9 @@ e64_status storage_place(struct link_unit *unit, uint32_t symbol, bool dry)
     if (dry)
         return E64_OK;
     if (definer->host)
-        return host_tls_offset(host_module_of(definer), reloc_static_tls,
+        return host_tls_offset(host_module_of(definer), link_static_tls_type(),
                                &offset);
-    return tls_module_place(definer->tls_module, reloc_static_tls,
+    return tls_module_place(definer->tls_module, link_static_tls_type(),
                             definer->name);
 }
 
@@ -59,7 +59,7 @@ static int64_t block_of(const struct elf_object *definer)
     struct host_module *module = host_module_of(definer);
     // Not asked of glibc if it would have to place it now.
     if (module->startup || atomic_load(&module->tls_offset))
-        host_tls_offset(module, reloc_static_tls, &offset);
+        host_tls_offset(module, link_static_tls_type(), &offset);
     return offset;
 }
 
