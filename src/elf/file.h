@@ -18,8 +18,8 @@ struct elf_file {
     uint64_t offset;  // of the ELF file in fd
     void *mapping;    // what to unmap, or NULL for the caller's bytes
     size_t mapped;
-    bool shown;       // the mapping begins with the file's first byte, and goes
-                      // on behind its last: a plugin may be mapped over it
+    bool shown;       // the mapping begins with the file's first byte: where
+                      // it is as long as the plugin, that may be mapped over it
     bool identified;  // device and inode say which file it is
     dev_t device;
     ino_t inode;

@@ -15,8 +15,8 @@ struct hash_set {
     uint32_t shift;
 };
 
-// Sixteen bits or more for each of so many hashes: then at most one of sixteen
-// answers is wrong. False for want of memory.
+// Sixteen bits or more for each of so many hashes, up to four million: then at
+// most one of sixteen answers is wrong. False for want of memory.
 static inline bool hash_set_new(struct hash_set *set, uint64_t count)
 {
     uint32_t logarithm = 10;

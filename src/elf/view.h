@@ -1,4 +1,5 @@
-// Bounds-checked views: the only way in which the bytes of a file are read.
+// Bounds-checked views of the bytes of a file. A table that has been found to
+// lie inside may be read without a check of each entry.
 
 #ifndef ELF_VIEW_H
 #define ELF_VIEW_H

@@ -32,8 +32,9 @@ static void make_own(const struct link_unit *unit, uint32_t symbol,
 // On the heap what is freed stays dirty, and below what comes after it.
 enum { LARGE = 16384 };
 
-// How many imports there are of what the plugin does not define itself. Of its
-// own few have an entry. (Symbols that DT_GNU_HASH does not cover come first.)
+// No fewer than there are imports of what the plugin does not define itself: of
+// its own few have an entry. Symbols that DT_GNU_HASH does not cover come
+// first, here up to a whole word; without it, all count.
 static uint32_t count_undefined(const struct link_unit *unit)
 {
     const struct link_bindings *bindings = &unit->bindings;

@@ -82,7 +82,7 @@ struct link_word {
 // what the resolvers of IFUNCs answer).
 struct link_bindings {
     // Ascending by symbol and class. While it is being bound, as what finds a
-    // symbol among them; then `kept` is all that there is.
+    // symbol among them; then `kept` stands for it, and for the extras.
     struct link_entry *all;
     uint32_t count, room;
     size_t mapped; // for a large one, which goes back to the kernel; or 0
@@ -97,7 +97,8 @@ struct link_bindings {
     struct link_word *words;
     uint32_t symbols; // that the words are for
     uint32_t imports; // own ones, too
-    uint32_t undefined; // of what it does not define, from link_bindings_new on
+    uint32_t undefined; // no fewer than it does not define itself, from
+                        // link_bindings_new on
     bool unique;      // some definition is STB_GNU_UNIQUE
 };
 
@@ -226,7 +227,7 @@ e64_status link_bind(struct link_unit *unit, const struct link_scope *scope,
                      struct link_binding *binding);
 
 // The slot and the symbol of a relocation of DT_JMPREL, by its number; false
-// when it is none that has waited.
+// when it is none that can have waited.
 bool link_slot(const struct link_unit *unit, uint64_t number, uint64_t **slot,
                uint32_t *symbol);
 

@@ -216,8 +216,8 @@ static e64_status place_storage(struct resolving *resolving,
                          resolving->context->absent != NULL);
 }
 
-// Told once of each, in the order of the relocations, as ld.so would come to
-// them.
+// Told once of each class of each, in the order of the relocations, as ld.so
+// would come to them.
 static e64_status tell_undefined(struct resolving *resolving,
                                  const uint8_t *entry)
 {
