@@ -297,7 +297,7 @@ describe("plugin:bindings", function ()
       table.sort(wanters)
       assert.same(paths, wanters)
       assert.has_error(function () runtime:bindings() end,
-         "bindings needs the name of a symbol")
+         "bindings needs the name of a symbol; a string expected, got nil")
    end)
 
    it("are none while they are being looked up, and all for accept", function ()
