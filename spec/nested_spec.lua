@@ -70,6 +70,8 @@ describe("A destructor", function ()
              dlclose(inner);
              for (int i = 0; i < 256; i++)
                  kept[i] = memset(malloc(1024 + i * 16), 'A', 1024 + i * 16);
+             for (int i = 0; i < 256; i++)
+                 free(kept[i]);
              say("outer ends\n");
          }
       ]]):format(inner))
