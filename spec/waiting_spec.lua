@@ -571,7 +571,7 @@ int main(int argc, char **argv)
 static void *work(void *data) { close_it(data); return 0; }
 int main(int argc, char **argv)
 {
-    begin(work, open_it(argv[1]));
+    pthread_detach(begin(work, open_it(argv[1])));
     await();
     return 0;
 }

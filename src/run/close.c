@@ -411,7 +411,8 @@ __attribute__((destructor(101))) static void stop_at_exit(void)
 {
     for (e64_runtime *runtime = runtime_first(); runtime;
          runtime = runtime->next) {
-        runtime->hooks.event = NULL;
+        // Another thread may be about to tell it something.
+        atomic_store(&runtime->ending, true);
         stop_all(runtime);
     }
 }

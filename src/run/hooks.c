@@ -266,7 +266,7 @@ void hook_tell(e64_runtime *runtime, e64_event_kind kind, e64_plugin *plugin,
 {
     e64_event event = { .kind = kind, .plugin = plugin, .path = path,
                         .took = took };
-    if (!runtime->hooks.event)
+    if (!runtime->hooks.event || atomic_load(&runtime->ending))
         return;
     if (kind == E64_EVENT_FAILED)
         tell_failure(runtime, &event);

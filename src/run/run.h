@@ -198,6 +198,7 @@ struct e64_runtime {
     atomic_bool missed_told;   // the log knows what cannot be looked at
     uint32_t busy;  // constructors and destructors that are running
     uint32_t users; // calls that go on though it is freed
+    atomic_bool ending; // with the process: the event hook is told no more
     e64_plugin *claimed; // claims.c
     bool freed;     // only what must not be unloaded is left in it, or not yet
 };
